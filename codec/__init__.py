@@ -1,0 +1,1 @@
+"""vaezip: a learned image codec."""

@@ -1,0 +1,69 @@
+"""The exception tree of the codec, split by who is to blame."""
+
+from __future__ import annotations
+
+
+class CodecError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Attributes:
+        field: name of the header field, chunk or option at fault, or None.
+        offset: byte offset in the input where the fault was found, or None.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None, offset: int | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.offset = offset
+
+
+class FormatError(CodecError, ValueError):
+    """The .vae data is at fault."""
+
+
+class BadMagic(FormatError):
+    """The data does not start with the .vae signature."""
+
+
+class UnsupportedVersion(FormatError):
+    """The data is a .vae file of a version, or with a critical chunk, that this release cannot read."""
+
+
+class TruncatedData(FormatError):
+    """The data ends before the structure it announces."""
+
+
+class ChecksumMismatch(FormatError):
+    """A stored CRC-32 disagrees with the bytes or symbols it covers."""
+
+
+class CorruptPayload(FormatError):
+    """A value lies outside what FORMAT.md allows."""
+
+
+class UnknownModel(CodecError):
+    """The stream names a model whose weights are not installed."""
+
+
+class WeightsError(CodecError):
+    """A weights file is missing, damaged or does not match its index."""
+
+
+class UnsupportedImage(CodecError, ValueError):
+    """The picture handed in cannot be compressed."""
+
+
+class LimitExceeded(CodecError):
+    """A size limit is exceeded, or a rate or quality target cannot be met."""
+
+
+class BackendMismatch(CodecError):
+    """This machine's arithmetic does not reproduce the known-answer vector of the entropy network."""
+
+
+class UsageError(CodecError, ValueError):
+    """An option or argument has a value outside its range."""
+
+
+class TrainingError(CodecError):
+    """Training cannot start or go on."""
