@@ -1,0 +1,206 @@
+"""The fast symbol coder: latents of one tile <-> range coder words (FORMAT.md sections 6 and 7)."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import constriction  # type: ignore[import-untyped]
+import numpy as np
+
+from codec.entropy import escapes
+from codec.entropy.models import TableModels
+from codec.entropy.tables import BANDS, LEVELS, R_MAX
+from codec.errors import CorruptPayload, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from codec.entropy.models import Model
+    from codec.entropy.tables import EntropyTables
+
+_RangeEncoder = constriction.stream.queue.RangeEncoder
+_RangeDecoder = constriction.stream.queue.RangeDecoder
+
+
+class TileCoder:
+    """Codes the symbols of tiles with one model's tables. Safe to share between threads.
+
+    Integer-exact: the same symbols give the same bytes on every machine.
+    """
+
+    def __init__(self, tables: EntropyTables) -> None:
+        self.tables = tables
+        self._models = TableModels(tables)
+
+    def encode(self, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], band: int) -> bytes:
+        """Return the words of one tile as little-endian bytes, a multiple of 4 long.
+
+        z: int16 [H, hz, wz], within the support of the band's tables (see EntropyTables.clamp_z).
+        r: int16 [M, hy, wy], values in -32767..32767, 0 wherever scale_index is 0.
+        scale_index: uint8 [M, hy, wy], values in 0..63, already lifted if the tile's lift flag is set.
+        band: 0..7. Raises UsageError when an argument breaks these rules.
+        """
+        _check_band(band)
+        encoder = _RangeEncoder()
+        self._encode_z(encoder, z, band)
+        self._encode_r(encoder, r, scale_index)
+        words = np.trim_zeros(encoder.get_compressed(), "b")
+        return bytes(words.astype("<u4").tobytes())
+
+    def decoder(self, words: bytes | memoryview, band: int) -> TileDecoder:
+        """Start decoding the words of one tile: call z, then r, then finish.
+
+        Raises CorruptPayload when the words cannot be those of a tile.
+        """
+        _check_band(band)
+        return TileDecoder(self._models, words, band)
+
+    def _encode_z(self, encoder: Any, z: NDArray[Any], band: int) -> None:
+        tables = self.tables
+        if z.ndim != 3 or z.shape[0] != tables.z_channels or z.dtype.kind not in "iu":
+            msg = f"z must be integers [{tables.z_channels}, hz, wz], got {z.dtype} {z.shape}"
+            raise UsageError(msg, field="z")
+        low = tables.z_lo[band].astype(np.int32)
+        symbols = np.ascontiguousarray(z, dtype=np.int32).reshape(z.shape[0], -1) - low[:, None]
+        if ((symbols < 0) | (symbols >= tables.z_size[band][:, None])).any():
+            msg = f"z leaves the tables of band {band}; pass it through EntropyTables.clamp_z first"
+            raise UsageError(msg, field="z")
+        for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
+            encoder.encode(symbols[channel], self._models.z(band, channel))
+
+    def _encode_r(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
+        if r.shape != scale_index.shape or r.ndim != 3 or r.dtype.kind not in "iu":
+            msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
+            raise UsageError(msg, field="r")
+        order, counts = _group(scale_index)
+        flat = np.ascontiguousarray(r).reshape(-1)
+        grouped = flat[order].astype(np.int32)
+        if np.count_nonzero(grouped) != np.count_nonzero(flat):
+            msg = "r must be 0 wherever scale_index is 0; those places are not coded"
+            raise UsageError(msg, field="r")
+        half = np.repeat(self.tables.r_half, counts)
+        symbols = grouped + half
+        escaped = np.flatnonzero((symbols < 0) | (symbols > 2 * half))
+        left, left_half = grouped[escaped], half[escaped]
+        if left.size and int(np.abs(left).max()) > R_MAX:
+            msg = f"r must lie in -{R_MAX}..{R_MAX}, got magnitude {int(np.abs(left).max())}"
+            raise UsageError(msg, field="r")
+        symbols[escaped] = 2 * left_half + 1
+        stop = np.cumsum(counts).tolist()
+        for level in np.flatnonzero(counts).tolist():
+            encoder.encode(symbols[stop[level - 1] : stop[level]], self._models.r(level))
+        if left.size:
+            escapes.write(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
+
+
+class TileDecoder:
+    """Decodes the words of one tile in order: z, then r, then finish. For one thread."""
+
+    def __init__(self, models: TableModels, words: bytes | memoryview, band: int) -> None:
+        n_bytes = memoryview(words).nbytes
+        if n_bytes % 4:
+            msg = f"tile words: {n_bytes} bytes are not a multiple of 4; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+        # A copy, because a view into a file may be unaligned and the library wants native aligned words.
+        array = np.array(np.frombuffer(words, dtype="<u4"), dtype=np.uint32)
+        if array.size and array[-1] == 0:
+            msg = "tile words: the last word is 0, which an encoder never writes; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+        self._coder = _RangeDecoder(array)
+        self._models = models
+        self._tables = models.tables
+        self._band = band
+        self._n_words = array.size
+        self._n_coded = 0
+        self._step = "z"
+
+    def z(self, hz: int, wz: int) -> NDArray[np.int16]:
+        """Return the hyper-latents: int16 [H, hz, wz]. Raises CorruptPayload on damaged words."""
+        self._advance("z", "r")
+        tables, band = self._tables, self._band
+        z = np.empty((tables.z_channels, hz * wz), dtype=np.int16)
+        z[:] = tables.z_lo[band][:, None]
+        for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
+            z[channel] += self._decode(self._models.z(band, channel), hz * wz).astype(np.int16)
+        return z.reshape(-1, hz, wz)
+
+    def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Return the residuals: int16 [M, hy, wy], 0 wherever scale_index is 0.
+
+        scale_index: uint8 [M, hy, wy], values in 0..63, computed from z and lifted if the tile says so.
+        Raises CorruptPayload on damaged words.
+        """
+        self._advance("r", "finish")
+        order, counts = _group(scale_index)
+        half = np.repeat(self._tables.r_half, counts)
+        grouped = np.empty(order.size, dtype=np.int32)
+        stop = np.cumsum(counts).tolist()
+        for level in np.flatnonzero(counts).tolist():
+            start, end = stop[level - 1], stop[level]
+            grouped[start:end] = self._decode(self._models.r(level), end - start)
+        escaped = np.flatnonzero(grouped > 2 * half)
+        grouped -= half
+        if escaped.size:
+            grouped[escaped] = escapes.read(half[escaped], self._uniform)
+        r = np.zeros(scale_index.size, dtype=np.int16)
+        r[order] = grouped
+        return r.reshape(scale_index.shape)
+
+    def finish(self) -> None:
+        """Raise CorruptPayload unless the words end where the symbols end (FORMAT.md section 6.3)."""
+        self._advance("finish", "done")
+        if self._n_coded == 0 and self._n_words:
+            msg = f"tile words: {self._n_words} words, but the tile has no coded symbol; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+        if not self._coder.maybe_exhausted():
+            msg = "tile words: words are left over after the last symbol; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+
+    def _advance(self, step: str, following: str) -> None:
+        if self._step != step:
+            msg = f"tile decoder: {step} was called where {self._step} is due"
+            raise UsageError(msg, field=step)
+        self._step = following
+
+    def _uniform(self, count: int, bits: int) -> NDArray[np.int32]:
+        return self._decode(self._models.uniform(bits), count)
+
+    def _decode(self, model: Model, count: int) -> NDArray[np.int32]:
+        self._n_coded += count
+        try:
+            symbols: NDArray[np.int32] = self._coder.decode(model, count)
+        except AssertionError as error:
+            msg = "tile words: the range coder left its interval; the file is damaged"
+            raise CorruptPayload(msg, field="words") from error
+        return symbols
+
+
+def symbol_crc(z: NDArray[Any], r: NDArray[Any]) -> int:
+    """Return the CRC-32 over z then r, as int16 little-endian in channel-row-column order."""
+    return zlib.crc32(_int16_bytes(r), zlib.crc32(_int16_bytes(z)))
+
+
+def _int16_bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array, dtype="<i2").reshape(-1).view(np.uint8).data
+
+
+def _group(scale_index: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return (flat positions of the coded symbols in coding order, number of symbols per level [64])."""
+    if scale_index.dtype != np.uint8 or scale_index.ndim != 3:
+        msg = f"scale_index must be uint8 [M, hy, wy], got {scale_index.dtype} {scale_index.shape}"
+        raise UsageError(msg, field="scale_index")
+    flat = np.ascontiguousarray(scale_index).reshape(-1)
+    counts = np.bincount(flat, minlength=LEVELS)
+    if counts.size > LEVELS:
+        msg = f"scale_index must lie in 0..{LEVELS - 1}, got {counts.size - 1}"
+        raise UsageError(msg, field="scale_index")
+    order = np.argsort(flat, kind="stable")[counts[0] :]
+    counts[0] = 0
+    return order, counts
+
+
+def _check_band(band: int) -> None:
+    if not 0 <= band < BANDS:
+        msg = f"band must lie in 0..{BANDS - 1}, got {band}"
+        raise UsageError(msg, field="band")
