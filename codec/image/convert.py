@@ -13,7 +13,8 @@ from PIL import Image
 
 from codec.errors import CodecError, UnsupportedImage, UsageError
 from codec.image import color
-from codec.image.source import MAX_PIXELS, check_pixels, open_picture, pillow_errors
+from codec.image.source import check_size, open_picture, pillow_errors
+from codec.limits import DEFAULT_LIMITS, Limits
 
 RgbArray: TypeAlias = npt.NDArray[np.uint8]
 PictureLike: TypeAlias = (
@@ -37,7 +38,7 @@ class ConversionWarning(UserWarning):
     """Something of the picture is not kept: its mode, depth, transparency, profile or further frames."""
 
 
-def load_rgb(image: PictureLike, *, max_pixels: int = MAX_PIXELS) -> RgbArray:
+def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray:
     """Return a picture as RGB samples: uint8 [H, W, 3], contiguous, sRGB unless its profile is unreadable.
 
     `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, or the bytes of a picture
@@ -48,22 +49,22 @@ def load_rgb(image: PictureLike, *, max_pixels: int = MAX_PIXELS) -> RgbArray:
 
     The array may be the caller's own: do not write to it.
 
-    Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for more than
-    `max_pixels` pixels (told from the header, before allocation), UsageError for an object that is no
+    Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a larger
+    one than `limits` allow (told from the header, before allocation), UsageError for an object that is no
     picture, OSError for a file that cannot be read. Messages about a path begin with it.
     """
     if isinstance(image, np.ndarray):
-        return _check_array(image, max_pixels)
+        return _check_array(image, limits)
     if isinstance(image, Image.Image):
-        return _from_pillow(image, max_pixels)
+        return _from_pillow(image, limits)
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image) as picture:
-            return _from_pillow(picture, max_pixels)
+            return _from_pillow(picture, limits)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
             with open_picture(path) as picture:
-                return _from_pillow(picture, max_pixels)
+                return _from_pillow(picture, limits)
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
     raise UsageError(
@@ -73,7 +74,7 @@ def load_rgb(image: PictureLike, *, max_pixels: int = MAX_PIXELS) -> RgbArray:
     )
 
 
-def _check_array(array: npt.NDArray[np.generic], max_pixels: int) -> RgbArray:
+def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
     if array.ndim != 3 or array.shape[2] != 3:
         if array.ndim == 3 and array.shape[0] == 3:
             advice = "move the channels last: a.transpose(1, 2, 0)"
@@ -90,12 +91,12 @@ def _check_array(array: npt.NDArray[np.generic], max_pixels: int) -> RgbArray:
         else:
             advice = "scale to 0..255 and cast to uint8"
         raise UnsupportedImage(f"array has dtype {array.dtype}, not uint8; {advice}", field="dtype")
-    check_pixels(array.shape[1], array.shape[0], max_pixels)
+    check_size(array.shape[1], array.shape[0], limits)
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
-def _from_pillow(picture: Image.Image, max_pixels: int) -> RgbArray:
-    check_pixels(picture.width, picture.height, max_pixels)
+def _from_pillow(picture: Image.Image, limits: Limits) -> RgbArray:
+    check_size(picture.width, picture.height, limits)
     with pillow_errors():
         n_frames = getattr(picture, "n_frames", 1)
         if n_frames > 1:

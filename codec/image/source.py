@@ -10,15 +10,15 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
+from codec.bitstream.header import SIGNATURE
 from codec.errors import CodecError, LimitExceeded, UnsupportedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Pillow's own refusal threshold, kept even where a caller has lifted Pillow's.
-MAX_PIXELS = 178_956_970
+    from codec.limits import Limits
+
 MAX_FILE_BYTES = 1 << 30
-_VAE_SIGNATURE = re.compile(rb"\A.?vae", re.DOTALL | re.IGNORECASE)
 
 
 @contextmanager
@@ -32,8 +32,8 @@ def pillow_errors() -> Iterator[None]:
     except (CodecError, MemoryError):
         raise
     except Image.DecompressionBombError as error:
-        declared = re.search(r"\d+", str(error))
-        raise too_many_pixels(int(declared[0]) if declared else 0, MAX_PIXELS) from error
+        declared, limit, *_ = *map(int, re.findall(r"\d+", str(error))), 0, 0
+        raise _too_many_pixels(declared, limit) from error
     except OSError as error:
         if error.errno is not None:
             raise
@@ -63,25 +63,23 @@ def read_bounded(stream: IO[bytes], limit: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
-def check_pixels(width: int, height: int, limit: int) -> None:
+def check_size(width: int, height: int, limits: Limits) -> None:
     """Refuse a picture by its declared size, before anything of that size is allocated."""
     if width < 1 or height < 1:
         raise UnsupportedImage(f"has no pixels ({width}x{height}); pass a picture of at least 1x1")
-    if width * height > limit:
-        raise too_many_pixels(width * height, limit)
-
-
-def too_many_pixels(n_pixels: int, limit: int) -> LimitExceeded:
-    """Build the error for a picture larger than `limit` pixels."""
-    return LimitExceeded(
-        f"declares {n_pixels:,} pixels and the limit is {limit:,}; scale it down or cut it into parts",
-        field="pixels",
-    )
+    if limits.max_side is not None and max(width, height) > limits.max_side:
+        raise LimitExceeded(
+            f"is {width}x{height} and the limit of a side is {limits.max_side:,}; "
+            "scale it down or cut it into parts",
+            field="max_side",
+        )
+    if limits.max_pixels is not None and width * height > limits.max_pixels:
+        raise _too_many_pixels(width * height, limits.max_pixels)
 
 
 @contextmanager
 def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
-    start = stream.read(16)
+    start = stream.read(len(SIGNATURE))
     stream.seek(0)
     if not start:
         raise UnsupportedImage("is empty; pass a picture file")
@@ -89,7 +87,7 @@ def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
         try:
             picture = Image.open(stream)
         except UnidentifiedImageError as error:
-            if _VAE_SIGNATURE.match(start):
+            if start.startswith(SIGNATURE):
                 raise UnsupportedImage("is a .vae file already; 'vaezip decompress' opens it") from error
             raise UnsupportedImage(
                 "is not a picture that Pillow can read; convert it to PNG, JPEG, WebP or TIFF first"
@@ -99,6 +97,13 @@ def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
             # Reading one would run Ghostscript, a whole programming language, on the file.
             raise UnsupportedImage("is PostScript, which is never run here; convert it to PNG first")
         yield picture
+
+
+def _too_many_pixels(n_pixels: int, limit: int) -> LimitExceeded:
+    return LimitExceeded(
+        f"declares {n_pixels:,} pixels and the limit is {limit:,}; scale it down or cut it into parts",
+        field="max_pixels",
+    )
 
 
 def _damaged(error: Exception) -> UnsupportedImage:
