@@ -123,7 +123,7 @@ class TileDecoder:
         z[:] = tables.z_lo[band][:, None]
         for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
             z[channel] += self._decode(self._models.z(band, channel), hz * wz).astype(np.int16)
-        return z.reshape(-1, hz, wz)
+        return z.reshape(tables.z_channels, hz, wz)
 
     def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
         """Return the residuals: int16 [M, hy, wy], 0 wherever scale_index is 0.

@@ -1,0 +1,185 @@
+"""Whole files: header, chunks, tiles (FORMAT.md sections 2 to 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from codec.bitstream import chunks
+from codec.bitstream.header import BIT_DEPTHS, LAYOUTS, VERSION, Header, read_header
+from codec.bitstream.tile import MIN_TILE_BYTES, TilePayload, parse_tile
+from codec.bitstream.wire import Reader, varint
+from codec.errors import CorruptPayload, TruncatedData, UnsupportedVersion, UsageError
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.types import ImageInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Span(NamedTuple):
+    """Where the chunk of a tile lies in the file, in bytes."""
+
+    offset: int
+    n_bytes: int
+
+
+class FileMap(NamedTuple):
+    """A file whose tiles are located but not read: header, chunks before the first tile, tile chunks."""
+
+    header: Header
+    chunks: list[chunks.Chunk]
+    spans: list[Span]
+
+
+class Container(NamedTuple):
+    """A whole file, every CRC-32 checked. Payloads are views into the data handed in."""
+
+    header: Header
+    tiles: list[TilePayload]
+    chunks: list[chunks.Chunk]
+
+
+def write_container(
+    header: Header, tile_payloads: Sequence[bytes], metadata: Sequence[tuple[int, bytes]] = ()
+) -> bytes:
+    """Return a whole file.
+
+    tile_payloads: TilePayload.pack() of every tile in raster order.
+    metadata: (type, payload) of ancillary chunks, written before the tiles in this order.
+    Raises UsageError for a wrong number of tiles or a critical type among the metadata.
+    """
+    if len(tile_payloads) != header.tiles:
+        msg = f"container: the header announces {header.tiles} tiles, {len(tile_payloads)} were given"
+        raise UsageError(msg, field="tiles")
+    if any(not kind & chunks.ANCILLARY for kind, _ in metadata):
+        msg = "container: metadata chunks must have an ancillary type, 0x80 or more"
+        raise UsageError(msg, field="metadata")
+    parts = [header.pack(), *(chunks.pack_chunk(kind, payload) for kind, payload in metadata)]
+    if len(tile_payloads) > 1:
+        parts.append(chunks.pack_chunk(chunks.INDEX, b"".join(varint(len(p)) for p in tile_payloads)))
+    parts.extend(chunks.pack_chunk(chunks.TILE, payload) for payload in tile_payloads)
+    return b"".join(parts)
+
+
+def parse_container(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Container:
+    """Read a whole file and check every structure and CRC-32 in it.
+
+    Raises a FormatError subclass or LimitExceeded; allocates nothing larger than the file.
+    """
+    file_map = locate_tiles(data, limits)
+    tiles = [read_tile(data, file_map, i) for i in range(len(file_map.spans))]
+    return Container(file_map.header, tiles, file_map.chunks)
+
+
+def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> FileMap:
+    """Read all of a file but its tiles, and find out where those lie.
+
+    Raises as parse_container does, but for damage inside a tile, which read_tile reports.
+    """
+    reader = Reader(data)
+    header = read_header(reader, limits)
+    # A tile costs at least so many bytes: this bounds every allocation below by the size of the file.
+    least = header.tiles * chunks.chunk_size(MIN_TILE_BYTES)
+    if reader.left < least:
+        msg = (
+            f"tiles: {header.width} x {header.height} pixels take {header.tiles} tiles of {least} bytes at "
+            f"least, {reader.left} bytes are left; the file was cut short, fetch it again"
+        )
+        raise TruncatedData(msg, field="tiles", offset=reader.offset)
+    found = _read_chunks(reader, limits)
+    sizes = _tile_sizes(reader, found, header.tiles)
+    spans, offset = [], reader.offset
+    for size in sizes:
+        spans.append(Span(offset, chunks.chunk_size(size)))
+        offset += chunks.chunk_size(size)
+    _check_end(reader, offset)
+    return FileMap(header, found, spans)
+
+
+def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePayload:
+    """Read one tile and check its CRC-32; damage to other tiles does not matter.
+
+    Raises TruncatedData, ChecksumMismatch, CorruptPayload or UnsupportedVersion.
+    """
+    span = file_map.spans[index]
+    reader = Reader(memoryview(data).cast("B")[: span.offset + span.n_bytes], span.offset)
+    chunk = chunks.read_chunk(reader)
+    if chunk.kind != chunks.TILE:
+        _refuse_unknown(chunk)
+        msg = f"tile {index} at byte {span.offset}: a {chunk.name} chunk is in its place"
+        raise CorruptPayload(msg, field="tile", offset=span.offset)
+    if reader.left:
+        msg = f"tile {index} at byte {span.offset}: the index gives another length; the file is damaged"
+        raise CorruptPayload(msg, field="tile", offset=span.offset)
+    return parse_tile(chunk.payload, index)
+
+
+def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
+    """Describe a whole file without reading its tiles. Raises as locate_tiles does."""
+    file_map = locate_tiles(data, limits)
+    header = file_map.header
+    return ImageInfo(
+        width=header.width,
+        height=header.height,
+        layout=LAYOUTS[header.layout],
+        bit_depth=BIT_DEPTHS[header.depth],
+        quality=header.quality,
+        model_id=header.model_id.hex(),
+        tile_size=header.tile_size,
+        tiles=header.tiles,
+        n_bytes=memoryview(data).nbytes,
+        version=f"{VERSION[0]}.{VERSION[1]}",
+        chunks=tuple((chunk.name, len(chunk.payload)) for chunk in file_map.chunks),
+    )
+
+
+def _read_chunks(reader: Reader, limits: Limits) -> list[chunks.Chunk]:
+    """Read the chunks before the first tile; an index is the last of them."""
+    found: list[chunks.Chunk] = []
+    metadata = 0
+    while not found or found[-1].kind != chunks.INDEX:
+        if reader.left and reader.data[reader.offset] == chunks.TILE:
+            break
+        chunk = chunks.read_chunk(reader)
+        _refuse_unknown(chunk)
+        found.append(chunk)
+        limits.check_chunks(len(found))
+        metadata += len(chunk.payload) if chunk.kind & chunks.ANCILLARY else 0
+        limits.check_metadata(metadata)
+    return found
+
+
+def _tile_sizes(reader: Reader, found: list[chunks.Chunk], tiles: int) -> list[int]:
+    """Return the payload length of every tile: from the index, or of one tile from its own chunk."""
+    has_index = bool(found) and found[-1].kind == chunks.INDEX
+    if has_index != (tiles > 1):
+        msg = f"index: {'there' if has_index else 'missing'} in a file of {tiles} tiles; the file is damaged"
+        raise CorruptPayload(msg, field="index", offset=reader.offset)
+    if not has_index:
+        peek = Reader(reader.data, reader.offset + 1)
+        return [peek.varint("chunk length")]
+    payload = Reader(found[-1].payload)
+    try:
+        sizes = [payload.varint("index") for _ in range(tiles)]
+    except TruncatedData:
+        sizes = []
+    if not sizes or payload.left:
+        msg = f"index: it does not hold exactly {tiles} lengths; the file is damaged"
+        raise CorruptPayload(msg, field="index", offset=found[-1].offset)
+    return sizes
+
+
+def _check_end(reader: Reader, end: int) -> None:
+    n_bytes = len(reader.data)
+    if n_bytes < end:
+        msg = f"tiles: the file should have {end} bytes, it has {n_bytes}; it was cut short, fetch it again"
+        raise TruncatedData(msg, field="tiles", offset=n_bytes)
+    if n_bytes > end:
+        msg = f"end of file: {n_bytes - end} bytes follow the last tile at byte {end}; remove them"
+        raise CorruptPayload(msg, field="end", offset=end)
+
+
+def _refuse_unknown(chunk: chunks.Chunk) -> None:
+    if not chunk.kind & chunks.ANCILLARY and chunk.kind not in (chunks.TILE, chunks.INDEX):
+        msg = f"chunk {chunk.name} at byte {chunk.offset}: this release cannot decode it; install a newer one"
+        raise UnsupportedVersion(msg, field="chunk", offset=chunk.offset)

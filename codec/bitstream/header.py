@@ -1,0 +1,136 @@
+"""The signature and the header (FORMAT.md section 2)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from codec.bitstream.geometry import tile_count
+from codec.bitstream.quality import MAX_QUALITY
+from codec.bitstream.wire import VARINT_MAX, Reader, varint
+from codec.errors import (
+    BadMagic,
+    ChecksumMismatch,
+    CorruptPayload,
+    FormatError,
+    TruncatedData,
+    UnsupportedVersion,
+    UsageError,
+)
+from codec.limits import DEFAULT_LIMITS, Limits
+
+SIGNATURE = b"\x97VAE\r\n\x1a\n"
+VERSION = (0, 1)
+LAYOUTS = {0: "RGB"}
+BIT_DEPTHS = {0: 8}
+MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
+
+_FIXED = struct.Struct("<BH4sB")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a decoder must know before the first tile.
+
+    width, height: pixels, 1..2**32 - 1. quality: 0..1792. model_id: 4 bytes.
+    tile_log2: 6..12, the binary logarithm of the tile size in pixels.
+    layout: 0 (RGB). depth: 0 (8 bits per sample). Raises UsageError for any other value.
+    """
+
+    width: int
+    height: int
+    quality: int
+    model_id: bytes
+    tile_log2: int = 9
+    layout: int = 0
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what the format cannot hold."""
+        fault = self._fault()
+        if fault:
+            raise UsageError(fault[1], field=fault[0])
+
+    @property
+    def tile_size(self) -> int:
+        """Side of a tile in pixels."""
+        return 1 << self.tile_log2
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the picture has."""
+        return tile_count(self.width, self.height, self.tile_size)
+
+    def pack(self) -> bytes:
+        """Return signature, header and its CRC: 23 to 31 bytes."""
+        fixed = _FIXED.pack(self.layout | self.depth << 4, self.quality, self.model_id, self.tile_log2)
+        version = bytes([VERSION[0] << 4 | VERSION[1]])
+        body = SIGNATURE + version + varint(self.width) + varint(self.height) + fixed
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    def _fault(self) -> tuple[str, str] | None:
+        ranges = (
+            ("width", self.width, 1, VARINT_MAX),
+            ("height", self.height, 1, VARINT_MAX),
+            ("quality", self.quality, 0, MAX_QUALITY),
+            ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
+            ("layout", self.layout, 0, 0),
+            ("depth", self.depth, 0, 0),
+            ("model_id", len(self.model_id), 4, 4),
+        )
+        for name, value, low, high in ranges:
+            if not low <= value <= high:
+                return name, f"header: {name} must lie in {low}..{high}, it is {value}"
+        return None
+
+
+def parse_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Read and check the header at the start of a file; data may end anywhere behind it.
+
+    Raises BadMagic, UnsupportedVersion, TruncatedData, ChecksumMismatch, CorruptPayload or LimitExceeded.
+    """
+    return read_header(Reader(data), limits)
+
+
+def read_header(reader: Reader, limits: Limits) -> Header:
+    """As parse_header, leaving the reader behind the header."""
+    _read_signature(reader)
+    version = reader.uint(1, "version")
+    if (version >> 4, version & 15) != VERSION:
+        msg = f"format version {version >> 4}.{version & 15}: this release reads {VERSION[0]}.{VERSION[1]}"
+        raise UnsupportedVersion(msg + "; install a newer one", field="version", offset=len(SIGNATURE))
+    width, height = reader.varint("width"), reader.varint("height")
+    samples, quality, model_id, tiling = _FIXED.unpack(reader.take(_FIXED.size, "header"))
+    body = reader.data[: reader.offset]
+    if zlib.crc32(body) != reader.uint(4, "header CRC"):
+        msg = "header: the CRC-32 disagrees with the bytes; the file is damaged, fetch it again"
+        raise ChecksumMismatch(msg, field="header", offset=len(body))
+    # The CRC holds from here on, so an unknown value means a newer writer rather than damage.
+    if samples & 15 not in LAYOUTS or samples >> 4 not in BIT_DEPTHS or tiling >> 4:
+        msg = f"header: samples 0x{samples:02x}, tiling 0x{tiling:02x} use features this release lacks"
+        raise UnsupportedVersion(msg + "; install a newer one", field="header")
+    try:
+        header = Header(width, height, quality, model_id, tiling & 15, samples & 15, samples >> 4)
+    except UsageError as error:
+        raise CorruptPayload(str(error), field=error.field) from None
+    limits.check_size(width, height)
+    return header
+
+
+def _read_signature(reader: Reader) -> None:
+    start = bytes(reader.data[: len(SIGNATURE)])
+    if start == SIGNATURE:
+        reader.offset = len(SIGNATURE)
+        return
+    error: type[FormatError] = BadMagic
+    if SIGNATURE.startswith(start):
+        error, msg = (
+            TruncatedData,
+            f"signature: only {len(start)} of 8 bytes are there; the file was cut short",
+        )
+    elif start[1:4] == SIGNATURE[1:4]:
+        msg = "signature: damaged as by a transfer in text mode; transfer the file again as binary"
+    else:
+        msg = f"signature: the data starts with {start.hex(' ')}, so this is no .vae file"
+    raise error(msg, field="signature", offset=0)

@@ -1,0 +1,29 @@
+"""Plain records that the public API hands out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a .vae file says about itself, read without decoding any pixels.
+
+    width, height: pixels. layout: 'RGB'. bit_depth: bits per sample, 8.
+    quality: 0..1792, in 1/256 of the step between two of the model's eight rate points.
+    model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number. n_bytes: of the whole file.
+    version: of the format, such as '0.1'.
+    chunks: (name, payload bytes) of every chunk before the first tile, in file order.
+    """
+
+    width: int
+    height: int
+    layout: str
+    bit_depth: int
+    quality: int
+    model_id: str
+    tile_size: int
+    tiles: int
+    n_bytes: int
+    version: str
+    chunks: tuple[tuple[str, int], ...]

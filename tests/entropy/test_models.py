@@ -1,0 +1,72 @@
+"""The library's integer intervals must be the tables, entry for entry."""
+
+from __future__ import annotations
+
+import threading
+
+import constriction
+import numpy as np
+import pytest
+
+from codec.entropy.models import TableModels
+from codec.entropy.tables import BANDS, LEVELS
+
+START = 2**64 - 1
+
+
+def _frequencies(model, n):
+    """Read back every interval from the coder's state after one symbol."""
+    found, expected_left = [], 0
+    for symbol in range(n):
+        encoder = constriction.stream.queue.RangeEncoder()
+        encoder.encode(np.array([symbol], dtype=np.int32), model)
+        _, (low, width) = encoder.pos()
+        scale = START >> 24
+        assert low == scale * expected_left
+        assert width % scale == 0
+        found.append(width // scale)
+        expected_left += width // scale
+    return found
+
+
+def test_every_table_is_exact(tables):
+    models = TableModels(tables)
+    for level in range(1, LEVELS):
+        table = tables.r_table(level)
+        assert _frequencies(models.r(level), table.size) == table.tolist()
+    for band in range(BANDS):
+        for channel in range(tables.z_channels):
+            table = tables.z_table(band, channel)
+            if table.size > 1:
+                assert _frequencies(models.z(band, channel), table.size) == table.tolist()
+
+
+@pytest.mark.parametrize("bits", range(1, 11))
+def test_uniform_intervals_are_equal(tables, bits):
+    assert _frequencies(TableModels(tables).uniform(bits), 1 << bits) == [1 << (24 - bits)] * (1 << bits)
+
+
+@pytest.mark.parametrize("bits", range(11, 16))
+def test_ends_of_wide_uniforms(tables, bits):
+    model, scale = TableModels(tables).uniform(bits), START >> 24
+    for symbol in (0, 1, (1 << bits) - 2, (1 << bits) - 1):
+        encoder = constriction.stream.queue.RangeEncoder()
+        encoder.encode(np.array([symbol], dtype=np.int32), model)
+        assert encoder.pos()[1] == (scale * symbol << (24 - bits), scale << (24 - bits))
+
+
+def test_threads_share_one_model_per_table(tables):
+    models = TableModels(tables)
+    barrier = threading.Barrier(8)
+    seen = []
+
+    def look():
+        barrier.wait()
+        seen.append([id(models.r(level)) for level in range(1, LEVELS)])
+
+    threads = [threading.Thread(target=look) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({tuple(ids) for ids in seen}) == 1
