@@ -1,1 +1,98 @@
-"""vaezip: a learned image codec."""
+"""vaezip: a learned image codec.
+
+`compress` turns a picture into `.vae` bytes, `decompress` turns them back, `info` reads a header.
+`Encoder` and `Decoder` do the same with a loaded model that is used again. Every error raised on
+purpose is a `CodecError`. Importing this package loads neither torch nor numpy: names are fetched on
+first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    "BackendMismatch": "codec.errors",
+    "BadMagic": "codec.errors",
+    "ChecksumMismatch": "codec.errors",
+    "CodecError": "codec.errors",
+    "ConversionWarning": "codec.image.convert",
+    "CorruptPayload": "codec.errors",
+    "Decoder": "codec.decoder",
+    "Encoder": "codec.encoder",
+    "FormatError": "codec.errors",
+    "ImageInfo": "codec.types",
+    "LimitExceeded": "codec.errors",
+    "Limits": "codec.limits",
+    "TruncatedData": "codec.errors",
+    "UnknownModel": "codec.errors",
+    "UnsupportedImage": "codec.errors",
+    "UnsupportedVersion": "codec.errors",
+    "UsageError": "codec.errors",
+    "WeightsError": "codec.errors",
+    "compress": "codec.encoder",
+    "decompress": "codec.decoder",
+    "info": "codec.inspect",
+}
+
+if TYPE_CHECKING:
+    from codec.decoder import Decoder, decompress
+    from codec.encoder import Encoder, compress
+    from codec.errors import (
+        BackendMismatch,
+        BadMagic,
+        ChecksumMismatch,
+        CodecError,
+        CorruptPayload,
+        FormatError,
+        LimitExceeded,
+        TruncatedData,
+        UnknownModel,
+        UnsupportedImage,
+        UnsupportedVersion,
+        UsageError,
+        WeightsError,
+    )
+    from codec.image.convert import ConversionWarning
+    from codec.inspect import info
+    from codec.limits import Limits
+    from codec.types import ImageInfo
+
+__all__ = [
+    "BackendMismatch",
+    "BadMagic",
+    "ChecksumMismatch",
+    "CodecError",
+    "ConversionWarning",
+    "CorruptPayload",
+    "Decoder",
+    "Encoder",
+    "FormatError",
+    "ImageInfo",
+    "LimitExceeded",
+    "Limits",
+    "TruncatedData",
+    "UnknownModel",
+    "UnsupportedImage",
+    "UnsupportedVersion",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "compress",
+    "decompress",
+    "info",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_EXPORTS))

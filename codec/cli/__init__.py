@@ -1,0 +1,1 @@
+"""The `vaezip` command. Importing it loads neither torch nor numpy."""

@@ -1,0 +1,118 @@
+"""`vaezip info`: what .vae files say about themselves, without torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from codec.bitstream.quality import MAX_QUALITY
+from codec.cli.jobs import STANDARD, Job, read_input, run
+from codec.cli.report import EXIT_CODES_HELP, printable
+from codec.errors import CodecError
+from codec.inspect import info as read_info
+from codec.model.index import model_entry
+from codec.model.quality import clamped_above, clamped_below, from_rate
+
+if TYPE_CHECKING:
+    from codec.types import ImageInfo
+
+
+@click.command("info", epilog=EXIT_CODES_HELP)
+@click.argument("files", metavar="IN...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
+def info(files: tuple[str, ...], as_json: bool) -> int:
+    """Show size, version, model, quality and structure of .vae files.
+
+    IN is a .vae file, or '-' for standard input.
+    """
+
+    def work(job: Job) -> None:
+        facts = read_info(read_input(job.source))
+        if as_json:
+            print(json.dumps({"file": job.source, **_as_record(facts)}))
+        else:
+            _print_table(job.source_name, _as_rows(facts))
+
+    return run([Job(source, STANDARD) for source in files], work)
+
+
+def _quality(facts: ImageInfo) -> tuple[float | None, str | None]:
+    """Return the quality on the user's scale, and which end of it is clamped here, if any."""
+    try:
+        entry = model_entry(bytes.fromhex(facts.model_id))
+    except CodecError:
+        return None, None
+    lowest, highest = entry.calibration[0][1], entry.calibration[-1][1]
+    clamped = "low" if facts.quality <= lowest else "high" if facts.quality >= highest else None
+    return from_rate(facts.quality, entry), clamped
+
+
+def _as_record(facts: ImageInfo) -> dict[str, object]:
+    quality, clamped = _quality(facts)
+    return {
+        "width": facts.width,
+        "height": facts.height,
+        "layout": facts.layout,
+        "bit_depth": facts.bit_depth,
+        "version": facts.version,
+        "model_id": facts.model_id,
+        "quality": None if quality is None else round(quality, 2),
+        "quality_clamped": clamped,
+        "rate": facts.quality,
+        "tile_size": facts.tile_size,
+        "tiles": facts.tiles,
+        "bytes": facts.n_bytes,
+        "bpp": round(_bpp(facts), 4),
+        "chunks": [{"name": name, "bytes": n_bytes} for name, n_bytes in facts.chunks],
+    }
+
+
+def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
+    return [
+        ("size", f"{facts.width}x{facts.height} {facts.layout}, {facts.bit_depth} bits"),
+        ("version", facts.version),
+        ("model", facts.model_id),
+        ("quality", _describe_quality(facts)),
+        ("tiles", f"{facts.tiles} of {facts.tile_size}x{facts.tile_size}"),
+        ("bytes", f"{facts.n_bytes}"),
+        ("rate", f"{_bpp(facts):.3f} bpp"),
+        ("chunks", ", ".join(f"{name} {n_bytes} bytes" for name, n_bytes in facts.chunks) or "tiles only"),
+    ]
+
+
+def _describe_quality(facts: ImageInfo) -> str:
+    rate = f"rate {facts.quality} of {MAX_QUALITY}"
+    quality, clamped = _quality(facts)
+    if quality is None:
+        return f"unknown: the model is not installed ({rate})"
+    if clamped is None:
+        return f"{quality:.1f} ({rate})"
+    entry = model_entry(bytes.fromhex(facts.model_id))
+    if clamped == "low":
+        return f"{quality:.1f} ({rate}; the low end: every -q up to {clamped_below(entry):g} gives this)"
+    return f"{quality:.1f} ({rate}; the high end: every -q from {clamped_above(entry):g} up gives this)"
+
+
+def _bpp(facts: ImageInfo) -> float:
+    return 8 * facts.n_bytes / (facts.width * facts.height)
+
+
+def _print_table(name: str, rows: list[tuple[str, str]]) -> None:
+    if sys.stdout is None:
+        return
+    if not sys.stdout.isatty():
+        print(printable(name))
+        for label, value in rows:
+            print(f"  {label}: {value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(name), style="bold"), title_justify="left", show_header=False)
+    for label, value in rows:
+        table.add_row(label, Text(value))
+    Console().print(table)

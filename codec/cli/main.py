@@ -1,0 +1,135 @@
+"""Entry points of the commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from codec.cli.report import EXIT_CODES_HELP, Exit, describe, escape_unprintable_output, exit_code, fail, is_expected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+# Modules are loaded when their command runs: `train` needs torch, and help must not wait for it.
+_COMMANDS = {
+    "compress": ("codec.cli.compress:compress", "Compress pictures into .vae files."),
+    "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
+    "info": ("codec.cli.info:info", "Show what a .vae file says about itself."),
+    "train": ("codec.train.cli:train", "Train weights and export them."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows names and help of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = _load(_COMMANDS[cmd_name][0])
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in _COMMANDS.items()])
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from codec.cli.version import version_lines
+
+        click.echo("\n".join(version_lines()))
+        context.exit()
+
+
+@click.group("vaezip", cls=LazyGroup, epilog=EXIT_CODES_HELP)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the versions of package, bitstream and model, and exit.",
+)
+def vaezip() -> None:
+    """Compress photographs with a neural network, and get them back."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `vaezip` and return its exit code."""
+    return _run(vaezip, "vaezip", arguments)
+
+
+def encode(arguments: Sequence[str] | None = None) -> int:
+    """Run `vaezip-encode`, which is `vaezip compress`."""
+    return _run(_load(_COMMANDS["compress"][0]), "vaezip-encode", arguments)
+
+
+def decode(arguments: Sequence[str] | None = None) -> int:
+    """Run `vaezip-decode`, which is `vaezip decompress`."""
+    return _run(_load(_COMMANDS["decompress"][0]), "vaezip-decode", arguments)
+
+
+def _run(command: click.Command, program: str, arguments: Sequence[str] | None) -> int:
+    escape_unprintable_output()
+    _end_tidily_when_terminated()
+    try:
+        result = command.main(arguments, prog_name=program, standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return int(result or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        fail(f"{_one_line(error)}; see '{context.command_path if context else program} --help'")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone, with all it wanted. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.INPUT_OUTPUT
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        fail(describe(error))
+        return exit_code(error)
+
+
+def _load(location: str) -> click.Command:
+    module, _, attribute = location.partition(":")
+    command = getattr(import_module(module), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{location} is not a command")
+    return command
+
+
+def _one_line(error: click.ClickException) -> str:
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _end_tidily_when_terminated() -> None:
+    """Let SIGTERM unwind the stack, so that temporary files are removed."""
+
+    def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(int(Exit.TERMINATED))
+
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, terminate)

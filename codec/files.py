@@ -1,0 +1,116 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def check_writable(path: Path, *, overwrite: bool = False) -> Path:
+    """Return the file that writing to `path` would create, after asking all that can be asked beforehand.
+
+    Symlinks are followed, never replaced. Raises FileExistsError for anything that is there already
+    unless `overwrite`, and other OSErrors for a missing or read-only folder or a target that is no file.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        found = None
+    if found is not None:
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+        if _is_sink(found):
+            return target
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "exists already", str(path))
+    folder = target.parent
+    if not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, "its folder does not exist", str(path))
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "its folder is a file", str(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "its folder cannot be written to", str(path))
+    return target
+
+
+def write_atomic(path: Path, data: bytes | bytearray | memoryview, *, overwrite: bool = False) -> None:
+    """Write `data` to `path` so that no reader and no crash ever sees half a file.
+
+    The bytes go to a temporary file in the same folder, are synced, and take their name in one step.
+    Without `overwrite`, a file that appears meanwhile wins and FileExistsError is raised. A new file gets
+    the mode that the umask asks for; an overwritten one keeps its own. Devices and pipes are written to
+    directly. Raises OSError; then nothing is left behind and an older file is untouched.
+    """
+    target = check_writable(path, overwrite=overwrite)
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        found = None
+    if found is not None and _is_sink(found):
+        with target.open("wb") as sink:
+            sink.write(data)
+        return
+    temporary = target.parent / f".vaezip-{secrets.token_hex(8)}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:
+            out.write(data)
+            out.flush()
+            if found is not None and hasattr(os, "fchmod"):
+                os.fchmod(out.fileno(), stat.S_IMODE(found.st_mode) & 0o777)
+            os.fsync(out.fileno())
+        if overwrite:
+            temporary.replace(target)
+        else:
+            _name_exclusively(temporary, target)
+    finally:
+        # After a rename the name is gone; in every other case the temporary file must go.
+        with suppress(OSError):
+            temporary.unlink()
+    _sync_folder(target.parent)
+
+
+def _name_exclusively(temporary: Path, target: Path) -> None:
+    """Give `temporary` the name `target`, failing if that name is taken at this very moment."""
+    try:
+        try:
+            os.link(temporary, target)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+        else:
+            return
+        # No hard links here (FAT, some network shares): reserve the name, then rename over the reservation.
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileExistsError as error:
+        raise FileExistsError(errno.EEXIST, "exists already", str(target)) from error
+    try:
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            target.unlink()
+        raise
+
+
+def _is_sink(found: os.stat_result) -> bool:
+    """Tell whether writing there replaces nothing: a character device such as /dev/null, or a pipe."""
+    return stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name survive a power cut, where the system lets a folder be synced."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

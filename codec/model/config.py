@@ -1,0 +1,87 @@
+"""The sizes that define one model; stored as JSON in the weights file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+RATE_POINTS = 8
+STEP_UNITS = 256
+MAX_RATE = (RATE_POINTS - 1) * STEP_UNITS
+LATENT_STRIDE = 16
+SCALE_LEVELS = 64
+SCALE_MIN, SCALE_MAX = 0.11, 256.0
+SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleLayer:
+    """One layer of the integer scale network (FORMAT.md, "Scale network").
+
+    Attributes:
+        out: output channels before any shuffle.
+        kernel: 1 or 3.
+        shift: right shift of the accumulator.
+        shuffle: whether a pixel shuffle by 2 follows.
+    """
+
+    out: int
+    kernel: int
+    shift: int
+    shuffle: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Channel counts and depths of the transforms.
+
+    Attributes:
+        c8: trunk channels at 1/8.
+        c16: trunk channels at 1/16.
+        m: channels of the latent `y`, a multiple of 4.
+        h: channels of the hyper-latent `z`.
+        z_stride: pixels per hyper-latent position, 32 or 64.
+        blocks8: residual blocks at 1/8.
+        blocks16: residual blocks at 1/16.
+        hyper: channels of the hyper transforms and of the mean context.
+        lmbda_min: `lmbda` of rate point 0.
+        lmbda_max: `lmbda` of the last rate point; those between are log-spaced.
+    """
+
+    c8: int = 128
+    c16: int = 192
+    m: int = 320
+    h: int = 48
+    z_stride: int = 32
+    blocks8: int = 3
+    blocks16: int = 3
+    hyper: int = 128
+    lmbda_min: float = 0.0015
+    lmbda_max: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.m % 4 or self.z_stride not in (32, 64):
+            raise ValueError("m must be a multiple of 4 and z_stride 32 or 64")
+
+    @property
+    def scale_layers(self) -> tuple[ScaleLayer, ...]:
+        """Layers of the integer scale network, first to last."""
+        layers = [ScaleLayer(96, 3, 4, False), ScaleLayer(256, 3, 9, True)]
+        if self.z_stride == 64:
+            layers.append(ScaleLayer(256, 3, 9, True))
+        return (*layers, ScaleLayer(self.m, 1, 8, False))
+
+    def lmbda(self, rate_point: float) -> float:
+        """Trade-off of a rate point in 0..7: loss = bpp + lmbda * 255^2 * MSE."""
+        span = math.log(self.lmbda_max / self.lmbda_min)
+        return self.lmbda_min * math.exp(span * rate_point / (RATE_POINTS - 1))
+
+    def to_json(self) -> str:
+        """Serialise to one line of JSON."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Parse what `to_json` wrote."""
+        return cls(**json.loads(text))

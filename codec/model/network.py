@@ -1,0 +1,40 @@
+"""The float networks of one model under one roof."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import RATE_POINTS, ModelConfig
+from .hyperprior import HyperAnalysis, HyperMean, MeanContext
+from .rates import interpolate
+from .transforms import Analysis, Synthesis
+
+
+class Network(nn.Module):
+    """g_a, g_s, h_a, h_s_mean, the mean context and the gains; everything but scales and tables.
+
+    Attributes:
+        gain: log of the factor on y per rate point and channel, float [8, M].
+        inverse_gain: log of the factor on y_hat before g_s, float [8, M].
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.g_a = Analysis(config)
+        self.g_s = Synthesis(config)
+        self.h_a = HyperAnalysis(config)
+        self.h_s_mean = HyperMean(config)
+        self.context = MeanContext(config)
+        self.gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
+        self.inverse_gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
+
+    def scale_latent(self, y: Tensor, rate: Tensor) -> Tensor:
+        """y' = y * exp(gain[rate]): the latent in units of the quantiser step. y: [B, M, h, w], rate: [B]."""
+        return y * interpolate(self.gain, rate).exp()
+
+    def synthesise(self, y_hat: Tensor, rate: Tensor) -> Tensor:
+        """Undo the gains and run g_s: y_hat [B, M, h, w], rate [B] -> x_hat [B, 3, 16h, 16w], not clipped."""
+        x_hat: Tensor = self.g_s(y_hat * interpolate(self.inverse_gain, rate).exp(), rate)
+        return x_hat

@@ -1,0 +1,115 @@
+"""Training crops from a folder of pictures, decoded once into a memory-mapped cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from codec.errors import TrainingError
+
+HELD_OUT = 64
+TILE = 512
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """All pictures below a folder, sorted by name."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise TrainingError(f"{folder}: no pictures found; give a folder of {', '.join(sorted(SUFFIXES))} files")
+    return found
+
+
+def source_of(name: str) -> str:
+    """Name a picture's source: its file stem without a trailing running number."""
+    return re.sub(r"[-_]?\d+$", "", Path(name).stem)
+
+
+def split_held_out(names: list[str], count: int = HELD_OUT) -> tuple[list[str], list[str]]:
+    """Split names into training and held-out ones: whole sources, in hash order, until `count` are held out.
+
+    A source larger than what is still wanted is passed over; at most a fifth of all pictures is held out.
+    """
+    count = min(count, len(names) // 5)
+    sources: dict[str, list[str]] = {}
+    for name in names:
+        sources.setdefault(source_of(name), []).append(name)
+    held: list[str] = []
+    for source in sorted(sources, key=lambda s: hashlib.sha256(s.encode()).hexdigest()):
+        if len(held) + len(sources[source]) <= count:
+            held += sources[source]
+    chosen = set(held)
+    return [n for n in names if n not in chosen], sorted(held)
+
+
+def _tiles(path: Path) -> list[NDArray[np.uint8]]:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    height, width = pixels.shape[:2]
+    pad = ((0, max(0, TILE - height)), (0, max(0, TILE - width)), (0, 0))
+    pixels = np.pad(pixels, pad, mode="symmetric") if height < TILE or width < TILE else pixels
+    rows, columns = max(1, height // TILE), max(1, width // TILE)
+    return [
+        pixels[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r in range(rows) for c in range(columns)
+    ]
+
+
+def build_cache(folder: Path, cache: Path) -> None:
+    """Decode every picture below `folder` into `cache` (uint8 [N, 512, 512, 3], .npy) with names beside it."""
+    if cache.exists() and cache.with_suffix(".names").exists():
+        return
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    tiles: list[NDArray[np.uint8]] = []
+    names: list[str] = []
+    for path in list_pictures(folder):
+        try:
+            new = _tiles(path)
+        except (OSError, UnidentifiedImageError) as error:
+            raise TrainingError(f"{path}: cannot be read ({error}); remove it from the folder") from error
+        tiles += new
+        names += [path.relative_to(folder).as_posix()] * len(new)
+    partial = cache.with_suffix(".part.npy")
+    stored = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(tiles), TILE, TILE, 3))
+    for index, tile in enumerate(tiles):
+        stored[index] = tile
+    stored.flush()
+    os.replace(partial, cache)
+    cache.with_suffix(".names").write_text("\n".join(names), encoding="utf-8")
+
+
+class CropSource:
+    """Random crops whose choice depends on the seed, the rank and the step alone: resuming needs no state."""
+
+    def __init__(self, cache: Path, *, seed: int, rank: int) -> None:
+        self.tiles = np.load(cache, mmap_mode="r")
+        names = cache.with_suffix(".names").read_text(encoding="utf-8").split("\n")
+        train, held = split_held_out(sorted(set(names)))
+        wanted, kept = set(train), set(held)
+        self.train = np.array([i for i, n in enumerate(names) if n in wanted])
+        self.held_out = np.array([i for i, n in enumerate(names) if n in kept], dtype=np.int64)
+        self.seed, self.rank = seed, rank
+
+    def batch(self, step: int, count: int, size: int) -> Tensor:
+        """Crops of one step: uint8 [count, 3, size, size], flipped and transposed at random."""
+        rng = np.random.default_rng([self.seed, self.rank, step])
+        out = np.empty((count, 3, size, size), np.uint8)
+        for index in range(count):
+            tile = self.tiles[rng.choice(self.train)]
+            top, left = rng.integers(0, TILE - size + 1, 2)
+            crop = tile[top : top + size, left : left + size]
+            flips = rng.integers(0, 2, 3)
+            crop = crop[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]]
+            out[index] = crop.transpose((2, 1, 0) if flips[2] else (2, 0, 1))
+        return torch.from_numpy(out)
+
+    def pictures(self, indices: NDArray[np.int64]) -> Tensor:
+        """Whole tiles: uint8 [N, 3, 512, 512]."""
+        return torch.from_numpy(self.tiles[indices].transpose(0, 3, 1, 2).copy())

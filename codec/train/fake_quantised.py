@@ -1,0 +1,105 @@
+"""The integer scale network during training: float parameters, integer forward values.
+
+Every forward value is what the exported integers give; gradients pass rounding straight through.
+Units and bounds: FORMAT.md, "Scale network".
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codec.model.config import RATE_POINTS, SCALE_LEVELS, ModelConfig, ScaleLayer
+from codec.model.rates import interpolate
+
+ACTIVATION_MAX = 255
+INPUT_MAX = 127
+SUM_LIMIT = 2**24 - 1
+LEVEL_UNITS = 16
+# Parameters times these are weights and biases in integer units, so that one learning rate suits all layers.
+INPUT_GAIN = 16.0
+OFFSET_GAIN = 4.0
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Round to nearest; gradient 1."""
+    return x + (x.round() - x).detach()
+
+
+def floor_through(x: Tensor) -> Tensor:
+    """Round down; gradient 1."""
+    return x + (x.floor() - x).detach()
+
+
+class FakeQuantisedConv(nn.Module):
+    """One layer of the scale network. x: integers as float [B, I, h, w] -> integers as float [B, O, h', w']."""
+
+    def __init__(self, inputs: int, layer: ScaleLayer, *, first: bool, last: bool) -> None:
+        super().__init__()
+        self.layer, self.last = layer, last
+        self.gain = INPUT_GAIN if first else 1.0
+        self.input_max = INPUT_MAX if first else ACTIVATION_MAX
+        fan_in = inputs * layer.kernel**2
+        spread = 0.1 * math.sqrt(1 / fan_in) if last else math.sqrt(2 / fan_in)
+        self.weight = nn.Parameter(torch.randn(layer.out, inputs, layer.kernel, layer.kernel) * spread)
+        self.bias = nn.Parameter(torch.zeros(layer.out))
+
+    def integers(self) -> tuple[Tensor, Tensor]:
+        """Weight [O, I, k, k] and bias [O] as integers in float32, straight-through for gradients."""
+        unit = float(2**self.layer.shift)
+        return round_through(self.weight * (self.gain * unit)), round_through(self.bias * (INPUT_GAIN * unit))
+
+    @torch.no_grad()
+    def enforce_bound(self) -> None:
+        """Shrink rows whose accumulator could leave the range in which float32 sums are exact."""
+        weight, bias = self.integers()
+        total = weight.abs().sum((1, 2, 3)) * self.input_max + bias.abs()
+        # The margin covers the half unit that rounding may add to each weight.
+        row = weight[0].numel()
+        factor = ((SUM_LIMIT - row * self.input_max) / total).clamp(max=1.0)
+        self.weight.mul_(factor[:, None, None, None])
+        self.bias.mul_(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.integers()
+        total = F.conv2d(x, weight, bias, padding=self.layer.kernel // 2)
+        out = floor_through(total * 2.0**-self.layer.shift)
+        if self.last:
+            return out
+        out = out.clamp(0, ACTIVATION_MAX)
+        return F.pixel_shuffle(out, 2) if self.layer.shuffle else out
+
+
+class FakeQuantisedScale(nn.Module):
+    """Scale levels from the hyper-latent: what the shipped integer network will compute, bit for bit."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels, layers = config.h, config.scale_layers
+        self.layers = nn.ModuleList()
+        for index, layer in enumerate(layers):
+            self.layers.append(
+                FakeQuantisedConv(channels, layer, first=index == 0, last=index == len(layers) - 1)
+            )
+            channels = layer.out // 4 if layer.shuffle else layer.out
+        self.offset = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
+
+    def offset_integers(self) -> Tensor:
+        """Offsets [8, M] in 1/16 of a level, integers as float."""
+        return round_through(self.offset * (OFFSET_GAIN * LEVEL_UNITS))
+
+    def enforce_bounds(self) -> None:
+        """Keep every layer exactly summable; call after each optimiser step."""
+        for layer in self.layers:
+            layer.enforce_bound()
+
+    def forward(self, z_hat: Tensor, rate: Tensor) -> Tensor:
+        """Return scale_index as float [B, M, h, w], integers in 0..63 with gradient. z_hat: [B, H, ., .]."""
+        out = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
+        for layer in self.layers:
+            out = layer(out)
+        offset = floor_through(interpolate(self.offset_integers(), rate) + 0.5)
+        return floor_through((out + offset) / LEVEL_UNITS).clamp(0, SCALE_LEVELS - 1)

@@ -1,0 +1,106 @@
+"""The trainable model: float networks, fake-quantised scales, and compressai's entropy models for the rate."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional
+from torch import Tensor, nn
+
+from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.model.network import Network
+from codec.model.quadtree import STEPS, step_masks
+
+from .fake_quantised import FakeQuantisedScale, round_through
+
+
+@dataclasses.dataclass
+class Output:
+    """What one forward pass yields.
+
+    Attributes:
+        x_hat: reconstruction, float [B, 3, H, W], not clipped.
+        bits_y: bits of the latent per sample, [B].
+        bits_z: bits of the hyper-latent per sample, [B].
+    """
+
+    x_hat: Tensor
+    bits_y: Tensor
+    bits_z: Tensor
+
+
+@dataclasses.dataclass
+class Symbols:
+    """Integers of one pass: what a file would hold.
+
+    Attributes:
+        z: float integers [B, H, ., .].
+        r: float integers [B, M, h, w], zero where scale_index is 0.
+        scale_index: float integers [B, M, h, w] in 0..63.
+        y_hat: float [B, M, h, w].
+    """
+
+    z: Tensor
+    r: Tensor
+    scale_index: Tensor
+    y_hat: Tensor
+
+
+class TrainModel(nn.Module):
+    """Rate and distortion of a batch whose samples come in rate bands 0..7, repeated.
+
+    The hyper-latent has one learned density per rate band and channel: what it costs at a low rate is then
+    not set by what is worth sending at a high one.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.network = Network(config)
+        self.scale = FakeQuantisedScale(config)
+        self.density = EntropyBottleneck(RATE_POINTS * config.h, init_scale=4.0)
+        self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
+        self._masks: dict[tuple[int, int], Tensor] = {}
+
+    def masks(self, like: Tensor) -> Tensor:
+        """Step masks for a latent's size, kept between calls; float [4, M, h, w]."""
+        height, width = like.shape[-2:]
+        if (height, width) not in self._masks:
+            self._masks[height, width] = step_masks(self.config.m, height, width).to(like)
+        return self._masks[height, width]
+
+    def quantise(self, y: Tensor, z: Tensor, rate: Tensor) -> tuple[Symbols, Tensor]:
+        """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""
+        z_hat = round_through(z)
+        features = self.network.h_s_mean(z_hat, rate)
+        scale_index = self.scale(z_hat.float(), rate)
+        coded = (scale_index.detach() > 0).to(y)
+        masks = self.masks(y)
+        mu_all = torch.zeros_like(y)
+        y_hat: Tensor | None = None
+        residual = torch.zeros_like(y)
+        for step in range(STEPS):
+            mu = self.network.context(step, features, y_hat).float()
+            r = (y - mu).detach().round() * coded
+            # Straight through: the value is mu + r, the gradient goes to y as if nothing were rounded.
+            new = (y + (mu + r - y).detach()) * masks[step]
+            y_hat = new if y_hat is None else y_hat + new
+            mu_all = mu_all + mu * masks[step]
+            residual = residual + r * masks[step]
+        assert y_hat is not None
+        return Symbols(z_hat, residual, scale_index, y_hat), mu_all
+
+    def forward(self, x: Tensor, rate: Tensor) -> Output:
+        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate: [B]; sample i is in band i mod 8."""
+        net, batch = self.network, x.shape[0]
+        y = net.scale_latent(net.g_a(x).float(), rate)
+        z = net.h_a(y).float()
+        symbols, mu = self.quantise(y, z, rate)
+        by_band = z.reshape(batch // RATE_POINTS, RATE_POINTS * self.config.h, *z.shape[2:])
+        _, likelihood_z = self.density(by_band, training=True)
+        sigma = SCALE_MIN * (symbols.scale_index * SCALE_LOG_STEP).exp()
+        _, likelihood_y = self.conditional(y - mu, sigma, training=True)
+        x_hat = net.synthesise(symbols.y_hat, rate)
+        bits_z = -likelihood_z.reshape(batch, -1).log2().sum(1)
+        return Output(x_hat.float(), -likelihood_y.flatten(1).log2().sum(1), bits_z)

@@ -1,0 +1,76 @@
+"""Settings of a training run; stored with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from codec.errors import UsageError
+from codec.model.config import RATE_POINTS, ModelConfig
+
+
+@dataclasses.dataclass
+class TrainOptions:
+    """What a run is made of.
+
+    Attributes:
+        images: folder of pictures.
+        out: folder of the run.
+        minutes: wall-clock budget in all, resumed parts included.
+        steps: stop after this many optimiser steps instead, 0 for no such bound.
+        batch: crops per step and rank, a multiple of 8.
+        crop: side of the crops in pixels, a multiple of the model's z_stride.
+        final_crop: side of the crops during the decay.
+        learning_rate: of the non-linear parts.
+        linear_share: the linear path's learning rate as a share of the others'.
+        ema: decay of the weight average.
+        init: undecayed weights to continue from, with a fresh optimiser.
+        seed: of everything random.
+        model: sizes; empty for the defaults.
+    """
+
+    images: str
+    out: str
+    minutes: float = 60.0
+    steps: int = 0
+    batch: int = RATE_POINTS
+    crop: int = 192
+    final_crop: int = 256
+    learning_rate: float = 1.5e-3
+    linear_share: float = 0.25
+    ema: float = 0.999
+    init: str = ""
+    seed: int = 1
+    model: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.batch % RATE_POINTS or self.batch <= 0:
+            raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate band")
+        stride = self.config.z_stride
+        if self.crop % stride or self.final_crop % stride or not stride <= min(self.crop, self.final_crop) <= 512:
+            raise UsageError(f"crops must be multiples of {stride} pixels and at most 512")
+        if max(self.crop, self.final_crop) > 512:
+            raise UsageError("crops must be at most 512 pixels a side")
+        if self.minutes <= 0 and self.steps <= 0:
+            raise UsageError("give a budget: minutes or steps above 0")
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes of the model to train."""
+        return ModelConfig(**self.model)
+
+    @property
+    def run(self) -> Path:
+        """Folder of the run."""
+        return Path(self.out)
+
+    def to_json(self) -> str:
+        """Serialise for the run's folder and for the ranks."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainOptions:
+        """Parse what `to_json` wrote."""
+        return cls(**json.loads(text))
