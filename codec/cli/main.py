@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from codec.cli.report import EXIT_CODES_HELP, Exit, describe, escape_unprintable_output, exit_code, fail, is_expected
+from codec.cli.report import (
+    EXIT_CODES_HELP,
+    Exit,
+    describe,
+    escape_unprintable_output,
+    exit_code,
+    fail,
+    is_expected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,5 +139,8 @@ def _end_tidily_when_terminated() -> None:
     def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(int(Exit.TERMINATED))
 
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    ):
         signal.signal(signal.SIGTERM, terminate)
