@@ -1,0 +1,77 @@
+"""The index of shipped weights: ids, files, hashes and the calibration of quality. Never imports torch or numpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from codec.errors import UnknownModel, WeightsError
+
+FOLDER_VARIABLE = "VAEZIP_MODEL_DIR"
+INDEX = "index.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelEntry:
+    """One model of the index.
+
+    Attributes:
+        model_id: the 4 bytes that streams name.
+        name: for people.
+        file: weights file in the same folder.
+        sha256: of that file.
+        calibration: pairs (quality 0..100, rate 0..1792), both rising.
+        training: record of the run that made it.
+    """
+
+    model_id: bytes
+    name: str
+    file: str
+    sha256: str
+    calibration: tuple[tuple[float, int], ...]
+    training: dict[str, Any]
+
+
+def weights_folder() -> Path:
+    """Folder of the weights: the package's own, or the one that VAEZIP_MODEL_DIR names."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else Path(__file__).parent.parent / "weights"
+
+
+@functools.cache
+def _read_index(folder: Path) -> tuple[str, dict[str, ModelEntry]]:
+    path = folder / INDEX
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        entries = {
+            key: ModelEntry(
+                bytes.fromhex(key),
+                value["name"],
+                value["file"],
+                value["sha256"],
+                tuple((float(q), int(r)) for q, r in value["calibration"]),
+                value["training"],
+            )
+            for key, value in stored["models"].items()
+        }
+        return stored["default"], entries
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: not a usable index of weights ({error}); reinstall vaezip") from error
+
+
+def default_model_id() -> bytes:
+    """Return the model that new files use."""
+    return bytes.fromhex(_read_index(weights_folder())[0])
+
+
+def model_entry(model_id: bytes) -> ModelEntry:
+    """Look a model up. Raises UnknownModel when its weights are not installed."""
+    entries = _read_index(weights_folder())[1]
+    if model_id.hex() not in entries:
+        known = ", ".join(sorted(entries))
+        raise UnknownModel(f"model {model_id.hex()} is not installed (installed: {known}); update vaezip")
+    return entries[model_id.hex()]

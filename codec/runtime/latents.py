@@ -1,0 +1,101 @@
+"""Between a tile's latent and its symbols: quantisation with the four-step mean context, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS
+from codec.model.quadtree import STEPS, step_masks
+from codec.model.weights import LoadedModel
+
+R_MAX = 32767
+# Bits that one squared quantiser step of error is worth at the slope each rate point was trained for:
+# 12 / (2 ln 2), from step^2 / 12 = 3 / (2 ln 2 lmbda 255^2).
+BITS_PER_SQUARED_STEP = 8.66
+# What coding a value far outside a level-1 table costs in bits, generously.
+OUTLIER_BITS = 40.0
+LIFT_GAIN_BITS = 64.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TileSymbols:
+    """What one tile's codestream holds.
+
+    Attributes:
+        z: int16 [H, hz, wz].
+        r: int16 [M, h, w], zero where scale_index is 0.
+        scale_index: uint8 [M, h, w], lifted where `lift` is set.
+        lift: whether index 0 was raised to 1.
+    """
+
+    z: NDArray[np.int16]
+    r: NDArray[np.int16]
+    scale_index: NDArray[np.uint8]
+    lift: bool
+
+
+def rate_band(quality: int) -> int:
+    """Band of the z tables: the nearest rate point (FORMAT.md, "Hyper-latents")."""
+    return min(RATE_POINTS - 1, (quality + STEP_UNITS // 2) // STEP_UNITS)
+
+
+def rate_tensor(quality: int) -> Tensor:
+    """Rate in 0..7 as the float networks take it, [1]."""
+    return torch.tensor([min(max(quality, 0), MAX_RATE) / STEP_UNITS])
+
+
+def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
+    z_hat = torch.from_numpy(z.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
+    features: Tensor = model.network.h_s_mean(z_hat, rate_tensor(quality))
+    return features
+
+
+def _walk(model: LoadedModel, features: Tensor, y: Tensor, coded: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Quantise y [1, M, h, w] in four steps: r, y_hat, and the bits that coding the zeros would be worth."""
+    masks = step_masks(y.shape[1], *y.shape[2:])
+    residual = torch.zeros_like(y)
+    y_hat = torch.zeros_like(y)
+    missed = 0.0
+    for step in range(STEPS):
+        mu = model.network.context(step, features, y_hat)
+        exact = torch.where(masks[step], y - mu, 0.0)
+        r = exact.round().clamp(-R_MAX, R_MAX)
+        outlier = torch.where(coded, 0.0, r)
+        gain = BITS_PER_SQUARED_STEP * (exact.square() - (exact - r).square()) - OUTLIER_BITS
+        missed += float(torch.where(outlier != 0, gain, 0.0).clamp(min=0).sum())
+        r = torch.where(coded, r, 0.0)
+        residual += r
+        y_hat = torch.where(masks[step], mu + r, y_hat)
+    return residual, y_hat, missed
+
+
+def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
+    """Turn a tile's scaled latent y, float [1, M, h, w], into symbols; quality 0..1792."""
+    tables = model.coder.tables
+    z_float = model.network.h_a(y)[0].round().numpy()
+    z = tables.clamp_z(z_float, rate_band(quality))
+    scale_index = model.scale.scale_index(z, quality)
+    features = _features(model, z, quality)
+    r, _, missed = _walk(model, features, y, torch.from_numpy(scale_index > 0)[None])
+    lift = missed > LIFT_GAIN_BITS
+    if lift:
+        scale_index = np.maximum(scale_index, 1)
+        r, _, _ = _walk(model, features, y, torch.ones_like(y, dtype=torch.bool))
+    return TileSymbols(z, r[0].numpy().astype(np.int16), scale_index, lift)
+
+
+def dequantise_tile(model: LoadedModel, z: NDArray[np.int16], r: NDArray[np.int16], quality: int) -> Tensor:
+    """Rebuild y_hat, float [1, M, h, w], from symbols; float, so within rounding of the encoder's."""
+    features = _features(model, z, quality)
+    residual = torch.from_numpy(r.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
+    masks = step_masks(r.shape[0], *r.shape[1:])
+    y_hat = torch.zeros_like(residual)
+    for step in range(STEPS):
+        mu = model.network.context(step, features, y_hat)
+        y_hat = torch.where(masks[step], mu + residual, y_hat)
+    return y_hat

@@ -1,0 +1,43 @@
+"""Worker threads that each run torch operators on one core."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from codec.errors import UsageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def worker_count(threads: int | None) -> int:
+    """Number of workers: what was asked for, or one for each core this process may use. Raises UsageError."""
+    if threads is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise UsageError(f"threads must be a whole number above 0, not {threads!r}", field="threads")
+    return threads
+
+
+def _single_threaded() -> None:
+    torch.set_num_threads(1)
+
+
+def map_ordered(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
+    """Apply `function` to all items on worker threads and return the results in order.
+
+    Always on workers, even with one, so that results never depend on the caller's torch threads: the setting
+    that torch keeps for threads yet to come is put back afterwards.
+    """
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, "vaezip", _single_threaded) as pool:
+            return list(pool.map(function, items))
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,109 @@
+"""From a run's averaged weights to the weights file that ships: fp16 networks, integers, tables, known answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from codec.errors import TrainingError
+from codec.model.config import MAX_RATE
+from codec.model.index import INDEX
+from codec.model.scale_network import INPUT_MAX, TILE, ScaleNetwork
+from codec.model.weights import NETWORK
+
+from .checkpoint import AVERAGE, load_parameters, read_tensors
+from .data import CropSource
+from .model import TrainModel
+from .options import TrainOptions
+from .tables import make_tables
+
+TABLE_PICTURES = 160
+ID_BYTES = 4
+
+
+def averaged_model(run: Path) -> tuple[TrainModel, TrainOptions]:
+    """Load a run's averaged weights, its networks rounded to the fp16 they ship in."""
+    try:
+        options = TrainOptions.from_json((run / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(f"{run}: not a training run ({error}); give the folder that --out named") from error
+    path = run / "checkpoint.safetensors"
+    model = TrainModel(options.config)
+    load_parameters(model, read_tensors(path)[0], AVERAGE, path)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.copy_(parameter.half().float())
+    return model.eval(), options
+
+
+def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
+    """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
+    arrays: dict[str, NDArray[Any]] = {}
+    model.scale.enforce_bounds()
+    for index, layer in enumerate(model.scale.layers):
+        weight, bias = (t.detach().numpy() for t in layer.integers())
+        arrays[f"scale.{index}.weight"] = weight.astype(np.int16)
+        arrays[f"scale.{index}.bias"] = bias.astype(np.int32)
+    arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)
+    z = known_input(model.config.h, TILE // model.config.z_stride)
+    network = ScaleNetwork(model.config.scale_layers, model.config.z_stride, arrays)
+    arrays["scale.kat_z"] = z
+    arrays["scale.kat_crc"] = np.array([network.known_answer(z)], np.int64)
+    return arrays
+
+
+def known_input(channels: int, side: int) -> NDArray[np.int16]:
+    """Hyper-latents [channels, side, side]: small values as real ones, the whole range, and both extremes in rows."""
+    rng = np.random.default_rng(0)
+    z = rng.integers(-2, 3, (channels, side, side))
+    z[:, side // 2 :] = rng.integers(-INPUT_MAX, INPUT_MAX + 1, (channels, side - side // 2, side))
+    z[:, -2], z[:, -1] = INPUT_MAX, -INPUT_MAX
+    return z.astype(np.int16)
+
+
+def export(run: Path, out: Path, name: str) -> str:
+    """Write `<name>-<id>.safetensors` and its index to folder `out`; returns the model id as hex."""
+    model, options = averaged_model(run)
+    crops = CropSource(run / "cache.npy", seed=options.seed, rank=0)
+    stride = max(1, len(crops.train) // TABLE_PICTURES)
+    tables = make_tables(model, crops.pictures(crops.train[::stride]))
+    arrays: dict[str, NDArray[Any]] = {**scale_arrays(model), **tables.to_arrays()}
+    for key, parameter in model.network.named_parameters():
+        arrays[NETWORK + key] = parameter.detach().half().contiguous().numpy()
+    layers = [dataclasses.asdict(layer) for layer in model.config.scale_layers]
+    meta = {"config": model.config.to_json(), "scale_layers": json.dumps(layers)}
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / f"{name}.part"
+    save_file(arrays, partial, meta)
+    digest = hashlib.sha256(partial.read_bytes()).hexdigest()
+    model_id = digest[: 2 * ID_BYTES]
+    file = f"{name}-{model_id}.safetensors"
+    os.replace(partial, out / file)
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    for private in ("images", "out", "init"):
+        record["options"].pop(private, None)
+    entry = {
+        "name": name,
+        "file": file,
+        "sha256": digest,
+        "calibration": [[0, 0], [100, MAX_RATE]],
+        "training": record,
+    }
+    write_index(out, {"default": model_id, "models": {model_id: entry}})
+    return model_id
+
+
+def write_index(folder: Path, index: dict[str, Any]) -> None:
+    """Write the index of a weights folder by temporary file and rename."""
+    partial = folder / f"{INDEX}.part"
+    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, folder / INDEX)

@@ -1,0 +1,140 @@
+"""Integer probability tables from what a trained model really codes.
+
+Residuals of one scale level are heavier-tailed than the Gaussian that names the level, since scales are known
+only as well as the hyper-latent tells them: a mixture of Gaussians is fitted to the counts of each level.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from codec.entropy.pmf import quantise_pmf
+from codec.entropy.tables import EntropyTables
+from codec.model.config import RATE_POINTS, SCALE_LEVELS, SCALE_LOG_STEP, SCALE_MIN
+
+from .model import TrainModel
+
+R_LIMIT = 2048
+Z_LIMIT = 127
+SPREADS = np.array([0.3, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0, 9.0])
+EM_STEPS = 60
+# Counts that the prior weighs as much as: the neighbours' shape for r, the trained density for z.
+R_PRIOR, Z_PRIOR = 300.0, 30.0
+TABLE_SPREAD = 7.0
+Z_TAIL = 1e-5
+
+
+class SymbolCounts:
+    """Histograms of what a model codes: |r| by level, int64 [64, 2049], and z by band, int64 [8, H, 255]."""
+
+    def __init__(self, channels: int) -> None:
+        self.r = np.zeros((SCALE_LEVELS, R_LIMIT + 1), np.int64)
+        self.z = np.zeros((RATE_POINTS, channels, 2 * Z_LIMIT + 1), np.int64)
+
+    def add(self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int) -> None:
+        """Count one picture's symbols: z [H, ., .], r and scale_index [M, ., .]."""
+        magnitude = np.minimum(np.abs(r), R_LIMIT).ravel()
+        np.add.at(self.r, (scale_index.ravel(), magnitude), 1)
+        values = np.clip(z, -Z_LIMIT, Z_LIMIT) + Z_LIMIT
+        for channel, row in enumerate(values.reshape(values.shape[0], -1)):
+            self.z[band, channel] += np.bincount(row, minlength=2 * Z_LIMIT + 1)
+
+
+@torch.no_grad()
+def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
+    """Run pictures, uint8 [N, 3, H, W], at all rate points and between them."""
+    counts = SymbolCounts(model.config.h)
+    net = model.network
+    for index, picture in enumerate(pictures):
+        y_plain = net.g_a((picture[None].float() / 255).contiguous(memory_format=torch.channels_last))
+        for band in range(RATE_POINTS):
+            # Alternate between a band's middle and its sides, where files are as likely to lie.
+            rate = min(RATE_POINTS - 1.0, max(0.0, band + (0.0, 0.4, -0.4)[index % 3]))
+            q = torch.tensor([rate])
+            y = net.scale_latent(y_plain, q)
+            symbols, _ = model.quantise(y, net.h_a(y), q)
+            parts = (symbols.z, symbols.r, symbols.scale_index)
+            z, r, scale_index = (t[0].numpy().astype(np.int64) for t in parts)
+            counts.add(z, r, scale_index, band)
+    return counts
+
+
+def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
+    """Probability of |r| = 0..half and of more, for each spread: [9, half + 2]."""
+    edges = (np.arange(half + 1) + 0.5) / (sigma * SPREADS[:, None])
+    upper = 2 * ndtr(-edges)
+    return np.concatenate([1 - upper[:, :1], upper[:, :-1] - upper[:, 1:], upper[:, -1:]], 1)
+
+
+def _fit_mixture(bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of the mixture by expectation maximisation, drawn towards `prior`."""
+    weights = prior.copy()
+    for _ in range(EM_STEPS):
+        joint = weights[:, None] * bins
+        share = joint / joint.sum(0).clip(1e-300)
+        mass = (share * counts).sum(1) + R_PRIOR * prior
+        weights = mass / mass.sum()
+    return weights
+
+
+def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+    """`r_half` and `r_freq` of EntropyTables from counts [64, 2049]."""
+    halves = np.zeros(SCALE_LEVELS, np.int32)
+    tables = []
+    prior = np.full(SPREADS.size, 0.02)
+    prior[3] = 1 - prior.sum() + prior[3]
+    for level in range(1, SCALE_LEVELS):
+        sigma = SCALE_MIN * np.exp(level * SCALE_LOG_STEP)
+        half = int(max(2, np.ceil(TABLE_SPREAD * sigma)))
+        bins = _magnitude_bins(sigma, half)
+        seen = np.append(counts[level, : half + 1], counts[level, half + 1 :].sum()).astype(np.float64)
+        seen = np.pad(seen, (0, half + 2 - seen.size)) if seen.size < half + 2 else seen
+        prior = _fit_mixture(bins, seen, prior)
+        magnitude = prior @ bins
+        sides = magnitude[1:-1] / 2
+        pmf = np.concatenate([sides[::-1], magnitude[:1], sides, magnitude[-1:]])
+        halves[level] = half
+        tables.append(quantise_pmf(pmf / pmf.sum()))
+    return halves, np.concatenate(tables)
+
+
+@torch.no_grad()
+def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
+    """Trained probability of each z in -127..127: [8, H, 255]."""
+    grid = torch.arange(-Z_LIMIT, Z_LIMIT + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
+    likelihood, _, _ = model.density._likelihood(grid)
+    return likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
+
+
+def hyper_tables(
+    counts: NDArray[np.int64], density: NDArray[np.float64]
+) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.uint32]]:
+    """`z_lo`, `z_size` and `z_freq` of EntropyTables from counts and trained densities, both [8, H, 255]."""
+    bands, channels = counts.shape[:2]
+    low = np.zeros((bands, channels), np.int16)
+    size = np.zeros((bands, channels), np.int32)
+    tables = []
+    for band in range(bands):
+        for channel in range(channels):
+            seen = counts[band, channel]
+            pmf = seen + Z_PRIOR * density[band, channel] / density[band, channel].sum() + 1e-9
+            pmf = pmf / pmf.sum()
+            kept = np.flatnonzero((pmf > Z_TAIL) | (seen > 0))
+            first, last = int(kept[0]), int(kept[-1])
+            low[band, channel], size[band, channel] = first - Z_LIMIT, last - first + 1
+            part = pmf[first : last + 1]
+            tables.append(quantise_pmf(part / part.sum()))
+    return low, size, np.concatenate(tables)
+
+
+def make_tables(model: TrainModel, pictures: torch.Tensor) -> EntropyTables:
+    """All tables of a trained model, from the symbols of pictures, uint8 [N, 3, H, W]."""
+    counts = count_symbols(model, pictures)
+    halves, r_freq = residual_tables(counts.r)
+    low, size, z_freq = hyper_tables(counts.z, _density_pmf(model))
+    tables = EntropyTables(halves, r_freq, low, size, z_freq)
+    tables.validate()
+    return tables
