@@ -24,7 +24,7 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
         ),
         click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary data to a terminal."),
         click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: all cores]"
+            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"
         ),
         click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors."),
     )
