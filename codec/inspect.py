@@ -11,7 +11,9 @@ from codec.limits import DEFAULT_LIMITS, Limits
 from codec.types import ImageInfo
 
 
-def info(source: bytes | bytearray | memoryview | str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
+def info(
+    source: bytes | bytearray | memoryview | str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
+) -> ImageInfo:
     """Describe a .vae file, given as its bytes or its path, without decoding any pixels.
 
     Header and structure are checked, the coded pixels are not. Raises FormatError for data that is no

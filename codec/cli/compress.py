@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 )
 @file_options(".vae")
 def compress(
-    pictures: tuple[str, ...], quality: float, output: str | None, force: bool, threads: int | None, quiet: bool
+    pictures: tuple[str, ...],
+    quality: float,
+    output: str | None,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
 ) -> int:
     """Compress pictures into .vae files.
 

@@ -66,7 +66,9 @@ def plan(sources: Sequence[str], output: str | None, suffix: str, *, force: bool
         if sys.stdout is None:
             raise OSError(errno.EBADF, "is closed; name a file with -o", "standard output")
         if sys.stdout.isatty() and not force:
-            raise UsageError("will not write binary data to a terminal; redirect it, use -o, or force with -f")
+            raise UsageError(
+                "will not write binary data to a terminal; redirect it, use -o, or force with -f"
+            )
     return jobs
 
 

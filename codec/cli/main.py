@@ -10,8 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
-from codec.cli.report import EXIT_CODES_HELP, Exit, describe, escape_unprintable_output, exit_code, fail, is_expected
+from codec.cli.report import (
+    EXIT_CODES_HELP,
+    Exit,
+    describe,
+    escape_unprintable_output,
+    exit_code,
+    fail,
+    is_expected,
+)
+from codec.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,10 +97,18 @@ def _run(command: click.Command, program: str, arguments: Sequence[str] | None) 
     escape_unprintable_output()
     _end_tidily_when_terminated()
     try:
-        result = command.main(arguments, prog_name=program, standalone_mode=False)
+        # Not command.main(), which gives a broken pipe and Ctrl-C codes and blank lines of its own.
+        completion = f"_{program.replace('-', '_').upper()}_COMPLETE"
+        if instruction := os.environ.get(completion):
+            return shell_complete(command, {}, program, completion, instruction)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        with command.make_context(program, given) as context:
+            result = command.invoke(context)
         if sys.stdout is not None:
             sys.stdout.flush()
         return int(result or 0)
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
@@ -114,7 +132,12 @@ def _run(command: click.Command, program: str, arguments: Sequence[str] | None) 
 
 def _load(location: str) -> click.Command:
     module, _, attribute = location.partition(":")
-    command = getattr(import_module(module), attribute)
+    try:
+        command = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("codec"):
+            raise
+        raise TrainingError(f"needs {error.name}; install it with: pip install 'vaezip[train]'") from error
     if not isinstance(command, click.Command):
         raise TypeError(f"{location} is not a command")
     return command
@@ -131,5 +154,8 @@ def _end_tidily_when_terminated() -> None:
     def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(int(Exit.TERMINATED))
 
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    ):
         signal.signal(signal.SIGTERM, terminate)

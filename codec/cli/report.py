@@ -37,7 +37,7 @@ class Exit(IntEnum):
 EXIT_CODES_HELP = """\b
 Exit codes:
   0    all done
-  1    some files failed, the others are done
+  1    some files failed, the others are done; or training failed
   2    usage: a wrong option or argument
   3    bad picture
   4    bad .vae stream, or one that needs another release

@@ -27,12 +27,12 @@ def profile_to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
 def lab_to_srgb(picture: Image.Image) -> Image.Image | None:
     """Convert an 8-bit CIE Lab picture to sRGB; None where Pillow was built without colour management."""
     try:
-        return _transform(picture, ImageCms.createProfile("LAB"))
+        return _transform(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     except (ImageCms.PyCMSError, ImportError):
         return None
 
 
-def _transform(picture: Image.Image, source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile) -> Image.Image:
+def _transform(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     srgb = ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(
         source, srgb, picture.mode, "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC

@@ -131,7 +131,12 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         _warn(f"{picture.mode} picture is converted to RGB")
     profile = picture.info.get("icc_profile")
     gamma = picture.info.get("gamma")
-    if isinstance(gamma, float) and not profile and "srgb" not in picture.info and abs(gamma * 2.2 - 1) > 0.05:
+    if (
+        isinstance(gamma, float)
+        and not profile
+        and "srgb" not in picture.info
+        and abs(gamma * 2.2 - 1) > 0.05
+    ):
         _warn(f"the gamma of {gamma:g} that the file names is not applied: brightness may look different")
     rgb = _managed(flat, profile)
     if alpha is None or alpha.getextrema() == (255, 255):
@@ -147,7 +152,9 @@ def _managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
     if picture.mode == "LAB":
         converted = color.lab_to_srgb(picture)
         if converted is None:
-            raise UnsupportedImage("Lab picture, and Pillow has no colour management; convert it to RGB first")
+            raise UnsupportedImage(
+                "Lab picture, and Pillow has no colour management; convert it to RGB first"
+            )
         return converted
     if profile and not color.is_srgb(profile):
         converted = color.profile_to_srgb(picture, profile)
@@ -163,7 +170,10 @@ def _to_eight_bits(picture: Image.Image) -> Image.Image:
     samples = np.asarray(picture)
     is_16_bit = picture.mode.startswith("I;16") or (
         # Some versions of Pillow hold 16-bit gray in mode I; only these formats promise 0..65535 then.
-        picture.mode == "I" and picture.format in ("PNG", "PPM") and samples.min() >= 0 and samples.max() <= 65535
+        picture.mode == "I"
+        and picture.format in ("PNG", "PPM")
+        and samples.min() >= 0
+        and samples.max() <= 65535
     )
     if not is_16_bit:
         kind = "floating-point" if picture.mode == "F" else "32-bit"
@@ -190,7 +200,7 @@ def _is_deep(picture: Image.Image) -> bool:
 def _orientation(picture: Image.Image) -> int:
     try:
         orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - a damaged EXIF block raises anything, and must not cost the picture
+    except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
         _warn("EXIF data is damaged; orientation is taken as upright")
         return 1
     return orientation if isinstance(orientation, int) else 1

@@ -38,7 +38,9 @@ def pillow_errors() -> Iterator[None]:
         if error.errno is not None:
             raise
         raise _damaged(error) from error
-    except Exception as error:  # Pillow's readers raise SyntaxError, struct.error, zlib.error, IndexError, ...
+    except (
+        Exception
+    ) as error:  # Pillow's readers raise SyntaxError, struct.error, zlib.error, IndexError, ...
         raise _damaged(error) from error
 
 
