@@ -53,8 +53,8 @@ class Decoder:
             z, r = decode_symbols(model, tile, payload, header.quality)
             with torch.inference_mode():
                 part = dequantise_tile(model, z, r, payload.quality(header.quality))
-            top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
-            y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+                top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
+                y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
 
         def paint(block: Block) -> None:
             with torch.inference_mode():

@@ -41,7 +41,7 @@ class ModelConfig:
         c16: trunk channels at 1/16.
         m: channels of the latent `y`, a multiple of 4.
         h: channels of the hyper-latent `z`.
-        z_stride: pixels per hyper-latent position, 32 or 64.
+        z_stride: pixels per hyper-latent position, 16, 32 or 64.
         blocks8: residual blocks at 1/8.
         blocks16: residual blocks at 1/16.
         hyper: channels of the hyper transforms and of the mean context.
@@ -61,15 +61,14 @@ class ModelConfig:
     lmbda_max: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.m % 4 or self.z_stride not in (32, 64):
-            raise ValueError("m must be a multiple of 4 and z_stride 32 or 64")
+        if self.m % 4 or self.z_stride not in (16, 32, 64):
+            raise ValueError("m must be a multiple of 4 and z_stride 16, 32 or 64")
 
     @property
     def scale_layers(self) -> tuple[ScaleLayer, ...]:
         """Layers of the integer scale network, first to last."""
-        layers = [ScaleLayer(96, 3, 4, False), ScaleLayer(256, 3, 9, True)]
-        if self.z_stride == 64:
-            layers.append(ScaleLayer(256, 3, 9, True))
+        layers = [ScaleLayer(96, 3, 4, False)]
+        layers += [ScaleLayer(256, 3, 9, True)] * (self.z_stride // 32) or [ScaleLayer(64, 3, 9, False)]
         return (*layers, ScaleLayer(self.m, 1, 8, False))
 
     def lmbda(self, rate_point: float) -> float:

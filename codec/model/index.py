@@ -36,6 +36,11 @@ class ModelEntry:
     training: dict[str, Any]
 
 
+def select_folder(folder: Path) -> None:
+    """Use another folder of weights in this process from now on; models already loaded stay."""
+    os.environ[FOLDER_VARIABLE] = str(folder)
+
+
 def weights_folder() -> Path:
     """Folder of the weights: the package's own, or the one that VAEZIP_MODEL_DIR names."""
     chosen = os.environ.get(FOLDER_VARIABLE)
