@@ -36,9 +36,9 @@ class Reader:
         return int.from_bytes(self.take(n_bytes, field), "little")
 
     def varint(self, field: str) -> int:
-        """Return an integer in 0..2**32 - 1 written by varint().
+        """Return an integer in 0..2**32 - 1 in its shortest form.
 
-        Raises CorruptPayload for a longer form than the shortest, or a larger number.
+        Raises CorruptPayload for a longer form or a larger number.
         """
         start, value = self.offset, 0
         for i in range(VARINT_BYTES):

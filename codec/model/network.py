@@ -34,7 +34,6 @@ class Network(nn.Module):
         """y' = y * exp(gain[rate]): the latent in units of the quantiser step. y: [B, M, h, w], rate: [B]."""
         return y * interpolate(self.gain, rate).exp()
 
-    def synthesise(self, y_hat: Tensor, rate: Tensor) -> Tensor:
-        """Undo the gains and run g_s: y_hat [B, M, h, w], rate [B] -> x_hat [B, 3, 16h, 16w], not clipped."""
-        x_hat: Tensor = self.g_s(y_hat * interpolate(self.inverse_gain, rate).exp(), rate)
-        return x_hat
+    def unscale_latent(self, y_hat: Tensor, rate: Tensor) -> Tensor:
+        """Undo the gains, roughly: y_hat * exp(inverse_gain[rate]). y_hat: [B, M, h, w], rate: [B]."""
+        return y_hat * interpolate(self.inverse_gain, rate).exp()

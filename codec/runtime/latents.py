@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS
+from codec.bitstream.quality import rate_band
+from codec.model.config import STEP_UNITS
 from codec.model.quadtree import STEPS, step_masks
 from codec.model.weights import LoadedModel
 
@@ -39,14 +40,9 @@ class TileSymbols:
     lift: bool
 
 
-def rate_band(quality: int) -> int:
-    """Band of the z tables: the nearest rate point (FORMAT.md, "Hyper-latents")."""
-    return min(RATE_POINTS - 1, (quality + STEP_UNITS // 2) // STEP_UNITS)
-
-
 def rate_tensor(quality: int) -> Tensor:
-    """Rate in 0..7 as the float networks take it, [1]."""
-    return torch.tensor([min(max(quality, 0), MAX_RATE) / STEP_UNITS])
+    """Rate in 0..7 as the float networks take it, [1]; quality 0..1792."""
+    return torch.tensor([quality / STEP_UNITS])
 
 
 def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
@@ -90,7 +86,7 @@ def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
 
 
 def dequantise_tile(model: LoadedModel, z: NDArray[np.int16], r: NDArray[np.int16], quality: int) -> Tensor:
-    """Rebuild y_hat, float [1, M, h, w], from symbols; float, so within rounding of the encoder's."""
+    """Rebuild what g_s takes, float [1, M, h, w], from a tile's symbols and its own quality 0..1792."""
     features = _features(model, z, quality)
     residual = torch.from_numpy(r.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
     masks = step_masks(r.shape[0], *r.shape[1:])
@@ -98,4 +94,4 @@ def dequantise_tile(model: LoadedModel, z: NDArray[np.int16], r: NDArray[np.int1
     for step in range(STEPS):
         mu = model.network.context(step, features, y_hat)
         y_hat = torch.where(masks[step], mu + residual, y_hat)
-    return y_hat
+    return model.network.unscale_latent(y_hat, rate_tensor(quality))

@@ -80,10 +80,13 @@ def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
 
 
 def synthesise(model: LoadedModel, y_hat: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
-    """Pixels uint8 [16h, 16w, 3] of one block, from the picture's whole y_hat, float [1, M, rows, columns]."""
+    """Pixels uint8 [16h, 16w, 3] of one block, from the picture's unscaled latent, float [1, M, rows, columns].
+
+    quality: the header's, 0..1792, for all tiles.
+    """
     wide = block.grown(reach(model.config), y_hat.shape[2], y_hat.shape[3])
     part = y_hat[:, :, wide.top : wide.bottom, wide.left : wide.right]
-    x_hat = model.network.synthesise(part.contiguous(memory_format=torch.channels_last), rate_tensor(quality))
+    x_hat = model.network.g_s(part.contiguous(memory_format=torch.channels_last), rate_tensor(quality))
     top, left = (block.top - wide.top) * LATENT_STRIDE, (block.left - wide.left) * LATENT_STRIDE
     height, width = (block.bottom - block.top) * LATENT_STRIDE, (block.right - block.left) * LATENT_STRIDE
     inner = x_hat[0, :, top : top + height, left : left + width]

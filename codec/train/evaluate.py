@@ -44,7 +44,7 @@ def picture_point(model: TrainModel, x: Tensor, rate: float) -> tuple[float, flo
     # The density object evaluates all bands at once; only the one in use counts.
     likelihood, _, _ = model.density._likelihood(all_bands.transpose(0, 1).flatten(1)[:, None])
     likelihood = likelihood.reshape(RATE_POINTS, channels, -1)[band].clamp(min=2.0**-24)
-    x_hat = net.synthesise(symbols.y_hat, q).clamp(0, 1).mul(255).round().div(255)
+    x_hat = net.g_s(net.unscale_latent(symbols.y_hat, q), q).clamp(0, 1).mul(255).round().div(255)
     return bits_y, float(-likelihood.log2().sum()), float((x_hat - x).square().mean())
 
 

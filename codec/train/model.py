@@ -101,6 +101,6 @@ class TrainModel(nn.Module):
         _, likelihood_z = self.density(by_band, training=True)
         sigma = SCALE_MIN * (symbols.scale_index * SCALE_LOG_STEP).exp()
         _, likelihood_y = self.conditional(y - mu, sigma, training=True)
-        x_hat = net.synthesise(symbols.y_hat, rate)
+        x_hat = net.g_s(net.unscale_latent(symbols.y_hat, rate), rate)
         bits_z = -likelihood_z.reshape(batch, -1).log2().sum(1)
         return Output(x_hat.float(), -likelihood_y.flatten(1).log2().sum(1), bits_z)

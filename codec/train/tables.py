@@ -37,7 +37,8 @@ class SymbolCounts:
     def add(self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int) -> None:
         """Count one picture's symbols: z [H, ., .], r and scale_index [M, ., .]."""
         magnitude = np.minimum(np.abs(r), R_LIMIT).ravel()
-        np.add.at(self.r, (scale_index.ravel(), magnitude), 1)
+        joint = scale_index.ravel() * (R_LIMIT + 1) + magnitude
+        self.r += np.bincount(joint, minlength=self.r.size).reshape(self.r.shape)
         values = np.clip(z, -Z_LIMIT, Z_LIMIT) + Z_LIMIT
         for channel, row in enumerate(values.reshape(values.shape[0], -1)):
             self.z[band, channel] += np.bincount(row, minlength=2 * Z_LIMIT + 1)

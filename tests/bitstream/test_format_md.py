@@ -1,0 +1,169 @@
+"""FORMAT.md must be true: its vectors are executed, and its names and numbers are those of the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from codec import errors
+from codec.bitstream import chunks
+from codec.bitstream.container import parse_container, read_info, write_container
+from codec.bitstream.geometry import y_shape, z_shape
+from codec.bitstream.header import VERSION, Header
+from codec.bitstream.quality import rate_band
+from codec.entropy import reference
+from codec.entropy.coder import TileCoder, symbol_crc
+from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
+from codec.limits import DEFAULT_LIMITS
+
+TEXT = files("codec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
+VECTORS = json.loads(re.search(r"```json\n(.*?)\n```", TEXT, re.S)[1])
+SYMBOLS = VECTORS["symbols"]
+
+
+@pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda v: f"{len(v['tiles'])}-tiles")
+def test_files(vector):
+    data = bytes.fromhex(vector["bytes"])
+    back = parse_container(data)
+    log2 = vector["tile_size"].bit_length() - 1
+    header = Header(
+        vector["width"], vector["height"], vector["quality"], bytes.fromhex(vector["model_id"]), log2
+    )
+    assert back.header == header
+    assert [[c.name, bytes(c.payload).hex()] for c in back.chunks] == vector["chunks"]
+    found = [
+        {"flags": t.flags, "quality_offset": t.quality_offset, "crc": f"{t.crc:08x}", "words": t.words.hex()}
+        for t in back.tiles
+    ]
+    assert found == vector["tiles"]
+    metadata = [(c.kind, bytes(c.payload)) for c in back.chunks if c.kind != chunks.INDEX]
+    assert write_container(header, [t.pack() for t in back.tiles], metadata) == data
+    info = read_info(data)
+    assert (info.model_id, info.layout, info.bit_depth, info.version) == (vector["model_id"], "RGB", 8, "0.1")
+    assert info.chunks == tuple((name, len(payload) // 2) for name, payload in vector["chunks"])
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda v: v["why"])
+def test_refused(vector):
+    with pytest.raises(errors.CodecError) as caught:
+        parse_container(bytes.fromhex(vector["bytes"]))
+    assert type(caught.value).__name__ == vector["error"]
+
+
+def test_symbols_by_the_reference():
+    v = SYMBOLS
+    (hz, wz), (hy, wy) = (shape(*v["pixels"], v["z_stride"]) for shape in (z_shape, y_shape))
+    r_tables = [v["r_tables"].get(str(level)) for level in range(LEVELS)]
+    tables = reference.Tables(
+        r_half=[t["half"] if t else 0 for t in r_tables],
+        r_freq=[t["freq"] if t else [] for t in r_tables],
+        z_lo=[v["z_lo"]] * BANDS,
+        z_freq=[v["z_freq"]] * BANDS,
+    )
+    assert v["band"] == rate_band(v["tile_quality"])
+    decoder = reference.RangeDecoder(bytes.fromhex(v["words"]))
+    z = reference.decode_z(decoder, tables, v["band"], hz, wz)
+    assert z == v["z"]
+    s = reference.scale_network(z, [reference.Layer(**layer) for layer in v["layers"]])
+    assert s == v["s"]
+    assert np.shape(s)[1:] == (hy, wy)
+    scale_index = reference.scale_indices(s, v["offset"], v["tile_quality"], v["lift"])
+    assert scale_index == v["scale_index"]
+    r = reference.decode_r(decoder, tables, scale_index)
+    decoder.finish()
+    assert r == v["r"]
+    assert f"{reference.symbol_crc(z, r):08x}" == v["crc"]
+
+
+def test_symbols_by_the_fast_coder():
+    v = SYMBOLS
+    filler = {"half": 1, "freq": [TOTAL - 3, 1, 1, 1]}
+    r_tables = [v["r_tables"].get(str(level), filler) for level in range(1, LEVELS)]
+    tables = EntropyTables(
+        r_half=np.array([0, *(t["half"] for t in r_tables)], dtype=np.int32),
+        r_freq=np.concatenate([t["freq"] for t in r_tables]).astype(np.uint32),
+        z_lo=np.array([v["z_lo"]] * BANDS, dtype=np.int16),
+        z_size=np.array([[len(freq) for freq in v["z_freq"]]] * BANDS, dtype=np.int32),
+        z_freq=np.concatenate(v["z_freq"] * BANDS).astype(np.uint32),
+    )
+    tables.validate()
+    coder = TileCoder(tables)
+    z, r = (np.array(v[name], dtype=np.int16) for name in ("z", "r"))
+    scale_index = np.array(v["scale_index"], dtype=np.uint8)
+    assert coder.encode(z, r, scale_index, v["band"]).hex() == v["words"]
+    tile = parse_container(bytes.fromhex(VECTORS["files"][0]["bytes"])).tiles[0]
+    assert tile.quality(700) == v["tile_quality"]
+    decoder = coder.decoder(tile.words, v["band"])
+    assert decoder.z(*z.shape[1:]).tolist() == v["z"]
+    assert decoder.r(scale_index).tolist() == v["r"]
+    decoder.finish()
+    assert symbol_crc(z, r) == tile.crc
+
+
+def _decode(data):
+    """Decode the symbols of a one-tile file as FORMAT.md says, with the vectors' weights."""
+    v, back = SYMBOLS, parse_container(data)
+    tile, filler = back.tiles[0], {"half": 1, "freq": [TOTAL - 3, 1, 1, 1]}
+    quality = tile.quality(back.header.quality)
+    r_tables = [v["r_tables"].get(str(level), filler) for level in range(LEVELS)]
+    half, freq = [t["half"] for t in r_tables], [t["freq"] for t in r_tables]
+    tables = reference.Tables(half, freq, [v["z_lo"]] * BANDS, [v["z_freq"]] * BANDS)
+    decoder = reference.RangeDecoder(bytes(tile.words))
+    z = reference.decode_z(decoder, tables, rate_band(quality), 1, 2)
+    s = reference.scale_network(z, [reference.Layer(**layer) for layer in v["layers"]])
+    r = reference.decode_r(decoder, tables, reference.scale_indices(s, v["offset"], quality, tile.lift))
+    decoder.finish()
+    return z, r, reference.symbol_crc(z, r) == tile.crc
+
+
+def test_every_flipped_bit_of_a_real_file_is_refused():
+    data = bytes.fromhex(VECTORS["files"][0]["bytes"])
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(errors.FormatError):
+            _decode(bytes(flipped))
+
+
+def test_the_symbol_crc_stands_where_the_chunk_crc_does_not():
+    """Words with a bit flipped and the chunk CRC mended: a named error, a mismatch, or the same symbols."""
+    data = bytes.fromhex(VECTORS["files"][0]["bytes"])
+    start, n_words = len(parse_container(data).header.pack()), len(SYMBOLS["words"]) // 2
+    n_same = 0
+    for bit in range(8 * (len(data) - 4 - n_words), 8 * (len(data) - 4)):
+        flipped = bytearray(data[:-4])
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            z, r, match = _decode(bytes(flipped) + zlib.crc32(flipped[start:]).to_bytes(4, "little"))
+        except errors.CorruptPayload:
+            continue
+        n_same += match
+        assert not match or (z, r) == (SYMBOLS["z"], SYMBOLS["r"])
+    assert n_same < 32, "only bits of the last word may lie below the coder's resolution"
+
+
+def test_names_and_numbers_are_those_of_the_code():
+    assert f"Version {VERSION[0]}.{VERSION[1]}," in TEXT
+    assert f"{zlib.crc32(b'123456789'):08X}" in TEXT
+    for number in (DEFAULT_LIMITS.max_pixels, DEFAULT_LIMITS.max_side, DEFAULT_LIMITS.max_chunks):
+        assert f"{number:,}" in TEXT
+    assert f"{DEFAULT_LIMITS.max_metadata_bytes >> 20} MiB" in TEXT
+    for name in chunks.NAMES.values():
+        assert name in TEXT
+    section = TEXT.split("## 10 Errors")[1].split("## 11")[0]
+    for name in re.findall(r"^\| ([A-Z]\w+) \|", section, re.M):
+        assert issubclass(getattr(errors, name), errors.CodecError)
+
+
+def test_the_code_cites_sections_that_exist():
+    sections = set(re.findall(r"^##+ ([\d.]+) ", TEXT, re.M))
+    for package in ("codec.bitstream", "codec.entropy"):
+        for path in files(package).iterdir():
+            if path.name.endswith(".py"):
+                cited = re.findall(r"FORMAT\.md (?:sections? )?([\d.]*\d)", path.read_text(encoding="utf-8"))
+                assert set(cited) <= sections, path.name
