@@ -24,7 +24,8 @@ LAYERS = (
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.train", "codec.inspect"},
     {"codec.plugins", "codec.batch"},
-    {"codec.cli", "codec.__main__"},
+    {"codec.cli"},
+    {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
 LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.inspect")
