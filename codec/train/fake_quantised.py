@@ -35,7 +35,7 @@ def floor_through(x: Tensor) -> Tensor:
 
 
 class FakeQuantisedConv(nn.Module):
-    """One layer of the scale network. x: integers as float [B, I, h, w] -> integers as float [B, O, h', w']."""
+    """One layer of the scale network. x: integers as float [B, I, h, w] -> the same [B, O, h', w']."""
 
     def __init__(self, inputs: int, layer: ScaleLayer, *, first: bool, last: bool) -> None:
         super().__init__()

@@ -34,7 +34,9 @@ class SymbolCounts:
         self.r = np.zeros((SCALE_LEVELS, R_LIMIT + 1), np.int64)
         self.z = np.zeros((RATE_POINTS, channels, 2 * Z_LIMIT + 1), np.int64)
 
-    def add(self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int) -> None:
+    def add(
+        self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int
+    ) -> None:
         """Count one picture's symbols: z [H, ., .], r and scale_index [M, ., .]."""
         magnitude = np.minimum(np.abs(r), R_LIMIT).ravel()
         joint = scale_index.ravel() * (R_LIMIT + 1) + magnitude
@@ -70,7 +72,9 @@ def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
     return np.concatenate([1 - upper[:, :1], upper[:, :-1] - upper[:, 1:], upper[:, -1:]], 1)
 
 
-def _fit_mixture(bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit_mixture(
+    bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Weights of the mixture by expectation maximisation, drawn towards `prior`."""
     weights = prior.copy()
     for _ in range(EM_STEPS):
