@@ -60,6 +60,8 @@ class TrainModel(nn.Module):
         self.network = Network(config)
         self.scale = FakeQuantisedScale(config)
         self.density = EntropyBottleneck(RATE_POINTS * config.h, init_scale=4.0)
+        # Quantiles serve compressai's own tables; ours come from counts (tables.py).
+        self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
         self._masks: dict[tuple[int, int], Tensor] = {}
 
