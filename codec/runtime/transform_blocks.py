@@ -83,13 +83,13 @@ def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
     ]
 
 
-def synthesise(model: LoadedModel, y_hat: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
-    """Return one block's pixels, uint8 [16h, 16w, 3], from the picture's unscaled latent [1, M, rows, columns].
+def synthesise(model: LoadedModel, unscaled: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
+    """Return one block's pixels, uint8 [16h, 16w, 3], from the picture's unscaled latent.
 
-    quality: the header's, 0..1792, for all tiles.
+    unscaled: float [1, M, rows, columns]. quality: the header's, 0..1792, for all tiles.
     """
-    wide = block.grown(reach(model.config), y_hat.shape[2], y_hat.shape[3])
-    part = y_hat[:, :, wide.top : wide.bottom, wide.left : wide.right]
+    wide = block.grown(reach(model.config), unscaled.shape[2], unscaled.shape[3])
+    part = unscaled[:, :, wide.top : wide.bottom, wide.left : wide.right]
     x_hat = model.network.g_s(part.contiguous(memory_format=torch.channels_last), rate_tensor(quality))
     top, left = (block.top - wide.top) * LATENT_STRIDE, (block.left - wide.left) * LATENT_STRIDE
     height, width = (block.bottom - block.top) * LATENT_STRIDE, (block.right - block.left) * LATENT_STRIDE

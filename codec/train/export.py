@@ -51,7 +51,7 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
     arrays: dict[str, NDArray[Any]] = {}
     model.scale.enforce_bounds()
-    for index, layer in enumerate(model.scale.layers):
+    for index, layer in enumerate(model.scale.convolutions()):
         weight, bias = (t.detach().numpy() for t in layer.integers())
         arrays[f"scale.{index}.weight"] = weight.astype(np.int16)
         arrays[f"scale.{index}.bias"] = bias.astype(np.int32)

@@ -87,13 +87,17 @@ class FakeQuantisedScale(nn.Module):
             channels = layer.out // 4 if layer.shuffle else layer.out
         self.offset = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
 
+    def convolutions(self) -> list[FakeQuantisedConv]:
+        """Layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, FakeQuantisedConv)]
+
     def offset_integers(self) -> Tensor:
         """Offsets [8, M] in 1/16 of a level, integers as float."""
         return round_through(self.offset * (OFFSET_GAIN * LEVEL_UNITS))
 
     def enforce_bounds(self) -> None:
         """Keep every layer exactly summable; call after each optimiser step."""
-        for layer in self.layers:
+        for layer in self.convolutions():
             layer.enforce_bound()
 
     def forward(self, z_hat: Tensor, rate: Tensor) -> Tensor:

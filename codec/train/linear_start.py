@@ -58,7 +58,7 @@ def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
     net.g_s.unpatch.weight.copy_(basis.reshape(PATCH_CHANNELS, PATCH_CHANNELS).T[:, :, None, None])
     for layer in (net.g_a.out, net.g_s.out):
         layer.weight.mul_(0.1)
-        nn.init.zeros_(layer.bias)
+        layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
     deviation = variance[order].clamp(min=1e-12).sqrt().float()
     for point in range(RATE_POINTS):
         # A uniform quantiser of step d has error d^2 / 12; this d has the slope that lmbda asks for.

@@ -139,7 +139,7 @@ class Run:
         self._apply(bool(torch.isfinite(norm)))
         self.step += 1
         self.pixels += x.shape[0] * size * size * self.ranks
-        return bpp.detach(), mse.detach(), float(loss)
+        return bpp.detach(), mse.detach(), float(loss.detach())
 
     def _apply(self, finite: bool) -> None:
         if not finite:

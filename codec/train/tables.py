@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from codec.entropy.pmf import quantise_pmf
 from codec.entropy.tables import EntropyTables
@@ -68,7 +67,7 @@ def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
 def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
     """Probability of |r| = 0..half and of more, for each spread: [9, half + 2]."""
     edges = (np.arange(half + 1) + 0.5) / (sigma * SPREADS[:, None])
-    upper = 2 * ndtr(-edges)
+    upper = 2 * torch.special.ndtr(torch.from_numpy(-edges)).numpy()
     return np.concatenate([1 - upper[:, :1], upper[:, :-1] - upper[:, 1:], upper[:, -1:]], 1)
 
 
@@ -111,7 +110,8 @@ def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
     """Trained probability of each z in -127..127: [8, H, 255]."""
     grid = torch.arange(-Z_LIMIT, Z_LIMIT + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
     likelihood, _, _ = model.density._likelihood(grid)
-    return likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
+    pmf: NDArray[np.float64] = likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
+    return pmf
 
 
 def hyper_tables(
