@@ -1,10 +1,24 @@
-"""What holds for all tests."""
+"""What holds for all tests: shared pictures, options, and what is skipped where."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate-goldens",
+        action="store_true",
+        help="write tests/golden anew with the weights installed, instead of holding the codec to it",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,3 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("train"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def chelsea_path() -> Path:
+    """The photo that comes with the project, 451x300."""
+    return Path(__file__).parent / "data" / "chelsea.png"
+
+
+@pytest.fixture(scope="session")
+def chelsea(chelsea_path: Path) -> Pixels:
+    """Its samples: uint8 [300, 451, 3]."""
+    with Image.open(chelsea_path) as picture:
+        return np.asarray(picture)
