@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,3 +43,18 @@ def chelsea(chelsea_path: Path) -> Pixels:
     """Its samples: uint8 [300, 451, 3]."""
     with Image.open(chelsea_path) as picture:
         return np.asarray(picture)
+
+
+@pytest.fixture(scope="session")
+def photo(chelsea: Pixels) -> Callable[[int, int], Pixels]:
+    """Return a function (width, height) -> samples of a photo of that size: mirrored on and on, then cut."""
+
+    def cut(width: int, height: int) -> Pixels:
+        rows, columns = chelsea.shape[:2]
+        # Small pictures show the face, not the blurred background.
+        top, left = max(0, min(90, rows - height)), max(0, min(130, columns - width))
+        part = chelsea[top:, left:]
+        missing = ((0, max(0, height - part.shape[0])), (0, max(0, width - part.shape[1])), (0, 0))
+        return np.ascontiguousarray(np.pad(part, missing, mode="symmetric")[:height, :width])
+
+    return cut
