@@ -37,7 +37,7 @@ def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
-    """Measure on a folder of pictures, store the result in the index of `weights`, and return it."""
+    """Measure on a folder of pictures, store it in the index of `weights`, return it."""
     select_folder(weights)
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in list_pictures(images)]
     encoder, decoder = Encoder(), Decoder()
