@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from codec.bitstream.container import parse_container
 from codec.cli import formats
 from codec.cli.jobs import Job, Writer, plan, read_input, run
 from codec.cli.options import file_options
 from codec.cli.report import EXIT_CODES_HELP, say
+from codec.model.index import model_entry
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
@@ -33,13 +35,12 @@ def decompress(
 
     def work(job: Job) -> None:
         nonlocal decoder
-        from codec.bitstream.container import parse_container
-
         writer.check(job)
         data = read_input(job.source)
-        # A stream with a fault in its structure is refused here, before torch is loaded.
+        # Faulty structure and unknown models are refused here, before torch is loaded.
         header = parse_container(data).header
         formats.check_size(job.target, chosen[job], header.width, header.height)
+        model_entry(header.model_id)
         if decoder is None:
             from codec.decoder import Decoder
 

@@ -45,6 +45,8 @@ def plan(sources: Sequence[str], output: str | None, suffix: str, *, force: bool
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
     into_folder = output not in (None, STANDARD) and os.path.isdir(str(output))
+    if output is not None and output.endswith(os.sep) and not into_folder:
+        raise FileNotFoundError(errno.ENOENT, "is no folder; create it first", output)
     if len(sources) > 1 and output is not None and not into_folder:
         raise UsageError(f"{output}: with several inputs, -o must name an existing folder")
     jobs = []

@@ -114,8 +114,8 @@ def _run(command: click.Command, program: str, arguments: Sequence[str] | None) 
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        fail(f"{_one_line(error)}; see '{context.command_path if context else program} --help'")
+        where = getattr(error, "ctx", None)
+        fail(f"{_one_line(error)}; see '{program if where is None else where.command_path} --help'")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted")

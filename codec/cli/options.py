@@ -23,9 +23,7 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
             help=f"Output file, or '-', or with several inputs a folder.  [default: IN with {suffix}]",
         ),
         click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary data to a terminal."),
-        click.option(
-            "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"
-        ),
+        click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"),
         click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors."),
     )
 

@@ -53,18 +53,27 @@ def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray
     one than `limits` allow (told from the header, before allocation), UsageError for an object that is no
     picture, OSError for a file that cannot be read. Messages about a path begin with it.
     """
+    notes: list[str] = []
+    array = _load(image, limits, notes)
+    for note in notes:
+        warnings.warn(note, ConversionWarning, stacklevel=2)
+    return array
+
+
+def _load(image: PictureLike, limits: Limits, notes: list[str]) -> RgbArray:
+    """Do what load_rgb does, collecting what is lost in `notes`."""
     if isinstance(image, np.ndarray):
         return _check_array(image, limits)
     if isinstance(image, Image.Image):
-        return _from_pillow(image, limits)
+        return _from_pillow(image, limits, notes)
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image) as picture:
-            return _from_pillow(picture, limits)
+            return _from_pillow(picture, limits, notes)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
             with open_picture(path) as picture:
-                return _from_pillow(picture, limits)
+                return _from_pillow(picture, limits, notes)
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
     raise UsageError(
@@ -95,24 +104,24 @@ def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
-def _from_pillow(picture: Image.Image, limits: Limits) -> RgbArray:
+def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> RgbArray:
     check_size(picture.width, picture.height, limits)
     with pillow_errors():
         n_frames = getattr(picture, "n_frames", 1)
         if n_frames > 1:
-            _warn(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
+            notes.append(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
         deep = _is_deep(picture)
         picture.load()
+        rgb = _to_rgb(picture, notes)
         if deep:
-            _warn("16-bit samples are reduced to 8 bits")
-        rgb = _to_rgb(picture)
-        turn = _TURNS.get(_orientation(picture))
+            notes.append("16-bit samples are reduced to 8 bits")
+        turn = _TURNS.get(_orientation(picture, notes))
         if turn is not None:
             rgb = rgb.transpose(turn)
         return np.array(rgb)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
     """Convert a loaded picture of any mode to mode RGB, warning about everything that is lost."""
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _to_eight_bits(picture)
@@ -126,9 +135,9 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         gray = picture.mode in ("L", "1")
         flat = picture if picture.mode in ("L", "CMYK", "LAB") else picture.convert("RGB")
     if gray:
-        _warn("gray picture is stored as RGB")
+        notes.append("gray picture is stored as RGB")
     elif picture.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
-        _warn(f"{picture.mode} picture is converted to RGB")
+        notes.append(f"{picture.mode} picture is converted to RGB")
     profile = picture.info.get("icc_profile")
     gamma = picture.info.get("gamma")
     if (
@@ -137,17 +146,19 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         and "srgb" not in picture.info
         and abs(gamma * 2.2 - 1) > 0.05
     ):
-        _warn(f"the gamma of {gamma:g} that the file names is not applied: brightness may look different")
-    rgb = _managed(flat, profile)
+        notes.append(
+            f"the gamma of {gamma:g} that the file names is not applied: brightness may look different"
+        )
+    rgb = _managed(flat, profile, notes)
     if alpha is None or alpha.getextrema() == (255, 255):
         return rgb
-    _warn("transparency is not kept: the picture is laid over white")
+    notes.append("transparency is not kept: the picture is laid over white")
     white = Image.new("RGB", rgb.size, "white")
     white.paste(rgb, mask=alpha)
     return white
 
 
-def _managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
+def _managed(picture: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
     """Apply a colour profile, or without one the plain conversion of the picture's mode, to get sRGB."""
     if picture.mode == "LAB":
         converted = color.lab_to_srgb(picture)
@@ -159,9 +170,9 @@ def _managed(picture: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and not color.is_srgb(profile):
         converted = color.profile_to_srgb(picture, profile)
         if converted is not None:
-            _warn("colours are converted from the picture's own profile to sRGB")
+            notes.append("colours are converted from the picture's own profile to sRGB")
             return converted
-        _warn("the colour profile cannot be applied and is not kept: colours may look different")
+        notes.append("the colour profile cannot be applied and is not kept: colours may look different")
     return picture.convert("RGB")
 
 
@@ -197,19 +208,14 @@ def _is_deep(picture: Image.Image) -> bool:
     return False
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(picture: Image.Image, notes: list[str]) -> int:
     try:
         orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
-        _warn("EXIF data is damaged; orientation is taken as upright")
+        notes.append("EXIF data is damaged; orientation is taken as upright")
         return 1
     return orientation if isinstance(orientation, int) else 1
 
 
 def _frame_name(picture: Image.Image) -> str:
     return "first frame" if picture.tell() == 0 else f"current frame ({picture.tell() + 1})"
-
-
-def _warn(message: str) -> None:
-    # Past load_rgb and its helpers, to the code that handed the picture in.
-    warnings.warn(message, ConversionWarning, stacklevel=4)

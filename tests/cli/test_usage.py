@@ -133,6 +133,7 @@ def test_existing_link_as_output_is_kept_without_force(vaezip, small_picture):
 
 
 def test_missing_output_folder(vaezip, small_picture):
+    refused(vaezip("compress", "photo.png", "-o", "missing/"), INPUT_OUTPUT, "missing/", "no folder")
     refused(vaezip("compress", "photo.png", "-o", "no/such/photo.vae"), INPUT_OUTPUT, "folder does not exist")
 
 
@@ -183,6 +184,11 @@ def test_bad_stream(vaezip, tmp_path, hollow_stream, command):
         (tmp_path / f"{name}.vae").write_bytes(data)
         refused(vaezip(command, f"{name}.vae"), BAD_STREAM, f"{name}.vae")
     assert {path.suffix for path in tmp_path.iterdir()} == {".vae"}
+
+
+def test_unknown_model_is_refused_before_torch_is_needed(vaezip, tmp_path, hollow_stream):
+    (tmp_path / "a.vae").write_bytes(hollow_stream)
+    refused(vaezip("decompress", "a.vae"), BAD_STREAM, "a.vae", "model 00000000 is not installed")
 
 
 def test_damaged_tile_is_refused_before_torch_is_needed(vaezip, tmp_path, hollow_stream):

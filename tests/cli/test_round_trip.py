@@ -1,0 +1,163 @@
+"""Pictures to .vae files and back, by the command alone. Each process loads torch: keep them few."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PICTURE = Path(__file__).parents[1] / "data" / "chelsea.png"
+
+
+def psnr(first: Image.Image, second: Image.Image) -> float:
+    a, b = (np.asarray(picture.convert("RGB"), dtype=np.float64) for picture in (first, second))
+    assert a.shape == b.shape
+    return float(10 * np.log10(255**2 / max(((a - b) ** 2).mean(), 1e-9)))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_default_names_summary_and_fidelity(vaezip, tmp_path, stream):
+    (tmp_path / "chelsea.vae").write_bytes(stream)
+    done = vaezip("decompress", "chelsea.vae")
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr.decode() == "chelsea.vae -> chelsea.png: 451x300\n"
+    assert names(tmp_path) == ["chelsea.png", "chelsea.vae"]
+    with Image.open(PICTURE) as original, Image.open(tmp_path / "chelsea.png") as decoded:
+        assert decoded.format == "PNG"
+        assert decoded.mode == "RGB"
+        assert psnr(original, decoded) > 28
+    assert len(stream) < PICTURE.stat().st_size / 5
+
+
+def test_pipes_carry_both_directions(vaezip, tmp_path, stream):
+    packed = vaezip("compress", "-", stdin=PICTURE.read_bytes())
+    assert packed.returncode == 0, packed.stderr.decode()
+    assert packed.stdout == stream
+    assert b"standard input -> standard output: 451x300" in packed.stderr
+    assert b"bpp" in packed.stderr
+    unpacked = vaezip("decompress", "-", "-Q", stdin=packed.stdout)
+    assert unpacked.returncode == 0, unpacked.stderr.decode()
+    assert unpacked.stderr == b""
+    with Image.open(BytesIO(unpacked.stdout)) as decoded:
+        assert decoded.format == "PNG"
+        assert decoded.size == (451, 300)
+    assert names(tmp_path) == []
+
+
+def test_one_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
+    data = small_picture.read_bytes()
+    for name in ("画像 ñandú.png", "-dash.png", "photo.webp"):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "bad.png").write_bytes(data[:-60])
+    small_picture.chmod(0o444)
+    with Image.open(small_picture) as picture:
+        picture.convert("RGBA").save(tmp_path / "opaque.png")
+        picture.convert("L").save(tmp_path / "gray.png")
+    (tmp_path / "out").mkdir()
+    inputs = ["photo.png", "bad.png", "photo.webp", "画像 ñandú.png", "-dash.png", "opaque.png", "gray.png"]
+    done = vaezip("compress", "-f", "-o", "out", "--", *inputs, env={"LC_ALL": "C"})
+    message = done.stderr.decode()
+    assert done.returncode == 1, message
+    assert names(tmp_path / "out") == [
+        "-dash.vae", "gray.vae", "opaque.vae", "photo.vae", "画像 ñandú.vae",
+    ]  # fmt: skip
+    assert "vaezip: bad.png: " in message
+    # Two inputs of one stem: the second may not wipe out what this run has just made, -f or not.
+    assert "photo.vae: holds photo.png from this same run" in message
+    assert "vaezip: warning: gray.png: gray picture is stored as RGB\n" in message
+    assert "warning: opaque.png" not in message
+    assert (tmp_path / "out" / "photo.vae").stat().st_mode & 0o200
+    assert small_picture.read_bytes() == data
+
+    done = vaezip("decompress", "out/gray.vae", "bad.png", "out/photo.vae", "-o", ".")
+    message = done.stderr.decode()
+    assert done.returncode == 1, message
+    assert "vaezip: bad.png: " in message
+    assert "photo.png: exists already" in message
+    assert "gray.png: exists already" in message
+
+
+def test_force_writes_through_links_and_suffix_chooses_the_format(vaezip, tmp_path, stream):
+    (tmp_path / "chelsea.vae").write_bytes(stream)
+    (tmp_path / "link.jpg").symlink_to("target.jpg")
+    (tmp_path / "target.jpg").write_bytes(b"old")
+    done = vaezip("decompress", "chelsea.vae", "-f", "-o", "link.jpg", "--threads", "1")
+    assert done.returncode == 0, done.stderr.decode()
+    assert (tmp_path / "link.jpg").is_symlink()
+    with Image.open(tmp_path / "target.jpg") as decoded:
+        assert decoded.format == "JPEG"
+        assert decoded.size == (451, 300)
+
+
+def test_full_disk_leaves_nothing(vaezip, tmp_path, stream):
+    def allow_small_files_only() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    (tmp_path / "chelsea.vae").write_bytes(stream)
+    done = vaezip("decompress", "chelsea.vae", preexec_fn=allow_small_files_only)
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"vaezip: chelsea.png: ")
+    assert done.stderr.count(b"\n") == 1
+    assert names(tmp_path) == ["chelsea.vae"]
+
+
+def test_damaged_symbols_are_refused(vaezip, tmp_path, stream):
+    # The chunk's own CRC made right again: only the symbols' CRC can tell.
+    from codec.bitstream.container import parse_container, write_container
+
+    parsed = parse_container(stream)
+    tile = parsed.tiles[0]
+    words = bytearray(tile.words)
+    words[len(words) // 2] ^= 0x10
+    forged = type(tile)(tile.flags, tile.quality_offset, tile.crc, bytes(words))
+    (tmp_path / "forged.vae").write_bytes(write_container(parsed.header, [forged.pack()]))
+    done = vaezip("decompress", "forged.vae")
+    assert done.returncode == 4, done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+    assert names(tmp_path) == ["forged.vae"]
+
+
+def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
+    (tmp_path / "chelsea.vae").write_bytes(stream)
+    done = vaezip("info", "chelsea.vae")
+    assert done.returncode == 0
+    assert "quality: 75.0 (rate " in done.stdout.decode()
+    from codec.bitstream.container import parse_container, write_container
+    from codec.bitstream.header import Header
+
+    parsed = parse_container(stream)
+    tiles = [tile.pack() for tile in parsed.tiles]
+    for rate, words in ((0, "the low end"), (1792, "the high end")):
+        header = Header(451, 300, rate, parsed.header.model_id, parsed.header.tile_log2)
+        (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
+        assert words in vaezip("info", "end.vae").stdout.decode()
+
+
+def test_launchers_are_entry_points_of_their_own(tmp_path, small_picture, child_environment):
+    folder = Path(__file__).parents[2] / "bin"
+    if not folder.is_dir():
+        pytest.skip("not a checkout: no bin/ here")
+    for program, arguments, output in (
+        ("vaezip-encode", ["photo.png"], "photo.vae"),
+        ("vaezip-decode", ["photo.vae", "-o", "again.png"], "again.png"),
+    ):
+        done = subprocess.run(
+            [sys.executable, folder / program, *arguments],
+            capture_output=True,
+            cwd=tmp_path,
+            env={key: value for key, value in child_environment.items() if key != "PYTHONPATH"},
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        assert (tmp_path / output).is_file()
+    assert os.access(folder / "vaezip-encode", os.X_OK)
