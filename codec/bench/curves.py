@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 
 from codec.bench.results import Results
 
+# Name and unit of each metric on the scale that curves are drawn and compared on.
+METRIC_LABELS = {
+    "psnr_rgb": ("PSNR RGB", "dB"),
+    "psnr_y": ("PSNR Y", "dB"),
+    "ms_ssim": ("MS-SSIM", "dB"),
+    "ssimulacra2": ("SSIMULACRA2", ""),
+}
 # Four points are the fewest that Bjontegaard's measure was made for.
 MIN_POINTS = 4
 
