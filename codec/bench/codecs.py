@@ -144,8 +144,13 @@ _AVIF_OPTIONS = {"max_threads": 1}
 
 CODECS: tuple[BenchCodec, ...] = (
     BenchCodec(
-        "vaezip", "vaezip", "default effort; Q is the rate 0..1792 that `vaezip info` shows", _RATES,
-        _vaezip_version, _vaezip_encode, _vaezip_decode,
+        "vaezip",
+        "vaezip",
+        "default effort; Q is the rate 0..1792 that `vaezip info` shows",
+        _RATES,
+        _vaezip_version,
+        _vaezip_encode,
+        _vaezip_decode,
     ),
     _row("jpeg", "JPEG 4:2:0", "jpg", _JPEG, kind="JPEG", subsampling="4:2:0", **_JPEG_OPTIONS),
     _row("jpeg-444", "JPEG 4:4:4", "jpg", _JPEG, kind="JPEG", subsampling="4:4:4", **_JPEG_OPTIONS),
@@ -154,15 +159,28 @@ CODECS: tuple[BenchCodec, ...] = (
     _row("avif-444", "AVIF 4:4:4", "avif", _AVIF, kind="AVIF", subsampling="4:4:4", speed=6, **_AVIF_OPTIONS),
     _row("jxl", "JPEG XL", "jxl", _JXL, kind="JXL", effort=7),
     _row(
-        "jp2", "JPEG 2000", "jpg_2000", _JP2, kind="JPEG2000", scale="quality_layers", quality_mode="dB",
+        "jp2",
+        "JPEG 2000",
+        "jpg_2000",
+        _JP2,
+        kind="JPEG2000",
+        scale="quality_layers",
+        quality_mode="dB",
         irreversible=True,
     ),
     _row(
-        "avif-slow", "AVIF 4:4:4, speed 2", "avif", _AVIF, kind="AVIF", slow=True, subsampling="4:4:4", speed=2,
+        "avif-slow",
+        "AVIF 4:4:4, speed 2",
+        "avif",
+        _AVIF,
+        kind="AVIF",
+        slow=True,
+        subsampling="4:4:4",
+        speed=2,
         **_AVIF_OPTIONS,
     ),
     _row("jxl-slow", "JPEG XL, effort 9", "jxl", _JXL, kind="JXL", slow=True, effort=9),
-)  # fmt: skip
+)
 
 
 def find_codec(name: str) -> BenchCodec:

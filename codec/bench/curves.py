@@ -103,7 +103,13 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate:
     import bjontegaard
 
     percent = bjontegaard.bd_rate(
-        anchor.bpp, anchor.value, test.bpp, test.value, method="pchip", require_matching_points=False, min_overlap=0
+        anchor.bpp,
+        anchor.value,
+        test.bpp,
+        test.value,
+        method="pchip",
+        require_matching_points=False,
+        min_overlap=0,
     )
     return BdRate(float(percent), low, high, share)
 

@@ -9,9 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _PACKAGES = (
-    "vaezip", "torch", "numpy", "pillow", "constriction", "pillow-jxl-plugin", "pytorch-msssim", "ssimulacra2",
+    "vaezip",
+    "torch",
+    "numpy",
+    "pillow",
+    "constriction",
+    "pillow-jxl-plugin",
+    "pytorch-msssim",
+    "ssimulacra2",
     "bjontegaard",
-)  # fmt: skip
+)
 
 
 def machine() -> dict[str, str | int]:

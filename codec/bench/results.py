@@ -76,7 +76,12 @@ class Results:
         order = {sha256: place for place, sha256 in enumerate(self.pictures)}
         keys = sorted(self.points, key=lambda key: (key[0], order[key[2]], key[1]))
         rows = [
-            {"codec": key[0], "quality": key[1], "picture": self.pictures[key[2]].name, "bytes": point.n_bytes}
+            {
+                "codec": key[0],
+                "quality": key[1],
+                "picture": self.pictures[key[2]].name,
+                "bytes": point.n_bytes,
+            }
             | point.metrics
             for key, point in ((key, self.points[key]) for key in keys)
         ]
@@ -97,7 +102,9 @@ def load_results(path: Path) -> Results:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
-            raise BenchmarkError(f"{path}: results of format {stored['format']}, not {FORMAT}; run them again")
+            raise BenchmarkError(
+                f"{path}: results of format {stored['format']}, not {FORMAT}; run them again"
+            )
         pictures = [Picture(**row) for row in stored["pictures"]]
         sha256 = {picture.name: picture.sha256 for picture in pictures}
         points = {}

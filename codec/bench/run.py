@@ -93,14 +93,14 @@ def run(
 
     metrics: names to have for every point. jobs: processes, each on one core; numbers never depend on it.
     fresh: measure the codecs' points again. save: called now and then, and at the end however it comes.
-    progress: called with points done and points to do. A codec that fails on a picture is told in the outcome.
-    Raises BenchmarkError where the results are of other pictures, or an encoder no longer gives the same bytes.
+    progress: called with points done and points to do. What fails, fails for one point: the outcome tells.
+    Raises BenchmarkError where the results are of other pictures.
     """
     outcome = Outcome()
     pictures = find_pictures(folder, outcome)
     others = [old.name for sha256, old in results.pictures.items() if sha256 not in pictures]
     if others:
-        raise BenchmarkError(f"results are of other pictures, such as {others[0]}; choose another file with -o")
+        raise BenchmarkError(f"results are of other pictures ({others[0]}, ...); choose another file with -o")
     results.pictures = {sha256: picture for sha256, (_, picture) in pictures.items()}
     chosen = usable_codecs(codecs, outcome)
     for name, (_, facts) in chosen.items():
@@ -194,5 +194,5 @@ def _do(task: Task) -> Point | str:
     if decoded.shape != pixels.shape:
         return f"decodes to shape {list(decoded.shape)}, not {list(pixels.shape)}"
     if task.n_bytes not in (None, len(data)):
-        return f"encodes to {len(data)} bytes, where an earlier run found {task.n_bytes}; measure again with --fresh"
+        return f"encodes to {len(data)} bytes, earlier to {task.n_bytes}; measure it again with --fresh"
     return Point(len(data), measure(pixels, decoded, task.metrics))

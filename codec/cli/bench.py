@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from codec.cli.report import Exit, fail, say
 from codec.errors import BenchmarkError
+from codec.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,17 +39,38 @@ def bench() -> None:
 
 @bench.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), default="results.json",
-              show_default=True, help="File of results; points already in it are kept.")  # fmt: skip
-@click.option("--codec", "codecs", metavar="NAME", multiple=True,
-              help="A codec to run, once for each.  [default: all but the slow ones]")  # fmt: skip
-@click.option("--metric", "metrics", multiple=True,
-              type=click.Choice(["psnr_rgb", "psnr_y", "ms_ssim", "ssimulacra2"]),
-              help="A metric to have for every point, once for each.  [default: all but ssimulacra2]")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="results.json",
+    show_default=True,
+    help="File of results; points already in it are kept.",
+)
+@click.option(
+    "--codec",
+    "codecs",
+    metavar="NAME",
+    multiple=True,
+    help="A codec to run, once for each.  [default: all but the slow ones]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(["psnr_rgb", "psnr_y", "ms_ssim", "ssimulacra2"]),
+    help="A metric to have for every point, once for each.  [default: all but ssimulacra2]",
+)
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: cores]")
 @click.option("--fresh", is_flag=True, help="Measure the codecs' points again, even those already there.")
 def rd(
-    folder: Path, output: Path, codecs: tuple[str, ...], metrics: tuple[str, ...], jobs: int | None, fresh: bool
+    folder: Path,
+    output: Path,
+    codecs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    jobs: int | None,
+    fresh: bool,
 ) -> int:
     """Measure size and quality of every codec on the pictures of a folder.
 
@@ -65,14 +88,21 @@ def rd(
         results = load_results(output) if output.exists() else Results()
         with _progress() as progress:
             outcome = run(
-                results, folder, names, metrics or DEFAULT_METRICS, jobs=jobs or worker_count(None), fresh=fresh,
-                save=lambda: results.save(output), progress=progress,
-            )  # fmt: skip
+                results,
+                folder,
+                names,
+                metrics or DEFAULT_METRICS,
+                jobs=jobs or worker_count(None),
+                fresh=fresh,
+                save=lambda: results.save(output),
+                progress=progress,
+            )
     for line in outcome.left_out:
         say(f"vaezip: left out: {line}")
     for line in outcome.failed:
         fail(line)
-    say(f"{output}: {len(results.points)} points of {len(results.codecs)} codecs on {len(results.pictures)} pictures")
+    counts = len(results.points), len(results.codecs), len(results.pictures)
+    say("{}: {} points of {} codecs on {} pictures".format(output, *counts))
     return Exit.SOME_FAILED if outcome.failed else Exit.OK
 
 
@@ -94,3 +124,63 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 def _say_tenths(done: int, total: int) -> None:
     if total and done * 10 // total > (done - 1) * 10 // total:
         say(f"{done} of {total} points")
+
+
+@bench.command()
+@click.argument("results_file", metavar="RESULTS", type=_FILE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="report",
+    show_default=True,
+    help="Folder for report.html and the plots.",
+)
+@click.option(
+    "--picture",
+    "pictures",
+    metavar="FILE",
+    type=_FILE,
+    multiple=True,
+    help="A picture to show side by side, once for each.",
+)
+@click.option(
+    "--note", "notes", metavar="TEXT", multiple=True, help="A line about these pictures, such as a licence."
+)
+@click.option(
+    "--published",
+    "published_file",
+    metavar="FILE",
+    type=_FILE,
+    help="Published curves of the same pictures, to draw beside the measured ones.",
+)
+def report(
+    results_file: Path,
+    output: Path,
+    pictures: tuple[Path, ...],
+    notes: tuple[str, ...],
+    published_file: Path | None,
+) -> None:
+    """Draw the curves of a file of results and write a page that needs no network."""
+    with _needs_extra():
+        from codec.bench.report.page import write_report
+
+        page, left_out = write_report(results_file, output, pictures, notes, published_file)
+    for name in left_out:
+        say(f"vaezip: left out: {name}: the page would be too large")
+    say(f"{page}: {page.stat().st_size:,} bytes")
+
+
+@bench.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.argument("readme_file", metavar="README", type=_FILE)
+def readme(folder: Path, readme_file: Path) -> None:
+    """Write the measured part of README from rd.json in a folder of results, and speed.json if it is there."""
+    with _needs_extra():
+        from codec.bench.report.readme import measured, replace_block
+
+        shown_as = os.path.relpath(folder, readme_file.parent).replace(os.sep, "/")
+        text = replace_block(readme_file.read_text(encoding="utf-8"), measured(folder, shown_as))
+        write_atomic(readme_file, text.encode(), overwrite=True)
+    say(f"{readme_file}: measured part written from {folder}")

@@ -43,10 +43,17 @@ def draw(results: Results, metric: str, published: Sequence[Published] = ()) -> 
     for name in sorted(found, key=lambda name: name == OURS):
         curve = found[name]
         colour, marker = _STYLES.get(name, ("#999999", "."))
+        width, size, opacity = (2.6, 5, 1.0) if name == OURS else (1.3, 4, 0.85)
         axes.plot(
-            curve.bpp, curve.value, color=colour, marker=marker, markersize=5 if name == OURS else 4,
-            linewidth=2.6 if name == OURS else 1.3, label=results.codecs[name].label, alpha=1 if name == OURS else 0.85,
-        )  # fmt: skip
+            curve.bpp,
+            curve.value,
+            color=colour,
+            marker=marker,
+            markersize=size,
+            linewidth=width,
+            alpha=opacity,
+            label=results.codecs[name].label,
+        )
         shown = curve.value[curve.bpp <= MAX_BPP]
         lowest.extend(shown[:1])
         highest.extend(shown[-1:])
@@ -60,7 +67,9 @@ def draw(results: Results, metric: str, published: Sequence[Published] = ()) -> 
         axes.set_ylim(min(lowest) - margin, max(highest) + margin)
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: (labels[i] != OURS, "(published)" in labels[i]))
-    axes.legend([handles[i] for i in order], [labels[i] for i in order], loc="lower right", fontsize=8, ncols=2)
+    axes.legend(
+        [handles[i] for i in order], [labels[i] for i in order], loc="lower right", fontsize=8, ncols=2
+    )
     return figure
 
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codec.bench.curves import BdRate, Curve, bd_rate, complete_pictures, mean_bd_rate, mean_curve
-from codec.bench.curves import METRIC_LABELS
+from codec.bench.curves import (
+    METRIC_LABELS,
+    BdRate,
+    Curve,
+    bd_rate,
+    complete_pictures,
+    mean_bd_rate,
+    mean_curve,
+)
 from codec.bench.report.published import Published
 from codec.bench.results import Results
 
 OURS = "vaezip"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,9 @@ def compare(results: Results, published: Sequence[Published] = ()) -> list[Row]:
         shared = [metric for metric in metrics if metric in other.curves]
         ours = {metric: curves(results, metric).get(OURS) for metric in shared}
         of_mean = {
-            metric: bd_rate(other.curves[metric], curve) for metric, curve in ours.items() if curve is not None
+            metric: bd_rate(other.curves[metric], curve)
+            for metric, curve in ours.items()
+            if curve is not None
         }
         rows.append(Row(other.name, other.name, other.source, of_mean, {}, published=True))
     return rows
@@ -73,7 +83,7 @@ def percent(rate: BdRate | None) -> str:
     """A BD-rate as people read it: `-12.3 %`, or why there is none."""
     if rate is None:
         return ""
-    return "no overlap" if rate.percent is None else f"{rate.percent:+.1f} %".replace("-", "−")
+    return "no overlap" if rate.percent is None else f"{rate.percent:+.1f} %".replace("-", MINUS)
 
 
 def overlap(rate: BdRate | None, unit: str) -> str:
