@@ -74,8 +74,8 @@ def rd(
 ) -> int:
     """Measure size and quality of every codec on the pictures of a folder.
 
-    An interrupted run goes on where it stopped. Points of another version of a codec, or of other weights, are
-    measured again; other codecs' points stay.
+    An interrupted run goes on where it stopped. Points of another version of a codec, or of other weights,
+    are measured again; other codecs' points stay.
     """
     with _needs_extra():
         from codec.bench.codecs import CODECS
@@ -176,7 +176,7 @@ def report(
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.argument("readme_file", metavar="README", type=_FILE)
 def readme(folder: Path, readme_file: Path) -> None:
-    """Write the measured part of README from rd.json in a folder of results, and speed.json if it is there."""
+    """Write the measured part of README from a folder with rd.json and, if there is one, speed.json."""
     with _needs_extra():
         from codec.bench.report.readme import measured, replace_block
 

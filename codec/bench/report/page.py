@@ -30,7 +30,7 @@ def write_report(
     notes: Sequence[str] = (),
     published_file: Path | None = None,
 ) -> tuple[Path, list[str]]:
-    """Write plots (PNG and SVG) and the page into a folder; return the page and the pictures left out for size.
+    """Write plots (PNG and SVG) and the page into a folder; return the page and the pictures left out.
 
     pictures: to show side by side. notes: lines about them, such as licences.
     Raises OSError, BenchmarkError for results without vaezip or for files of another kind.
