@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from PIL import Image, features
 
 import codec
 from codec.errors import BenchmarkError, UsageError
-from codec.image.convert import RgbArray
+from codec.image.convert import ConversionWarning, RgbArray, load_rgb
 from codec.model.config import MAX_RATE
 from codec.model.index import default_model_id
 
@@ -40,7 +42,7 @@ class BenchCodec:
         name: short, as in results and on the command line.
         label: for people.
         settings: all that differs from the library's defaults, for whoever wants to repeat a point.
-        qualities: steps of the codec's own scale, from small files to large ones.
+        qualities: steps of the codec's own scale, from small files to large ones; 10 or more.
         version: names library and version; raises MissingCodec.
         encode: pixels uint8 [H, W, 3] and a quality to the bytes of a whole file.
         decode: those bytes to pixels uint8 [H, W, 3].
@@ -57,13 +59,18 @@ class BenchCodec:
     slow: bool = False
 
 
+_LIBRARIES = {"jpg": "libjpeg", "webp": "libwebp", "avif": "libavif", "jpg_2000": "OpenJPEG"}
+
+
 def _pillow_version(feature: str) -> str:
     found = features.version(feature)
     if found is None:
         raise MissingCodec(f"this Pillow has no {feature}; install a wheel of Pillow 12 or newer")
-    # The feature "jpg" names the interface, 6.2; the library behind it has a version of its own.
-    library = features.version("libjpeg_turbo") if feature == "jpg" else None
-    return f"{'libjpeg-turbo' if library else feature} {library or found}, Pillow {PIL.__version__}"
+    library = _LIBRARIES[feature]
+    # The version of "jpg" is that of its interface; libjpeg-turbo, where it is used, has one of its own.
+    if feature == "jpg" and (turbo := features.version("libjpeg_turbo")):
+        library, found = "libjpeg-turbo", turbo
+    return f"{library} {found}, Pillow {PIL.__version__}"
 
 
 def _jxl_version() -> str:
@@ -135,8 +142,8 @@ _JPEG = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
 _WEBP = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
 _AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
-# Target PSNR in dB, which OpenJPEG meets on each picture.
-_JP2 = (24, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 38, 40, 42)
+# Compression ratios against 24 bits per pixel, as this codec is usually driven.
+_JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
 _RATES = tuple(range(0, MAX_RATE + 1, 128))
 _JPEG_OPTIONS = {"optimize": True, "progressive": True}
 # More threads change AVIF's bytes, and the processes of a run keep all cores busy anyway.
@@ -165,8 +172,10 @@ CODECS: tuple[BenchCodec, ...] = (
         _JP2,
         kind="JPEG2000",
         scale="quality_layers",
-        quality_mode="dB",
+        quality_mode="rates",
         irreversible=True,
+        # Pillow leaves the colour transform out unless told: twice the bits at equal quality.
+        mct=1,
     ),
     _row(
         "avif-slow",
@@ -189,3 +198,10 @@ def find_codec(name: str) -> BenchCodec:
         if row.name == name:
             return row
     raise UsageError(f"no codec is called {name!r}; known: {', '.join(row.name for row in CODECS)}")
+
+
+def read_pixels(path: Path) -> RgbArray:
+    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever its file holds beside that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)
+        return load_rgb(path)

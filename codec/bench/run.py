@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from codec.bench.codecs import BenchCodec, MissingCodec, find_codec
+from codec.bench.codecs import BenchCodec, MissingCodec, find_codec, read_pixels
 from codec.bench.machine import machine, versions
 from codec.bench.metrics import measure
 from codec.bench.results import CodecFacts, Key, Picture, Point, Results
 from codec.errors import BenchmarkError, CodecError
-from codec.image.convert import RgbArray, load_rgb
+from codec.image.convert import RgbArray
 
 # How often the file of results is written while a run goes on: what a crash may cost.
 SAVE_SECONDS = 10.0
@@ -52,7 +52,7 @@ def find_pictures(folder: Path, outcome: Outcome) -> dict[str, tuple[Path, Pictu
     found: dict[str, tuple[Path, Picture]] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != "."):
         try:
-            height, width = load_rgb(path).shape[:2]
+            height, width = read_pixels(path).shape[:2]
         except CodecError as error:
             outcome.left_out.append(str(error))
             continue
@@ -176,7 +176,7 @@ def _start_process() -> None:
 
 @functools.lru_cache(maxsize=2)
 def _picture(path: Path) -> RgbArray:
-    pixels = load_rgb(path)
+    pixels = read_pixels(path)
     pixels.flags.writeable = False
     return pixels
 

@@ -38,7 +38,7 @@ def write_report(
     results = load_results(results_file)
     if OURS not in results.codecs:
         raise BenchmarkError(f"{results_file}: has no points of {OURS}; run it first")
-    published = load_published(published_file) if published_file else []
+    published = load_published(published_file, results) if published_file else []
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {}
     for metric in metrics_of(results):

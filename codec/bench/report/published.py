@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codec.bench.curves import Curve, decibel, rising
+from codec.bench.datasets import DATA_SETS
+from codec.bench.results import Results
 from codec.errors import BenchmarkError
 
 
@@ -20,10 +22,16 @@ class Published:
     curves: dict[str, Curve]
 
 
-def load_published(path: Path) -> list[Published]:
-    """Read a file of published points. Raises OSError, or BenchmarkError for a file of another kind."""
+def load_published(path: Path, results: Results) -> list[Published]:
+    """Read a file of published points, to be shown beside results on the same pictures.
+
+    Raises OSError, or BenchmarkError for a file of another kind or for results on other pictures.
+    """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        rows, name = stored["rows"], stored["data_set"]
+        if set(results.pictures) != set(DATA_SETS[name].sha256().values()):
+            raise BenchmarkError(f"{path}: is of all pictures of {name}, and the results are of others")
         return [Published(row["name"], row["what"], row["source"], _curves(row)) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"{path}: not a file of published points ({error!r}); name another") from error

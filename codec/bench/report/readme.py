@@ -31,7 +31,7 @@ def measured(folder: Path, shown_as: str) -> str:
     count = len(results.pictures)
     intro = (
         f"Bits that vaezip needs beside other codecs at equal quality, on {count} pictures, whole files; "
-        "negative means fewer. BD-rate of the mean curves in each metric, the range of PSNR that it holds for "
+        "negative means fewer. BD-rate of the mean curves by metric, the range of PSNR that it holds for "
         "(with its share of all that either codec reaches), and the mean of the pictures' own BD-rates:"
     )
     links = (

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from codec.bench.codecs import BenchCodec, MissingCodec, find_codec
+from codec.bench.codecs import BenchCodec, MissingCodec, find_codec, read_pixels
 from codec.bench.metrics import psnr_rgb
 from codec.bench.report.tables import OURS
 from codec.errors import BenchmarkError
-from codec.image.convert import RgbArray, load_rgb
+from codec.image.convert import RgbArray
 from codec.model.config import MAX_RATE
 
 RIVALS = ("jpeg", "webp", "avif")
@@ -92,7 +92,7 @@ def largest_within(encode: Callable[[int], bytes], highest: int, limit: int) -> 
 
 def side_by_side(path: Path) -> SideBySide:
     """Encode one picture by vaezip at each of TARGET_BPP, and by its rivals within the same bytes."""
-    pixels = middle(load_rgb(path))
+    pixels = middle(read_pixels(path))
     height, width = pixels.shape[:2]
     sizes = []
     for bpp in TARGET_BPP:
