@@ -19,7 +19,7 @@ from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.threads import map_ordered, worker_count
-from codec.runtime.transform_blocks import Block, synthesise, synthesis_blocks
+from codec.runtime.transform_blocks import Block, synthesis_blocks, synthesise
 
 
 class Decoder:
@@ -37,7 +37,8 @@ class Decoder:
         """Decompress one file to a PIL image of mode RGB.
 
         Symbols are exact on every machine; samples may differ by one level between machines.
-        Raises a FormatError subclass for damaged data, LimitExceeded, UnknownModel, WeightsError, BackendMismatch.
+        Raises a FormatError subclass for damaged data, LimitExceeded, UnknownModel, WeightsError or
+        BackendMismatch.
         """
         return Image.fromarray(self._pixels(parse_container(memoryview(data), self.limits)))
 
@@ -64,7 +65,9 @@ class Decoder:
             room[:] = part[: room.shape[0], : room.shape[1]]
 
         with torch.inference_mode():
-            y_hat = torch.empty(1, model.config.m, rows, columns).contiguous(memory_format=torch.channels_last)
+            y_hat = torch.empty(1, model.config.m, rows, columns).contiguous(
+                memory_format=torch.channels_last
+            )
         map_ordered(latents, zip(tiles, container.tiles, strict=True), self.threads)
         pixels = np.empty((header.height, header.width, 3), np.uint8)
         map_ordered(paint, synthesis_blocks(rows, columns, self.threads), self.threads)
@@ -74,9 +77,10 @@ class Decoder:
 def decode_symbols(
     model: LoadedModel, tile: Tile, payload: TilePayload, quality: int
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Symbols of one tile, z int16 [H, hz, wz] and r int16 [M, hy, wy]; quality is the header's. Integer-exact.
+    """Return the symbols of one tile, z int16 [H, hz, wz] and r int16 [M, hy, wy]; integer-exact.
 
-    Raises CorruptPayload for words that no encoder writes, ChecksumMismatch where the symbols are not those coded.
+    quality: the header's, 0..1792. Raises CorruptPayload for words that no encoder writes, ChecksumMismatch
+    where the symbols are not those that were coded.
     """
     try:
         own_quality = payload.quality(quality)
@@ -89,7 +93,8 @@ def decode_symbols(
         raise type(error)(f"tile {tile.index}: {error}", field=error.field) from error
     if symbol_crc(z, r) != payload.crc:
         raise ChecksumMismatch(
-            f"tile {tile.index}: the symbols' CRC-32 differs; the file is damaged, fetch it again", field="crc"
+            f"tile {tile.index}: the symbols' CRC-32 differs; the file is damaged, fetch it again",
+            field="crc",
         )
     return z, r
 

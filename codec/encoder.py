@@ -37,7 +37,7 @@ class Encoder:
         self._model = load_model(model_id)
 
     def encode(self, image: PictureLike) -> bytes:
-        """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a picture file.
+        """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a file.
 
         Raises UnsupportedImage, LimitExceeded or UsageError; warns (ConversionWarning) of what is not kept.
         """
@@ -50,7 +50,10 @@ class Encoder:
 
 
 def tile_symbols(model: LoadedModel, pixels: RgbArray, tile: Tile, quality: int) -> TileSymbols:
-    """Symbols of one tile of a picture, uint8 [H, W, 3], at quality 0..1792. Float inside: run it on one thread."""
+    """Return the symbols of one tile of a picture, uint8 [H, W, 3], at quality 0..1792.
+
+    Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
+    """
     height, width = pixels.shape[:2]
     rows, columns = y_shape(width, height, model.config.z_stride)
     tile_rows, tile_columns = y_shape(tile.width, tile.height, model.config.z_stride)
@@ -76,4 +79,3 @@ def _encoder(quality: float) -> Encoder:
 def compress(image: PictureLike, quality: float = 75) -> bytes:
     """Compress one picture with the default settings; see `Encoder`."""
     return _encoder(quality).encode(image)
-

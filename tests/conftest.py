@@ -1,10 +1,25 @@
-"""What holds for all tests."""
+"""What holds for all tests: shared pictures, options, and what is skipped where."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--regenerate-goldens",
+        action="store_true",
+        help="write tests/golden anew with the weights installed, instead of holding the codec to it",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,3 +30,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("train"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def chelsea_path() -> Path:
+    """The photo that comes with the project, 451x300."""
+    return Path(__file__).parent / "data" / "chelsea.png"
+
+
+@pytest.fixture(scope="session")
+def chelsea(chelsea_path: Path) -> Pixels:
+    """Its samples: uint8 [300, 451, 3]."""
+    with Image.open(chelsea_path) as picture:
+        return np.asarray(picture)
+
+
+@pytest.fixture(scope="session")
+def photo(chelsea: Pixels) -> Callable[[int, int], Pixels]:
+    """Return a function (width, height) -> samples of a photo of that size: mirrored on and on, then cut."""
+
+    def cut(width: int, height: int) -> Pixels:
+        rows, columns = chelsea.shape[:2]
+        # Small pictures show the face, not the blurred background.
+        top, left = max(0, min(90, rows - height)), max(0, min(130, columns - width))
+        part = chelsea[top:, left:]
+        missing = ((0, max(0, height - part.shape[0])), (0, max(0, width - part.shape[1])), (0, 0))
+        return np.ascontiguousarray(np.pad(part, missing, mode="symmetric")[:height, :width])
+
+    return cut

@@ -1,0 +1,1 @@
+"""The networks of the codec, their sizes, and the weights that ship."""

@@ -27,7 +27,8 @@ class Bottleneck(nn.Module):
             self.expand.weight.mul_(0.2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.expand(act(self.mix(act(self.reduce(x)))))
+        grown: Tensor = self.expand(act(self.mix(act(self.reduce(x)))))
+        return x + grown
 
 
 class Separable(nn.Module):

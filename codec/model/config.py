@@ -52,8 +52,8 @@ class ModelConfig:
     c8: int = 128
     c16: int = 192
     m: int = 320
-    h: int = 48
-    z_stride: int = 32
+    h: int = 16
+    z_stride: int = 16
     blocks8: int = 3
     blocks16: int = 3
     hyper: int = 128

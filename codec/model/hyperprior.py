@@ -16,7 +16,7 @@ from .rates import RateScale
 
 
 class HyperAnalysis(nn.Module):
-    """h_a. y: scaled latent, float [B, M, H/16, W/16] -> z before rounding, float [B, H, ., .] at 1/z_stride."""
+    """h_a. y: scaled latent, float [B, M, h, w] -> z before rounding, float [B, H, ., .] at 1/z_stride."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -68,15 +68,12 @@ class MeanContext(nn.Module):
         self.mix = nn.ModuleList(Separable(n) for _ in range(STEPS - 1))
         self.leave = nn.ModuleList(nn.Conv2d(n, config.m, 1) for _ in range(STEPS))
 
-    def forward(self, step: int, features: Tensor, y_hat: Tensor | None) -> Tensor:
+    def forward(self, step: int, features: Tensor, y_hat: Tensor) -> Tensor:
         """Return mu, float [B, M, h, w], meaningful where `step_masks` of this step is set.
 
         features: [B, hyper, h, w]; y_hat: [B, M, h, w], zero where not yet decoded, unused in step 0.
         """
         h = self.from_hyper[step](features)
-        if step and y_hat is not None:
-            h = self.mix[step - 1](act(h + self.from_latent[step - 1](y_hat)))
-        else:
-            h = act(h)
+        h = self.mix[step - 1](act(h + self.from_latent[step - 1](y_hat))) if step else act(h)
         mu: Tensor = self.leave[step](h)
         return mu

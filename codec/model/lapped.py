@@ -53,7 +53,7 @@ def _along(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
 
 
 def lap(x: Tensor) -> Tensor:
-    """Pre-filter x [B, C, H, W] (H, W multiples of 16), rows then columns; the picture's rim is left as it is."""
+    """Pre-filter x [B, C, H, W], H and W multiples of 16, rows then columns; the rim is left as it is."""
     matrix = filter_matrix().to(x)
     return _along(_along(x, matrix, 3), matrix, 2)
 

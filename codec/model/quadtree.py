@@ -11,7 +11,7 @@ ORDER = (0, 3, 2, 1)
 
 
 def step_masks(channels: int, height: int, width: int) -> Tensor:
-    """Boolean [4, channels, height, width]: which elements each step codes; every element belongs to one step."""
+    """Return which elements each step codes, bool [4, channels, height, width]; each belongs to one step."""
     group = (torch.arange(channels) % STEPS)[:, None, None]
     row = (torch.arange(height) % 2)[:, None]
     column = torch.arange(width) % 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 
 from codec.errors import UsageError
@@ -33,7 +34,7 @@ def from_rate(rate: int, entry: ModelEntry) -> float:
     points = entry.calibration
     if rate <= points[0][1]:
         return points[0][0]
-    for (q0, r0), (q1, r1) in zip(points, points[1:], strict=False):
+    for (q0, r0), (q1, r1) in itertools.pairwise(points):
         if rate <= r1:
             return q0 + (q1 - q0) * (rate - r0) / (r1 - r0)
     return points[-1][0]

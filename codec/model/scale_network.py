@@ -39,7 +39,9 @@ class ScaleNetwork:
     Raises WeightsError where a bound of FORMAT.md is broken.
     """
 
-    def __init__(self, layers: Sequence[ScaleLayer], z_stride: int, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    def __init__(
+        self, layers: Sequence[ScaleLayer], z_stride: int, arrays: Mapping[str, NDArray[np.generic]]
+    ) -> None:
         self.layers, self.z_stride = tuple(layers), z_stride
         self.offset = np.asarray(arrays["scale.offset"], np.int16)
         self._weights: list[Tensor] = []
@@ -82,10 +84,11 @@ class ScaleNetwork:
     def scale_index(self, z: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
         """Scale indices uint8 [M, h, w], 0..63, of hyper-latents z int16 [H, hz, wz] at quality 0..1792."""
         level = (self.levels(z) + interpolate_offset(self.offset, quality)[:, None, None]) >> 4
-        return np.clip(level, 0, SCALE_LEVELS - 1).astype(np.uint8)
+        index: NDArray[np.uint8] = np.clip(level, 0, SCALE_LEVELS - 1).astype(np.uint8)
+        return index
 
     def known_answer(self, z: NDArray[np.int16]) -> int:
-        """CRC-32 of the levels (int32 little-endian), then of the indices at both ends of quality, for z [H, ., .]."""
+        """CRC-32 of the levels (int32 little-endian), then of the indices at both ends of quality."""
         crc = zlib.crc32(self.levels(z).astype("<i4").tobytes())
         for quality in (0, MAX_RATE):
             crc = zlib.crc32(self.scale_index(z, quality).tobytes(), crc)

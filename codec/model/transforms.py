@@ -1,7 +1,7 @@
 """Analysis and synthesis transforms g_a and g_s: a linear lapped transform beside a non-linear trunk.
 
-    x - 0.5 -> lap -> patch(8x8) = f at 1/8 ----- unshuffle2, 1x1 -------------------------+-> y at 1/16
-                                 \\- 1x1, blocks at 1/8, unshuffle2, 1x1, blocks at 1/16, 1x1 -/
+x - 0.5 -> lap -> patch(8x8) = f at 1/8 ----- unshuffle2, 1x1 -------------------------+-> y at 1/16
+                             \\- 1x1, blocks at 1/8, unshuffle2, 1x1, blocks at 1/16, 1x1 -/
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from .rates import RateScale
 
 PATCH = 8
 PATCH_CHANNELS = 3 * PATCH * PATCH
-# Latent positions that g_s looks beyond its own, and pixels that g_a does; see FORMAT.md, "Pictures".
 
 
 class Analysis(nn.Module):
@@ -41,7 +40,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s. y_hat: float [B, M, h, w], rate: float [B] in 0..7 -> x_hat: float [B, 3, 16h, 16w], not clipped."""
+    """g_s. y_hat: float [B, M, h, w], rate: [B] in 0..7 -> x_hat: float [B, 3, 16h, 16w], not clipped."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

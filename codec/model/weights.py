@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,6 +82,9 @@ def build(model_id: bytes, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str
 
 @functools.cache
 def load_model(model_id: bytes) -> LoadedModel:
-    """Load the model that streams name by these 4 bytes; kept for the process. Raises UnknownModel, WeightsError."""
+    """Load the model that streams name by these 4 bytes, once a process.
+
+    Raises UnknownModel, WeightsError or BackendMismatch.
+    """
     entry = model_entry(model_id)
     return build(model_id, *read_verified(entry))

@@ -1,0 +1,1 @@
+"""Running a loaded model over tiles and threads."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,6 +14,8 @@ from codec.errors import UsageError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_setting = threading.Lock()
 
 
 def worker_count(threads: int | None) -> int:
@@ -26,18 +29,23 @@ def worker_count(threads: int | None) -> int:
 
 
 def _single_threaded() -> None:
-    torch.set_num_threads(1)
+    """Keep this worker's operators on one core, and nobody else's.
+
+    torch.set_num_threads holds for the calling thread and for threads yet to come. A thread takes the latter
+    at its first use of torch, so that use must come before; and it is put back at once, by a thread of its own.
+    """
+    with _setting:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        keeper = threading.Thread(target=torch.set_num_threads, args=(before,))
+        keeper.start()
+        keeper.join()
 
 
 def map_ordered(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
     """Apply `function` to all items on worker threads and return the results in order.
 
-    Always on workers, even with one, so that results never depend on the caller's torch threads: the setting
-    that torch keeps for threads yet to come is put back afterwards.
+    Always on workers, even with one, so that results never depend on the caller's torch threads.
     """
-    before = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(threads, "vaezip", _single_threaded) as pool:
-            return list(pool.map(function, items))
-    finally:
-        torch.set_num_threads(before)
+    with ThreadPoolExecutor(threads, "vaezip", _single_threaded) as pool:
+        return list(pool.map(function, items))

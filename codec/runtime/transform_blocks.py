@@ -59,14 +59,18 @@ def padded_region(pixels: NDArray[np.uint8], block: Block) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last).float() / 255
 
 
-def analyse(model: LoadedModel, pixels: NDArray[np.uint8], block: Block, rows: int, columns: int, quality: int) -> Tensor:
+def analyse(
+    model: LoadedModel, pixels: NDArray[np.uint8], block: Block, rows: int, columns: int, quality: int
+) -> Tensor:
     """Scaled latent of one block of a picture whose latent has rows x columns: float [1, M, h, w]."""
     wide = block.grown(reach(model.config), rows, columns)
     y = model.network.g_a(padded_region(pixels, wide))
     inner = y[
         :, :, block.top - wide.top : block.bottom - wide.top, block.left - wide.left : block.right - wide.left
     ]
-    return model.network.scale_latent(inner, rate_tensor(quality)).contiguous(memory_format=torch.channels_last)
+    return model.network.scale_latent(inner, rate_tensor(quality)).contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
@@ -79,16 +83,18 @@ def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
     ]
 
 
-def synthesise(model: LoadedModel, y_hat: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
-    """Pixels uint8 [16h, 16w, 3] of one block, from the picture's unscaled latent, float [1, M, rows, columns].
+def synthesise(model: LoadedModel, unscaled: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
+    """Return one block's pixels, uint8 [16h, 16w, 3], from the picture's unscaled latent.
 
-    quality: the header's, 0..1792, for all tiles.
+    unscaled: float [1, M, rows, columns]. quality: the header's, 0..1792, for all tiles.
     """
-    wide = block.grown(reach(model.config), y_hat.shape[2], y_hat.shape[3])
-    part = y_hat[:, :, wide.top : wide.bottom, wide.left : wide.right]
+    wide = block.grown(reach(model.config), unscaled.shape[2], unscaled.shape[3])
+    part = unscaled[:, :, wide.top : wide.bottom, wide.left : wide.right]
     x_hat = model.network.g_s(part.contiguous(memory_format=torch.channels_last), rate_tensor(quality))
     top, left = (block.top - wide.top) * LATENT_STRIDE, (block.left - wide.left) * LATENT_STRIDE
     height, width = (block.bottom - block.top) * LATENT_STRIDE, (block.right - block.left) * LATENT_STRIDE
     inner = x_hat[0, :, top : top + height, left : left + width]
-    scaled: NDArray[np.uint8] = inner.mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    scaled: NDArray[np.uint8] = (
+        inner.mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    )
     return scaled

@@ -37,7 +37,7 @@ def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
-    """Measure on the pictures of a folder, store the calibration in the index of `weights`, and return it."""
+    """Measure on a folder of pictures, store it in the index of `weights`, return it."""
     select_folder(weights)
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in list_pictures(images)]
     encoder, decoder = Encoder(), Decoder()
@@ -56,7 +56,9 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
 def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
     """Pairs (quality, rate) with equal PSNR, given mean PSNR at QUALITIES and at RATES; both rise strictly."""
     if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
-        raise TrainingError("mean PSNR does not rise with the rate; the model is not trained well enough to calibrate")
+        raise TrainingError(
+            "mean PSNR does not rise with the rate; the model is not trained well enough to calibrate"
+        )
     low = float(np.interp(ours[0], theirs, QUALITIES))
     high = float(np.interp(ours[-1], theirs, QUALITIES))
     inner = [float(q) for q in QUALITIES if low < q < high]

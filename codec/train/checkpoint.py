@@ -37,7 +37,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: WeightAverage, meta: dict[str, Any]
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: WeightAverage,
+    meta: dict[str, Any],
 ) -> None:
     """Write everything that resuming exactly needs; noise and crops depend on seed, rank and step alone."""
     tensors = {MODEL + name: p.detach() for name, p in model.named_parameters()}
@@ -79,5 +83,7 @@ def load_parameters(model: nn.Module, tensors: dict[str, Tensor], prefix: str, p
     for name, parameter in model.named_parameters():
         value = tensors.get(prefix + name)
         if value is None or value.shape != parameter.shape:
-            raise TrainingError(f"{path}: parameter {name} is missing or has another shape; use the same sizes")
+            raise TrainingError(
+                f"{path}: parameter {name} is missing or has another shape; use the same sizes"
+            )
         parameter.copy_(value)

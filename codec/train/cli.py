@@ -16,18 +16,66 @@ def train() -> None:
 
 
 @train.command()
-@click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="Folder of pictures.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the run; an interrupted run in it goes on.")
-@click.option("--minutes", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Wall-clock budget in all.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of pictures.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of the run; an interrupted run in it goes on.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Wall-clock budget in all.",
+)
 @click.option("--steps", type=click.IntRange(min=0), default=0, help="Stop after this many steps instead.")
-@click.option("--procs", type=click.IntRange(min=1), default=1, show_default=True, help="Ranks to start: one for each core or GPU.")
-@click.option("--batch", type=int, default=RATE_POINTS, show_default=True, help="Crops per step and rank, a multiple of 8.")
+@click.option(
+    "--procs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Ranks to start: one for each core or GPU.",
+)
+@click.option(
+    "--batch",
+    type=int,
+    default=RATE_POINTS,
+    show_default=True,
+    help="Crops per step and rank, a multiple of 8.",
+)
 @click.option("--crop", type=int, default=192, show_default=True, help="Side of the crops in pixels.")
-@click.option("--final-crop", type=int, default=256, show_default=True, help="Side of the crops during the decay.")
-@click.option("--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1.5e-3, show_default=True)
-@click.option("--linear-share", type=click.FloatRange(min=0), default=0.25, show_default=True, help="Learning rate of the linear path, as a share.")
-@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999, show_default=True, help="Decay of the weight average.")
-@click.option("--init", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Undecayed weights to continue from.")
+@click.option(
+    "--final-crop", type=int, default=256, show_default=True, help="Side of the crops during the decay."
+)
+@click.option(
+    "--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1.5e-3, show_default=True
+)
+@click.option(
+    "--linear-share",
+    type=click.FloatRange(min=0),
+    default=0.1,
+    show_default=True,
+    help="Learning rate of the linear path, as a share.",
+)
+@click.option(
+    "--ema",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.999,
+    show_default=True,
+    help="Decay of the weight average.",
+)
+@click.option(
+    "--init",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Undecayed weights to continue from.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--model", "sizes", default="{}", help="Model sizes that differ from the defaults, as JSON.")
 def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **settings: float) -> None:
@@ -46,7 +94,11 @@ def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **se
 
 @train.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to  [default: RUN/export]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to  [default: RUN/export]",
+)
 @click.option("--name", default="vaezip", show_default=True, help="Name of the model.")
 def export(run_folder: Path, out: Path | None, name: str) -> None:
     """Write the weights file with tables, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
@@ -58,8 +110,18 @@ def export(run_folder: Path, out: Path | None, name: str) -> None:
 
 
 @train.command()
-@click.option("--images", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="Pictures to match WebP on.")
-@click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, help="Folder of exported weights.")
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Pictures to match WebP on.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder of exported weights.",
+)
 def calibrate(images: Path, weights: Path) -> None:
     """Set the scale of -q so that quality Q gives the mean PSNR that WebP gives at Q on these pictures."""
     from .calibrate import calibrate as measure

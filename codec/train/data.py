@@ -24,7 +24,9 @@ def list_pictures(folder: Path) -> list[Path]:
     """All pictures below a folder, sorted by name."""
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not found:
-        raise TrainingError(f"{folder}: no pictures found; give a folder of {', '.join(sorted(SUFFIXES))} files")
+        raise TrainingError(
+            f"{folder}: no pictures found; give a folder of {', '.join(sorted(SUFFIXES))} files"
+        )
     return found
 
 
@@ -58,12 +60,14 @@ def _tiles(path: Path) -> list[NDArray[np.uint8]]:
     pixels = np.pad(pixels, pad, mode="symmetric") if height < TILE or width < TILE else pixels
     rows, columns = max(1, height // TILE), max(1, width // TILE)
     return [
-        pixels[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r in range(rows) for c in range(columns)
+        pixels[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE]
+        for r in range(rows)
+        for c in range(columns)
     ]
 
 
 def build_cache(folder: Path, cache: Path) -> None:
-    """Decode every picture below `folder` into `cache` (uint8 [N, 512, 512, 3], .npy) with names beside it."""
+    """Decode every picture below `folder` into `cache`, uint8 [N, 512, 512, 3] as .npy, names beside it."""
     if cache.exists() and cache.with_suffix(".names").exists():
         return
     cache.parent.mkdir(parents=True, exist_ok=True)

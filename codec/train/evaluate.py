@@ -14,7 +14,7 @@ from .model import TrainModel
 
 @dataclasses.dataclass
 class RatePoint:
-    """Mean over pictures at one rate: bits per pixel in all and of z alone, PSNR in dB (mean of each picture's)."""
+    """Mean over pictures at one rate: bits per pixel in all and of z alone, PSNR in dB."""
 
     rate: float
     bpp: float
@@ -57,7 +57,9 @@ def evaluate(model: TrainModel, pictures: Tensor, rates: list[float]) -> list[Ra
             x = (picture[None].float() / 255).contiguous(memory_format=torch.channels_last)
             bits_y, bits_z, mse = picture_point(model, x, rate)
             pixels = x.shape[2] * x.shape[3]
-            rows.append([(bits_y + bits_z) / pixels, bits_z / pixels, -10 * torch.tensor(max(mse, 1e-10)).log10()])
+            rows.append(
+                [(bits_y + bits_z) / pixels, bits_z / pixels, -10 * torch.tensor(max(mse, 1e-10)).log10()]
+            )
         mean = torch.tensor(rows).mean(0).tolist()
         points.append(RatePoint(rate, *mean))
     return points

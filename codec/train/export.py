@@ -1,4 +1,4 @@
-"""From a run's averaged weights to the weights file that ships: fp16 networks, integers, tables, known answer."""
+"""From a run's averaged weights to the file that ships: fp16 networks, integers, tables, known answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def averaged_model(run: Path) -> tuple[TrainModel, TrainOptions]:
     try:
         options = TrainOptions.from_json((run / "options.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(f"{run}: not a training run ({error}); give the folder that --out named") from error
+        raise TrainingError(
+            f"{run}: not a training run ({error}); give the folder that --out named"
+        ) from error
     path = run / "checkpoint.safetensors"
     model = TrainModel(options.config)
     load_parameters(model, read_tensors(path)[0], AVERAGE, path)
@@ -49,7 +51,7 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
     arrays: dict[str, NDArray[Any]] = {}
     model.scale.enforce_bounds()
-    for index, layer in enumerate(model.scale.layers):
+    for index, layer in enumerate(model.scale.convolutions()):
         weight, bias = (t.detach().numpy() for t in layer.integers())
         arrays[f"scale.{index}.weight"] = weight.astype(np.int16)
         arrays[f"scale.{index}.bias"] = bias.astype(np.int32)
@@ -62,7 +64,7 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
 
 
 def known_input(channels: int, side: int) -> NDArray[np.int16]:
-    """Hyper-latents [channels, side, side]: small values as real ones, the whole range, and both extremes in rows."""
+    """Hyper-latents [channels, side, side]: small ones as real ones are, the whole range, both extremes."""
     rng = np.random.default_rng(0)
     z = rng.integers(-2, 3, (channels, side, side))
     z[:, side // 2 :] = rng.integers(-INPUT_MAX, INPUT_MAX + 1, (channels, side - side // 2, side))

@@ -35,7 +35,7 @@ def floor_through(x: Tensor) -> Tensor:
 
 
 class FakeQuantisedConv(nn.Module):
-    """One layer of the scale network. x: integers as float [B, I, h, w] -> integers as float [B, O, h', w']."""
+    """One layer of the scale network. x: integers as float [B, I, h, w] -> the same [B, O, h', w']."""
 
     def __init__(self, inputs: int, layer: ScaleLayer, *, first: bool, last: bool) -> None:
         super().__init__()
@@ -87,13 +87,17 @@ class FakeQuantisedScale(nn.Module):
             channels = layer.out // 4 if layer.shuffle else layer.out
         self.offset = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
 
+    def convolutions(self) -> list[FakeQuantisedConv]:
+        """Layers, first to last."""
+        return [layer for layer in self.layers if isinstance(layer, FakeQuantisedConv)]
+
     def offset_integers(self) -> Tensor:
         """Offsets [8, M] in 1/16 of a level, integers as float."""
         return round_through(self.offset * (OFFSET_GAIN * LEVEL_UNITS))
 
     def enforce_bounds(self) -> None:
         """Keep every layer exactly summable; call after each optimiser step."""
-        for layer in self.layers:
+        for layer in self.convolutions():
             layer.enforce_bound()
 
     def forward(self, z_hat: Tensor, rate: Tensor) -> Tensor:

@@ -14,7 +14,10 @@ from .options import TrainOptions
 
 
 def launch(options: TrainOptions, procs: int) -> None:
-    """Store the options in the run's folder and train with `procs` ranks. Raises TrainingError when a rank fails."""
+    """Store the options in the run's folder and train with `procs` ranks.
+
+    Raises TrainingError when a rank fails.
+    """
     options.run.mkdir(parents=True, exist_ok=True)
     stored = options.run / "options.json"
     stored.write_text(options.to_json(), encoding="utf-8")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN
@@ -18,14 +18,18 @@ from .model import TrainModel
 
 # Orthonormal luma / chroma axes close to the principal axes of natural pictures' RGB.
 COLOUR = np.array(
-    [[1 / math.sqrt(3)] * 3, [1 / math.sqrt(2), 0, -1 / math.sqrt(2)], [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)]]
+    [
+        [1 / math.sqrt(3)] * 3,
+        [1 / math.sqrt(2), 0, -1 / math.sqrt(2)],
+        [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)],
+    ]
 )
 # Local deviations are smaller than the global one: the start that the scale network refines.
 LOCAL_SHARE = 0.5
 
 
 def patch_basis() -> Tensor:
-    """Orthonormal analysis kernels [192, 3, 8, 8]: channel 64 * c + 8 * u + v is colour c, frequency (u, v)."""
+    """Orthonormal kernels [192, 3, 8, 8]: channel 64 * c + 8 * u + v is colour c, frequency (u, v)."""
     dct = dct2(PATCH)
     basis = np.einsum("ck,ui,vj->cuvkij", COLOUR, dct, dct)
     return torch.from_numpy(basis.reshape(PATCH_CHANNELS, 3, PATCH, PATCH).astype(np.float32))
@@ -54,10 +58,10 @@ def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
     net.g_s.unpatch.weight.copy_(basis.reshape(PATCH_CHANNELS, PATCH_CHANNELS).T[:, :, None, None])
     for layer in (net.g_a.out, net.g_s.out):
         layer.weight.mul_(0.1)
-        layer.bias.zero_()
+        layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
     deviation = variance[order].clamp(min=1e-12).sqrt().float()
     for point in range(RATE_POINTS):
-        # A uniform quantiser of step d has error d^2 / 12; this d makes the slope of rate and distortion equal.
+        # A uniform quantiser of step d has error d^2 / 12; this d has the slope that lmbda asks for.
         step = math.sqrt(12 * 3 / (2 * math.log(2) * config.lmbda(point))) / 255
         net.gain[point] = -math.log(step)
         net.inverse_gain[point] = math.log(step)

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import logging
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +18,14 @@ from torch.nn.parallel import DistributedDataParallel
 from codec.errors import TrainingError
 from codec.model.config import RATE_POINTS
 
-from .checkpoint import AVERAGE, MODEL, load_checkpoint, load_parameters, read_tensors, save_checkpoint, write_tensors
+from .checkpoint import (
+    AVERAGE,
+    load_checkpoint,
+    load_parameters,
+    read_tensors,
+    save_checkpoint,
+    write_tensors,
+)
 from .data import CropSource, build_cache
 from .evaluate import evaluate
 from .linear_start import apply_linear_start
@@ -47,14 +55,15 @@ class Run:
         self.device = torch.device("cuda", self.rank) if torch.cuda.is_available() else torch.device("cpu")
         cache = options.run / "cache.npy"
         if self.rank == 0:
-            build_cache(_path(options.images), cache)
+            build_cache(Path(options.images), cache)
         self._barrier()
         self.crops = CropSource(cache, seed=options.seed, rank=self.rank)
         torch.manual_seed(options.seed)
         self.model = TrainModel(options.config)
         self.step, self.seconds, self.pixels, self.bad_steps = 0, 0.0, 0, 0
         self._initialise()
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = self._optimiser()
         self.average = WeightAverage(self.model, options.ema)
         self._resume()
@@ -62,7 +71,7 @@ class Run:
 
     def _initialise(self) -> None:
         if self.options.init:
-            path = _path(self.options.init)
+            path = Path(self.options.init)
             load_parameters(self.model, read_tensors(path)[0], "", path)
         else:
             stride = max(1, len(self.crops.train) // START_PICTURES)
@@ -130,13 +139,15 @@ class Run:
         self._apply(bool(torch.isfinite(norm)))
         self.step += 1
         self.pixels += x.shape[0] * size * size * self.ranks
-        return bpp.detach(), mse.detach(), float(loss)
+        return bpp.detach(), mse.detach(), float(loss.detach())
 
     def _apply(self, finite: bool) -> None:
         if not finite:
             self.bad_steps += 1
             if self.bad_steps >= MAX_BAD_STEPS:
-                raise TrainingError(f"{MAX_BAD_STEPS} steps in a row gave no finite gradient; lower the learning rate")
+                raise TrainingError(
+                    f"{MAX_BAD_STEPS} steps in a row gave no finite gradient; lower the learning rate"
+                )
             return
         self.bad_steps = 0
         self.optimiser.step()
@@ -158,13 +169,11 @@ class Run:
         if self.rank == 0:
             chosen = self.average.values if prefix == AVERAGE else dict(self.model.named_parameters())
             tensors = {k: v.detach().to(torch.bfloat16) for k, v in chosen.items()}
-            write_tensors(self.options.run / name, tensors, {**self.meta(), "options": json.loads(self.options.to_json())})
-
-
-def _path(text: str) -> Any:
-    from pathlib import Path
-
-    return Path(text)
+            write_tensors(
+                self.options.run / name,
+                tensors,
+                {**self.meta(), "options": json.loads(self.options.to_json())},
+            )
 
 
 def run(options: TrainOptions) -> None:
@@ -194,12 +203,22 @@ def finish(state: Run) -> None:
     load_parameters(state.model, state.average.values, "", state.options.run)
     model = state.model.cpu().eval()
     held = state.crops.held_out
-    points = evaluate(model, state.crops.pictures(held), [float(r) for r in range(RATE_POINTS)]) if len(held) else []
+    points = (
+        evaluate(model, state.crops.pictures(held), [float(r) for r in range(RATE_POINTS)])
+        if len(held)
+        else []
+    )
     record = {**state.meta(), "ranks": state.ranks, "options": json.loads(state.options.to_json())}
     record["held_out"] = [dataclasses.asdict(p) for p in points]
     (state.options.run / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for point in points:
-        LOG.info("held out  rate %.0f  bpp %.4f (z %.4f)  PSNR %.3f", point.rate, point.bpp, point.bpp_z, point.psnr)
+        LOG.info(
+            "held out  rate %.0f  bpp %.4f (z %.4f)  PSNR %.3f",
+            point.rate,
+            point.bpp,
+            point.bpp_z,
+            point.psnr,
+        )
 
 
 class _Log:

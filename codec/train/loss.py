@@ -13,7 +13,7 @@ PEAK_SQUARED = 255.0**2
 
 
 def draw_rates(count: int, generator: torch.Generator) -> Tensor:
-    """Draw one rate in 0..7 per sample, [count], sample i uniform within band i mod 8 (`count` a multiple of 8)."""
+    """Draw one rate in 0..7 per sample, [count], a multiple of 8: sample i uniform within band i mod 8."""
     band = torch.arange(count) % RATE_POINTS
     low = (band - 0.5).clamp(min=0)
     high = (band + 0.5).clamp(max=MAX_RATE / STEP_UNITS)

@@ -1,4 +1,4 @@
-"""The trainable model: float networks, fake-quantised scales, and compressai's entropy models for the rate."""
+"""The trainable model: float networks, fake-quantised scales, compressai's entropy models for the rate."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ class TrainModel(nn.Module):
         self.network = Network(config)
         self.scale = FakeQuantisedScale(config)
         self.density = EntropyBottleneck(RATE_POINTS * config.h, init_scale=4.0)
+        # Quantiles serve compressai's own tables; ours come from counts (tables.py).
+        self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
         self._masks: dict[tuple[int, int], Tensor] = {}
 
@@ -78,17 +80,16 @@ class TrainModel(nn.Module):
         coded = (scale_index.detach() > 0).to(y)
         masks = self.masks(y)
         mu_all = torch.zeros_like(y)
-        y_hat: Tensor | None = None
+        y_hat = torch.zeros_like(y)
         residual = torch.zeros_like(y)
         for step in range(STEPS):
             mu = self.network.context(step, features, y_hat).float()
             r = (y - mu).detach().round() * coded
             # Straight through: the value is mu + r, the gradient goes to y as if nothing were rounded.
             new = (y + (mu + r - y).detach()) * masks[step]
-            y_hat = new if y_hat is None else y_hat + new
+            y_hat = y_hat + new
             mu_all = mu_all + mu * masks[step]
             residual = residual + r * masks[step]
-        assert y_hat is not None
         return Symbols(z_hat, residual, scale_index, y_hat), mu_all
 
     def forward(self, x: Tensor, rate: Tensor) -> Output:

@@ -39,7 +39,7 @@ class TrainOptions:
     crop: int = 192
     final_crop: int = 256
     learning_rate: float = 1.5e-3
-    linear_share: float = 0.25
+    linear_share: float = 0.1
     ema: float = 0.999
     init: str = ""
     seed: int = 1
@@ -49,7 +49,11 @@ class TrainOptions:
         if self.batch % RATE_POINTS or self.batch <= 0:
             raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate band")
         stride = self.config.z_stride
-        if self.crop % stride or self.final_crop % stride or not stride <= min(self.crop, self.final_crop) <= 512:
+        if (
+            self.crop % stride
+            or self.final_crop % stride
+            or not stride <= min(self.crop, self.final_crop) <= 512
+        ):
             raise UsageError(f"crops must be multiples of {stride} pixels and at most 512")
         if max(self.crop, self.final_crop) > 512:
             raise UsageError("crops must be at most 512 pixels a side")

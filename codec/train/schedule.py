@@ -11,7 +11,7 @@ FINAL_SHARE = 0.02
 
 
 def learning_rate_factor(step: int, progress: float) -> float:
-    """Warm-up by step, then constant, then linear decay over the last 15 % of the budget (progress in 0..1)."""
+    """Warm-up by step, then constant, then linear decay over the last 15 % of progress, 0..1."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     left = min(1.0, max(0.0, (1.0 - progress) / DECAY_SHARE))
     return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * left)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from codec.entropy.pmf import quantise_pmf
 from codec.entropy.tables import EntropyTables
@@ -34,7 +33,9 @@ class SymbolCounts:
         self.r = np.zeros((SCALE_LEVELS, R_LIMIT + 1), np.int64)
         self.z = np.zeros((RATE_POINTS, channels, 2 * Z_LIMIT + 1), np.int64)
 
-    def add(self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int) -> None:
+    def add(
+        self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int
+    ) -> None:
         """Count one picture's symbols: z [H, ., .], r and scale_index [M, ., .]."""
         magnitude = np.minimum(np.abs(r), R_LIMIT).ravel()
         joint = scale_index.ravel() * (R_LIMIT + 1) + magnitude
@@ -66,11 +67,13 @@ def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
 def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
     """Probability of |r| = 0..half and of more, for each spread: [9, half + 2]."""
     edges = (np.arange(half + 1) + 0.5) / (sigma * SPREADS[:, None])
-    upper = 2 * ndtr(-edges)
+    upper = 2 * torch.special.ndtr(torch.from_numpy(-edges)).numpy()
     return np.concatenate([1 - upper[:, :1], upper[:, :-1] - upper[:, 1:], upper[:, -1:]], 1)
 
 
-def _fit_mixture(bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit_mixture(
+    bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Weights of the mixture by expectation maximisation, drawn towards `prior`."""
     weights = prior.copy()
     for _ in range(EM_STEPS):
@@ -107,7 +110,8 @@ def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
     """Trained probability of each z in -127..127: [8, H, 255]."""
     grid = torch.arange(-Z_LIMIT, Z_LIMIT + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
     likelihood, _, _ = model.density._likelihood(grid)
-    return likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
+    pmf: NDArray[np.float64] = likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
+    return pmf
 
 
 def hyper_tables(

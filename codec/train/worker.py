@@ -1,4 +1,4 @@
-"""One rank of a training run: `python -m codec.train.worker OPTIONS.json`, started directly or by torchrun."""
+"""One rank of a training run: `python -m codec.train.worker OPTIONS.json`, run directly or by torchrun."""
 
 from __future__ import annotations
 
