@@ -17,7 +17,7 @@ from codec.entropy.coder import symbol_crc
 from codec.errors import ChecksumMismatch, CodecError
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
-from codec.runtime.latents import dequantise_tile
+from codec.runtime.latents import TileSymbols, dequantise_tile
 from codec.runtime.threads import map_ordered, worker_count
 from codec.runtime.transform_blocks import Block, synthesis_blocks, synthesise
 
@@ -51,9 +51,9 @@ class Decoder:
 
         def latents(item: tuple[Tile, TilePayload]) -> None:
             tile, payload = item
-            z, r = decode_symbols(model, tile, payload, header.quality)
+            symbols = decode_symbols(model, tile, payload, header.quality)
             with torch.inference_mode():
-                part = dequantise_tile(model, z, r, payload.quality(header.quality))
+                part = dequantise_tile(model, symbols, payload.quality(header.quality))
                 top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
                 y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
 
@@ -74,10 +74,8 @@ class Decoder:
         return pixels
 
 
-def decode_symbols(
-    model: LoadedModel, tile: Tile, payload: TilePayload, quality: int
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Return the symbols of one tile, z int16 [H, hz, wz] and r int16 [M, hy, wy]; integer-exact.
+def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality: int) -> TileSymbols:
+    """Return the symbols of one tile; integer-exact.
 
     quality: the header's, 0..1792. Raises CorruptPayload for words that no encoder writes, ChecksumMismatch
     where the symbols are not those that were coded.
@@ -87,7 +85,9 @@ def decode_symbols(
         decoder = model.coder.decoder(payload.words, rate_band(own_quality))
         z = decoder.z(*z_shape(tile.width, tile.height, model.config.z_stride))
         scale_index = model.scale.scale_index(z, own_quality)
-        r = decoder.r(np.maximum(scale_index, 1) if payload.lift else scale_index)
+        if payload.lift:
+            scale_index = np.maximum(scale_index, 1)
+        r = decoder.r(scale_index)
         decoder.finish()
     except CodecError as error:
         raise type(error)(f"tile {tile.index}: {error}", field=error.field) from error
@@ -96,7 +96,7 @@ def decode_symbols(
             f"tile {tile.index}: the symbols' CRC-32 differs; the file is damaged, fetch it again",
             field="crc",
         )
-    return z, r
+    return TileSymbols(z, r, scale_index, payload.lift)
 
 
 @functools.cache

@@ -139,7 +139,7 @@ def _load(location: str) -> click.Command:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("codec"):
             raise
-        raise TrainingError(f"needs {error.name}; install it with: pip install 'vaezip[train]'") from error
+        raise TrainingError(f"needs {error.name}; install vaezip with its extra 'train'") from error
     if not isinstance(command, click.Command):
         raise TypeError(f"{location} is not a command")
     return command

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from .config import RATE_POINTS, ModelConfig
+from .config import RATE_POINTS, SCALE_LEVELS, ModelConfig
 from .hyperprior import HyperAnalysis, HyperMean, MeanContext
 from .rates import interpolate
 from .transforms import Analysis, Synthesis
@@ -17,6 +18,7 @@ class Network(nn.Module):
     Attributes:
         gain: log of the factor on y per rate point and channel, float [8, M].
         inverse_gain: log of the factor on y_hat before g_s, float [8, M].
+        lean: how far reconstruction points lie beyond the integers, by scale level, float [64]; below zero.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -29,10 +31,15 @@ class Network(nn.Module):
         self.context = MeanContext(config)
         self.gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
         self.inverse_gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
+        self.lean = nn.Parameter(torch.zeros(SCALE_LEVELS))
 
     def scale_latent(self, y: Tensor, rate: Tensor) -> Tensor:
         """y' = y * exp(gain[rate]): the latent in units of the quantiser step. y: [B, M, h, w], rate: [B]."""
         return y * interpolate(self.gain, rate).exp()
+
+    def lean_at(self, scale_index: Tensor) -> Tensor:
+        """Read `lean` at scale indices, integers [B, M, h, w] -> float of the same shape."""
+        return functional.embedding(scale_index, self.lean[:, None]).squeeze(-1)
 
     def unscale_latent(self, y_hat: Tensor, rate: Tensor) -> Tensor:
         """Undo the gains, roughly: y_hat * exp(inverse_gain[rate]). y_hat: [B, M, h, w], rate: [B]."""

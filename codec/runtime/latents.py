@@ -12,6 +12,7 @@ from torch import Tensor
 from codec.bitstream.quality import rate_band
 from codec.model.config import STEP_UNITS
 from codec.model.quadtree import STEPS, step_masks
+from codec.model.quantiser import dead_zone, quantise, reconstruct
 from codec.model.weights import LoadedModel
 
 R_MAX = 32767
@@ -51,8 +52,12 @@ def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
     return features
 
 
-def _walk(model: LoadedModel, features: Tensor, y: Tensor, coded: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Quantise y [1, M, h, w] in four steps: r, y_hat, and the bits that coding the zeros would be worth."""
+def _walk(
+    model: LoadedModel, features: Tensor, y: Tensor, scale_index: NDArray[np.uint8]
+) -> tuple[Tensor, float]:
+    """Quantise y [1, M, h, w] in four steps: r, and the bits that coding the zeros would be worth."""
+    level = torch.from_numpy(scale_index.astype(np.int64))[None]
+    coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
     masks = step_masks(y.shape[1], *y.shape[2:])
     residual = torch.zeros_like(y)
     y_hat = torch.zeros_like(y)
@@ -60,14 +65,14 @@ def _walk(model: LoadedModel, features: Tensor, y: Tensor, coded: Tensor) -> tup
     for step in range(STEPS):
         mu = model.network.context(step, features, y_hat)
         exact = torch.where(masks[step], y - mu, 0.0)
-        r = exact.round().clamp(-R_MAX, R_MAX)
+        r = quantise(exact, threshold).clamp(-R_MAX, R_MAX)
         outlier = torch.where(coded, 0.0, r)
         gain = BITS_PER_SQUARED_STEP * (exact.square() - (exact - r).square()) - OUTLIER_BITS
         missed += float(torch.where(outlier != 0, gain, 0.0).clamp(min=0).sum())
         r = torch.where(coded, r, 0.0)
         residual += r
-        y_hat = torch.where(masks[step], mu + r, y_hat)
-    return residual, y_hat, missed
+        y_hat = torch.where(masks[step], mu + reconstruct(r, lean), y_hat)
+    return residual, missed
 
 
 def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
@@ -77,18 +82,21 @@ def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
     z = tables.clamp_z(z_float, rate_band(quality))
     scale_index = model.scale.scale_index(z, quality)
     features = _features(model, z, quality)
-    r, _, missed = _walk(model, features, y, torch.from_numpy(scale_index > 0)[None])
+    r, missed = _walk(model, features, y, scale_index)
     lift = missed > LIFT_GAIN_BITS
     if lift:
         scale_index = np.maximum(scale_index, 1)
-        r, _, _ = _walk(model, features, y, torch.ones_like(y, dtype=torch.bool))
+        r, _ = _walk(model, features, y, scale_index)
     return TileSymbols(z, r[0].numpy().astype(np.int16), scale_index, lift)
 
 
-def dequantise_tile(model: LoadedModel, z: NDArray[np.int16], r: NDArray[np.int16], quality: int) -> Tensor:
+def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Tensor:
     """Rebuild what g_s takes, float [1, M, h, w], from a tile's symbols and its own quality 0..1792."""
+    z, r = symbols.z, symbols.r
     features = _features(model, z, quality)
-    residual = torch.from_numpy(r.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
+    level = torch.from_numpy(symbols.scale_index.astype(np.int64))[None]
+    points = reconstruct(torch.from_numpy(r.astype(np.float32))[None], model.network.lean_at(level))
+    residual = points.contiguous(memory_format=torch.channels_last)
     masks = step_masks(r.shape[0], *r.shape[1:])
     y_hat = torch.zeros_like(residual)
     for step in range(STEPS):

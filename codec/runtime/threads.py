@@ -19,7 +19,7 @@ _setting = threading.Lock()
 
 
 def worker_count(threads: int | None) -> int:
-    """Number of workers: what was asked for, or one for each core this process may use. Raises UsageError."""
+    """Return what was asked for, or one worker for each core this process may use. Raises UsageError."""
     if threads is None:
         affinity = getattr(os, "sched_getaffinity", None)
         return len(affinity(0)) if affinity else (os.cpu_count() or 1)

@@ -180,13 +180,12 @@ def run(options: TrainOptions) -> None:
     """Train on this rank until the budget is used up, then evaluate on the held-out tiles."""
     state = Run(options)
     log = _Log(state)
-    undecayed = False
+    undecayed = options.run / "undecayed.safetensors"
     saved = time.monotonic()
     while state.progress < 1.0:
         started = time.monotonic()
-        if is_decaying(state.progress) and not undecayed:
-            undecayed = True
-            state.save_weights("undecayed.safetensors", AVERAGE)
+        if is_decaying(state.progress) and not undecayed.exists():
+            state.save_weights(undecayed.name, AVERAGE)
         log.add(*state.train_step())
         state._agree_on_time(started)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:

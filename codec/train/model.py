@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.network import Network
+from codec.model.quantiser import dead_zone, quantise
 from codec.model.quadtree import STEPS, step_masks
 
 from .fake_quantised import FakeQuantisedScale, round_through
@@ -63,6 +64,7 @@ class TrainModel(nn.Module):
         # Quantiles serve compressai's own tables; ours come from counts (tables.py).
         self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
+        self.register_buffer("threshold", dead_zone(), persistent=False)
         self._masks: dict[tuple[int, int], Tensor] = {}
 
     def masks(self, like: Tensor) -> Tensor:
@@ -77,16 +79,20 @@ class TrainModel(nn.Module):
         z_hat = round_through(z)
         features = self.network.h_s_mean(z_hat, rate)
         scale_index = self.scale(z_hat.float(), rate)
-        coded = (scale_index.detach() > 0).to(y)
+        level = scale_index.detach()
+        coded = (level > 0).to(y)
+        threshold = self.threshold[level.long()]
+        lean = self.network.lean_at(level.long())
         masks = self.masks(y)
         mu_all = torch.zeros_like(y)
         y_hat = torch.zeros_like(y)
         residual = torch.zeros_like(y)
         for step in range(STEPS):
             mu = self.network.context(step, features, y_hat).float()
-            r = (y - mu).detach().round() * coded
-            # Straight through: the value is mu + r, the gradient goes to y as if nothing were rounded.
-            new = (y + (mu + r - y).detach()) * masks[step]
+            r = quantise((y - mu).detach(), threshold) * coded
+            # Straight through: the value is mu and the reconstruction point, the gradient goes to y as if
+            # nothing were rounded, and to the lean.
+            new = (y + (mu + r - y).detach() + r.sign() * lean) * masks[step]
             y_hat = y_hat + new
             mu_all = mu_all + mu * masks[step]
             residual = residual + r * masks[step]

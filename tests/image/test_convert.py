@@ -161,6 +161,7 @@ def test_transparent_palette_is_honoured():
     assert (loaded == 255).all()
 
 
+@pytest.mark.filterwarnings("ignore:gray")
 def test_16_bit_gray_keeps_its_high_byte_and_is_never_clipped():
     samples = np.array([[0, 255, 256, 32_768, 65_535]], dtype=np.uint16)
     with pytest.warns(ConversionWarning, match="8 bits"):

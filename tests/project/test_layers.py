@@ -22,8 +22,8 @@ LAYERS = (
     {"codec.entropy", "codec.image"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
-    {"codec.encoder", "codec.decoder", "codec.train", "codec.inspect"},
-    {"codec.plugins", "codec.batch"},
+    {"codec.encoder", "codec.decoder", "codec.inspect"},
+    {"codec.train", "codec.plugins", "codec.batch"},  # calibration runs the whole codec
     {"codec.cli"},
     {"codec.__main__"},
 )
