@@ -201,7 +201,7 @@ def find_codec(name: str) -> BenchCodec:
 
 
 def read_pixels(path: Path) -> RgbArray:
-    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever its file holds beside that."""
+    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever else its file holds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConversionWarning)
         return load_rgb(path)

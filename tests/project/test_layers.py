@@ -23,7 +23,7 @@ LAYERS = (
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
-    {"codec.train", "codec.plugins", "codec.batch"},  # calibration runs the whole codec
+    {"codec.train", "codec.plugins", "codec.batch", "codec.bench"},  # calibration runs the whole codec
     {"codec.cli"},
     {"codec.__main__"},
 )
