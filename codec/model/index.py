@@ -1,4 +1,4 @@
-"""The index of shipped weights: ids, files, hashes and the calibration of quality. Never imports torch or numpy."""
+"""The index of shipped weights: ids, files, hashes, calibration of quality. Never imports torch or numpy."""
 
 from __future__ import annotations
 

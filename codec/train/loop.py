@@ -171,7 +171,8 @@ def run(options: TrainOptions) -> None:
     """Train on this rank until the budget is used up, then evaluate on the held-out tiles."""
     state = Run(options)
     log = _Log(state)
-    undecayed = False
+    # A run that was interrupted within its decay has stored them already, and no longer has them.
+    undecayed = is_decaying(state.progress) and (options.run / "undecayed.safetensors").exists()
     saved = time.monotonic()
     while state.progress < 1.0:
         started = time.monotonic()

@@ -46,9 +46,12 @@ class TrainOptions:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        try:
+            stride = self.config.z_stride
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model sizes {self.model!r} are not usable: {error}", field="model") from error
         if self.batch % RATE_POINTS or self.batch <= 0:
             raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate band")
-        stride = self.config.z_stride
         if self.crop % stride or self.final_crop % stride or not stride <= min(self.crop, self.final_crop) <= 512:
             raise UsageError(f"crops must be multiples of {stride} pixels and at most 512")
         if max(self.crop, self.final_crop) > 512:

@@ -22,6 +22,8 @@ from codec.runtime.transform_blocks import (
     synthesise,
 )
 
+BLOCKS = [Block(0, 0, 4, 4), Block(4, 6, 8, 8), Block(6, 0, 7, 12), Block(0, 0, 12, 12)]
+
 
 @pytest.fixture(scope="module", params=[(1, 1), (2, 1), (0, 2)])
 def small(request):
@@ -65,9 +67,7 @@ def test_synthesis_blocks_cover_once(size, workers):
     assert (covered == 1).all()
 
 
-@pytest.mark.parametrize(
-    "block", [Block(0, 0, 4, 4), Block(4, 6, 8, 8), Block(6, 0, 7, 12), Block(0, 0, 12, 12)]
-)
+@pytest.mark.parametrize("block", BLOCKS)
 def test_analysis_of_a_block(small, block):
     pixels = noise(180, 190)
     y = small.network.g_a(padded_region(pixels, Block(0, 0, 12, 12)))
@@ -77,9 +77,7 @@ def test_analysis_of_a_block(small, block):
     assert (part - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
-@pytest.mark.parametrize(
-    "block", [Block(0, 0, 4, 4), Block(4, 6, 8, 8), Block(6, 0, 7, 12), Block(0, 0, 12, 12)]
-)
+@pytest.mark.parametrize("block", BLOCKS)
 def test_synthesis_of_a_block(small, block):
     y_hat = 0.2 * torch.randn(1, 8, 12, 12, generator=torch.Generator().manual_seed(2))
     whole = small.network.g_s(y_hat, rate_tensor(700))[0].mul(255).clamp(0, 255).permute(1, 2, 0).numpy()
