@@ -230,8 +230,10 @@ class _Log:
         self.path = state.options.run / "log.csv"
 
     def add(self, bpp: Tensor, mse: Tensor, loss: float) -> None:
+        if self.state.rank:
+            return
         self.rows.append((bpp, mse, loss))
-        if self.state.rank == 0 and time.monotonic() - self.since > REPORT_SECONDS:
+        if time.monotonic() - self.since > REPORT_SECONDS:
             self.report()
 
     def report(self) -> None:

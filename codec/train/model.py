@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.network import Network
-from codec.model.quantiser import dead_zone, quantise
 from codec.model.quadtree import STEPS, step_masks
+from codec.model.quantiser import dead_zone, quantise
 
 from .fake_quantised import FakeQuantisedScale, round_through
 
@@ -65,6 +65,7 @@ class TrainModel(nn.Module):
         self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
         self.register_buffer("threshold", dead_zone(), persistent=False)
+        self.threshold: Tensor
         self._masks: dict[tuple[int, int], Tensor] = {}
 
     def masks(self, like: Tensor) -> Tensor:
