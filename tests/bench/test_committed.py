@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import codec
-from codec.bench.datasets import DATA_SETS
 from codec.bench.results import load_results
+from codec.data.fetch import DATA_SETS
 from codec.model.index import default_model_id
 
 pytest.importorskip("bjontegaard")

@@ -19,7 +19,7 @@ LAYERS = (
     {"codec.errors", "codec.types"},
     {"codec.limits", "codec.files"},
     {"codec.bitstream"},
-    {"codec.entropy", "codec.image"},
+    {"codec.entropy", "codec.image", "codec.data"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
