@@ -30,7 +30,7 @@ _RECIPE = "tiles.tsv"
 
 @dataclass(frozen=True)
 class Tile:
-    """One tile. package: `deb:NAME=VERSION` or `pypi:NAME==VERSION`; left, top: of the crop, once scaled.
+    """One tile. package: `deb:NAME=VERSION` or `pypi:NAME==VERSION`; left, top: of the scaled crop."""
 
     name: str
     package: str
