@@ -10,6 +10,7 @@ CPU_TESTS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 def bf16_pays(device: torch.device) -> bool:
     """Tell whether `device` has bf16 products of its own; without them torch emulates them, slowly."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        supported: bool = torch.cuda.is_bf16_supported()
+        return supported
     tests = (getattr(torch.cpu, name, None) for name in CPU_TESTS)
     return any(test is not None and bool(test()) for test in tests)
