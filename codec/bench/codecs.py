@@ -145,9 +145,9 @@ _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
 # Compression ratios against 24 bits per pixel, as this codec is usually driven.
 _JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
 _RATES = tuple(range(0, MAX_RATE + 1, 128))
-_JPEG_OPTIONS = {"optimize": True, "progressive": True}
+_JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
 # More threads change AVIF's bytes, and the processes of a run keep all cores busy anyway.
-_AVIF_OPTIONS = {"max_threads": 1}
+_AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}
 
 CODECS: tuple[BenchCodec, ...] = (
     BenchCodec(
@@ -201,7 +201,7 @@ def find_codec(name: str) -> BenchCodec:
 
 
 def read_pixels(path: Path) -> RgbArray:
-    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever its file holds beside that."""
+    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever else its file holds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConversionWarning)
         return load_rgb(path)

@@ -120,8 +120,8 @@ def mean_bd_rate(results: Results, anchor: str, test: str, metric: str, pictures
     for sha256 in pictures:
         rate = bd_rate(*(mean_curve(results, name, metric, [sha256]) for name in (anchor, test)))
         if rate.percent is not None:
-            rates.append(rate)
+            rates.append((rate.percent, rate.low, rate.high, rate.share))
     if not rates:
         return BdRate(None, math.nan, math.nan, 0.0)
-    mean = np.mean([[r.percent, r.low, r.high, r.share] for r in rates], axis=0)
-    return BdRate(*(float(v) for v in mean), pictures=len(rates))
+    percent, low, high, share = np.mean(rates, axis=0).tolist()
+    return BdRate(percent, low, high, share, len(rates))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from codec.image.convert import RgbArray
+
+if TYPE_CHECKING:
+    import torch
 
 # Luma of BT.601, as JPEG and WebP weigh the channels.
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -39,6 +41,7 @@ def ms_ssim(x: RgbArray, x_hat: RgbArray) -> float | None:
     """MS-SSIM over R, G and B, 0..1; None where a side is under 161 pixels, too small for its five scales."""
     if min(x.shape[:2]) <= 160:
         return None
+    import torch
     from pytorch_msssim import ms_ssim as measure
 
     with torch.inference_mode():
@@ -57,11 +60,13 @@ def ssimulacra2(x: RgbArray, x_hat: RgbArray) -> float | None:
     return float(compute_ssimulacra2(_stream(x), _stream(x_hat)))
 
 
-def _tensor(pixels: NDArray[np.uint8]) -> torch.Tensor:
+def _tensor(pixels: RgbArray) -> torch.Tensor:
+    import torch
+
     return torch.tensor(pixels).permute(2, 0, 1)[None].float()
 
 
-def _stream(pixels: NDArray[np.uint8]) -> io.BytesIO:
+def _stream(pixels: RgbArray) -> io.BytesIO:
     """Return a picture as the package wants it: an uncompressed file."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PPM")

@@ -26,7 +26,7 @@ def data() -> None:
 @click.option("--from", "address", metavar="URL", help="A mirror of the folder with the files.")
 def fetch(name: str, output: Path | None, address: str | None) -> None:
     """Fetch a data set, every file checked against its SHA-256."""
-    from codec.bench.datasets import fetch as fetch_files
+    from codec.data.fetch import fetch as fetch_files
 
     folder = output or Path(name)
     fetched = 0

@@ -39,7 +39,8 @@ def draw(results: Results, metric: str, published: Sequence[Published] = ()) -> 
     figure = Figure(figsize=(9, 5.6), layout="constrained")
     axes = figure.subplots()
     found = curves(results, metric)
-    lowest, highest = [], []
+    lowest: list[float] = []
+    highest: list[float] = []
     for name in sorted(found, key=lambda name: name == OURS):
         curve = found[name]
         colour, marker = _STYLES.get(name, ("#999999", "."))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codec.bench.curves import Curve, decibel, rising
-from codec.bench.datasets import DATA_SETS
 from codec.bench.results import Results
+from codec.data.fetch import DATA_SETS
 from codec.errors import BenchmarkError
 
 

@@ -31,7 +31,7 @@ class DataSet:
 
     def sha256(self) -> dict[str, str]:
         """SHA-256 by file name."""
-        lines = files("codec.bench").joinpath(self.sums).read_text(encoding="ascii").splitlines()
+        lines = files("codec.data").joinpath(self.sums).read_text(encoding="ascii").splitlines()
         return {name: digest for digest, name in (line.split() for line in lines)}
 
 
