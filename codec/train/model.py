@@ -72,8 +72,8 @@ class TrainModel(nn.Module):
         """Step masks for a latent's size, kept between calls; float [4, M, h, w]."""
         height, width = like.shape[-2:]
         if (height, width) not in self._masks:
-            self._masks[height, width] = step_masks(self.config.m, height, width).to(like)
-        return self._masks[height, width]
+            self._masks[height, width] = step_masks(self.config.m, height, width)
+        return self._masks[height, width].to(like)
 
     def quantise(self, y: Tensor, z: Tensor, rate: Tensor) -> tuple[Symbols, Tensor]:
         """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""

@@ -41,7 +41,7 @@ def psnr():
 
 @pytest.fixture(scope="session")
 def symbols():
-    """Return a function: .vae data -> (header, [(tile, payload, z, r) of every tile])."""
+    """Return a function: .vae data -> (header, [(tile, payload, symbols) of every tile])."""
 
     def read(data):
         container = parse_container(data)
@@ -49,7 +49,7 @@ def symbols():
         model = load_model(header.model_id)
         tiles = tile_grid(header.width, header.height, header.tile_size)
         return header, [
-            (tile, payload, *decode_symbols(model, tile, payload, header.quality))
+            (tile, payload, decode_symbols(model, tile, payload, header.quality))
             for tile, payload in zip(tiles, container.tiles, strict=True)
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from codec.bitstream.quality import rate_band
@@ -17,11 +16,9 @@ def test_rate_honesty(photo, encoder, symbols, size, quality):
     header, tiles = symbols(data)
     model = load_model(header.model_id)
     ideal = coded = 0.0
-    for _, payload, z, r in tiles:
-        own = payload.quality(header.quality)
-        index = model.scale.scale_index(z, own)
-        index = np.maximum(index, 1) if payload.lift else index
-        ideal += ideal_bits(model.coder.tables, z, r, index, rate_band(own))
+    for _, payload, s in tiles:
+        band = rate_band(payload.quality(header.quality))
+        ideal += ideal_bits(model.coder.tables, s.z, s.r, s.scale_index, band)
         coded += 8 * len(payload.words)
     assert ideal > 8000
     assert ideal <= coded <= 1.005 * ideal

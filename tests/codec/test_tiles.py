@@ -27,8 +27,8 @@ def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, 
     model = load_model(header.model_id)
     y_hat = torch.full((1, model.config.m, 544 // LATENT_STRIDE, 640 // LATENT_STRIDE), torch.nan)
     with torch.inference_mode():
-        for tile, payload, z, r in tiles:
-            part = dequantise_tile(model, z, r, payload.quality(header.quality))
+        for tile, payload, decoded in tiles:
+            part = dequantise_tile(model, decoded, payload.quality(header.quality))
             top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
             y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
         whole = model.network.g_s(y_hat, rate_tensor(header.quality))[0].mul(255).clamp(0, 255)

