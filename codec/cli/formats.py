@@ -89,7 +89,7 @@ def save(picture: Image.Image, chosen: Format, file: IO[bytes]) -> None:
     if text:
         options["pnginfo"] = _png_text(text)
     if chosen.name == "TIFF" and "xmp" in found:
-        options["tiffinfo"] = {_XMP_TAG: found.pop("xmp")}
+        found["exif"] = _with_xmp(found.get("exif", b""), found.pop("xmp"))
     if chosen.name == "PNG" and "xmp" in found:
         options.setdefault("pnginfo", _png_text({})).add_itxt(
             "XML:com.adobe.xmp", found.pop("xmp").decode(errors="replace")
@@ -114,6 +114,16 @@ def _png_text(text: dict[str, str]) -> Any:
         # PNG wants keys of at most 79 Latin-1 characters; Pillow finds the chunk that holds the value.
         info.add_text(key.encode("latin-1", "replace")[:79].decode("latin-1"), value)
     return info
+
+
+def _with_xmp(exif: bytes, xmp: bytes) -> bytes:
+    """Return EXIF data with a tag more, for TIFF, where both are tags of one directory."""
+    from PIL import Image
+
+    tags = Image.Exif()
+    tags.load(exif)
+    tags[_XMP_TAG] = xmp
+    return tags.tobytes()
 
 
 def _over_white(picture: Image.Image) -> Image.Image:

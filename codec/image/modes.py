@@ -38,6 +38,8 @@ def to_planes(picture: Image.Image, notes: list[str]) -> Planes:
         notes.append(f"{mode} picture is converted to RGB")
         return Planes(_from_other_model(picture, notes), None)
     gray = mode in _GRAY_MODES or (mode in ("P", "PA") and _has_gray_palette(picture))
+    if mode == "La":
+        picture = picture.convert("LA")  # the one way out of this mode that Pillow knows
     if mode in _ALPHA_MODES or picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         alpha = rgba.getchannel("A")
