@@ -67,3 +67,7 @@ class UsageError(CodecError, ValueError):
 
 class TrainingError(CodecError):
     """Training cannot start or go on."""
+
+
+class BenchmarkError(CodecError):
+    """A benchmark cannot start or go on."""

@@ -33,6 +33,8 @@ _COMMANDS = {
     "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
     "info": ("codec.cli.info:info", "Show what a .vae file says about itself."),
     "train": ("codec.train.cli:train", "Train weights and export them."),
+    "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
+    "data": ("codec.cli.data:data", "Get pictures to measure with."),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import os
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 from codec.errors import UnknownModel, WeightsError
 
+from .config import MAX_RATE
+
 FOLDER_VARIABLE = "VAEZIP_MODEL_DIR"
 INDEX = "index.json"
+ID_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,29 +52,33 @@ def weights_folder() -> Path:
 
 
 @functools.cache
-def _read_index(folder: Path) -> tuple[str, dict[str, ModelEntry]]:
+def _read_index(folder: Path) -> tuple[bytes, dict[str, ModelEntry]]:
     path = folder / INDEX
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        entries = {
-            key: ModelEntry(
-                bytes.fromhex(key),
-                value["name"],
-                value["file"],
-                value["sha256"],
-                tuple((float(q), int(r)) for q, r in value["calibration"]),
-                value["training"],
-            )
-            for key, value in stored["models"].items()
-        }
-        return stored["default"], entries
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        entries = {key: _parse_entry(key, value) for key, value in stored["models"].items()}
+        default = stored["default"]
+        if default not in entries:
+            raise ValueError(f"its default {default!r} is none of its models")
+        return bytes.fromhex(default), entries
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path}: not a usable index of weights ({error}); reinstall vaezip") from error
+
+
+def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
+    model_id = bytes.fromhex(key)
+    calibration = tuple((float(q), int(r)) for q, r in value["calibration"])
+    if len(model_id) != ID_BYTES:
+        raise ValueError(f"model id {key!r} is not of {ID_BYTES} bytes")
+    rising = all(q0 < q1 and r0 < r1 for (q0, r0), (q1, r1) in itertools.pairwise(calibration))
+    if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE:
+        raise ValueError(f"calibration of model {key} does not rise from 0 to at most {MAX_RATE}")
+    return ModelEntry(model_id, value["name"], value["file"], value["sha256"], calibration, value["training"])
 
 
 def default_model_id() -> bytes:
     """Return the model that new files use."""
-    return bytes.fromhex(_read_index(weights_folder())[0])
+    return _read_index(weights_folder())[0]
 
 
 def model_entry(model_id: bytes) -> ModelEntry:

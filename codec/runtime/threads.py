@@ -34,7 +34,7 @@ def _single_threaded() -> None:
     """Keep this worker's operators on one core, and nobody else's.
 
     torch.set_num_threads holds for the calling thread and for threads yet to come. A thread takes the latter
-    at its first use of torch, so that use must come before; and it is put back at once, by a thread of its own.
+    at its first use of torch, so that use must come before; and a thread of its own puts it back at once.
     """
     with _setting:
         before = torch.get_num_threads()

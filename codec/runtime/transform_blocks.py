@@ -56,8 +56,9 @@ def padded_region(pixels: Samples, block: Block) -> Tensor:
     bottom, right = block.bottom * LATENT_STRIDE, block.right * LATENT_STRIDE
     part = pixels[top : min(bottom, height), left : min(right, width)]
     missing = ((0, bottom - top - part.shape[0]), (0, right - left - part.shape[1]), (0, 0))
-    whole = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else part
-    x = torch.from_numpy(np.array(whole, order="C")).permute(2, 0, 1)[None]
+    # Without padding a copy all the same: torch warns of arrays that it could write to but must not.
+    whole = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else np.array(part)
+    x = torch.from_numpy(whole).permute(2, 0, 1)[None]
     return x.contiguous(memory_format=torch.channels_last).float() / 255
 
 

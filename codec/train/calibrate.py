@@ -54,7 +54,7 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
 
 
 def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Pairs (quality, rate) with equal PSNR, given mean PSNR at QUALITIES and at RATES; both rise strictly."""
+    """Return pairs (quality, rate) of equal PSNR, given mean PSNR at QUALITIES and at RATES, both rising."""
     if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
         raise TrainingError(
             "mean PSNR does not rise with the rate; the model is not trained well enough to calibrate"

@@ -27,6 +27,7 @@ from .options import TrainOptions
 from .tables import make_tables
 
 TABLE_PICTURES = 160
+INT16_MAX = np.iinfo(np.int16).max
 ID_BYTES = 4
 
 
@@ -53,6 +54,10 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     model.scale.enforce_bounds()
     for index, layer in enumerate(model.scale.convolutions()):
         weight, bias = (t.detach().numpy() for t in layer.integers())
+        if np.abs(weight).max() > INT16_MAX:
+            raise TrainingError(
+                f"scale.{index}: a weight of {np.abs(weight).max():.0f} does not fit int16; train on"
+            )
         arrays[f"scale.{index}.weight"] = weight.astype(np.int16)
         arrays[f"scale.{index}.bias"] = bias.astype(np.int32)
     arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)

@@ -32,6 +32,7 @@ from .linear_start import apply_linear_start
 from .loss import draw_rates, lmbda_of, loss_of, rate_distortion
 from .model import TrainModel
 from .options import TrainOptions
+from .precision import bf16_pays
 from .schedule import WeightAverage, is_decaying, learning_rate_factor
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Run:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.ranks = dist.get_world_size() if dist.is_initialized() else 1
         self.device = torch.device("cuda", self.rank) if torch.cuda.is_available() else torch.device("cpu")
+        self.bf16 = bf16_pays(self.device)
         cache = options.run / "cache.npy"
         if self.rank == 0:
             build_cache(Path(options.images), cache)
@@ -129,7 +131,7 @@ class Run:
         rate = draw_rates(options.batch, generator).to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * learning_rate_factor(self.step, self.progress)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             output = self.parallel(x, rate)
         bpp, mse = rate_distortion(output, x)
         loss = loss_of(bpp, mse, lmbda_of(options.config, rate))
@@ -207,7 +209,12 @@ def finish(state: Run) -> None:
         if len(held)
         else []
     )
-    record = {**state.meta(), "ranks": state.ranks, "options": json.loads(state.options.to_json())}
+    record = {
+        **state.meta(),
+        "ranks": state.ranks,
+        "bf16": state.bf16,
+        "options": json.loads(state.options.to_json()),
+    }
     record["held_out"] = [dataclasses.asdict(p) for p in points]
     (state.options.run / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for point in points:
@@ -230,8 +237,10 @@ class _Log:
         self.path = state.options.run / "log.csv"
 
     def add(self, bpp: Tensor, mse: Tensor, loss: float) -> None:
+        if self.state.rank:
+            return
         self.rows.append((bpp, mse, loss))
-        if self.state.rank == 0 and time.monotonic() - self.since > REPORT_SECONDS:
+        if time.monotonic() - self.since > REPORT_SECONDS:
             self.report()
 
     def report(self) -> None:

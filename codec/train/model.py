@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.network import Network
-from codec.model.quantiser import dead_zone, quantise
 from codec.model.quadtree import STEPS, step_masks
+from codec.model.quantiser import dead_zone, quantise
 
 from .fake_quantised import FakeQuantisedScale, round_through
 
@@ -65,14 +65,15 @@ class TrainModel(nn.Module):
         self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
         self.register_buffer("threshold", dead_zone(), persistent=False)
+        self.threshold: Tensor
         self._masks: dict[tuple[int, int], Tensor] = {}
 
     def masks(self, like: Tensor) -> Tensor:
         """Step masks for a latent's size, kept between calls; float [4, M, h, w]."""
         height, width = like.shape[-2:]
         if (height, width) not in self._masks:
-            self._masks[height, width] = step_masks(self.config.m, height, width).to(like)
-        return self._masks[height, width]
+            self._masks[height, width] = step_masks(self.config.m, height, width)
+        return self._masks[height, width].to(like)
 
     def quantise(self, y: Tensor, z: Tensor, rate: Tensor) -> tuple[Symbols, Tensor]:
         """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""

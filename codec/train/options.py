@@ -46,6 +46,10 @@ class TrainOptions:
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        try:
+            stride = self.config.z_stride
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"model sizes {self.model!r} are not usable: {error}", field="model") from error
         if self.batch % RATE_POINTS or self.batch <= 0:
             raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate band")
         stride = self.config.z_stride

@@ -19,11 +19,11 @@ LAYERS = (
     {"codec.errors", "codec.types"},
     {"codec.limits", "codec.files"},
     {"codec.bitstream"},
-    {"codec.entropy", "codec.image"},
+    {"codec.entropy", "codec.image", "codec.data"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
-    {"codec.train", "codec.plugins", "codec.batch"},  # calibration runs the whole codec
+    {"codec.train", "codec.plugins", "codec.batch", "codec.bench"},  # calibration runs the whole codec
     {"codec.cli"},
     {"codec.__main__"},
 )

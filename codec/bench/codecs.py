@@ -1,0 +1,207 @@
+"""The codecs that are compared, one row each: settings, qualities, and how to encode and decode.
+
+Classical codecs run through Pillow, with the settings a careful user would choose for small files at the
+codec's usual speed. A codec that is not installed raises MissingCodec: it is left out, never replaced.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL
+from PIL import Image, features
+
+import codec
+from codec.errors import BenchmarkError, UsageError
+from codec.image.convert import ConversionWarning, RgbArray, load_rgb
+from codec.model.config import MAX_RATE
+from codec.model.index import default_model_id
+
+if TYPE_CHECKING:
+    from codec.encoder import Encoder
+
+
+class MissingCodec(BenchmarkError):
+    """A codec is not installed here."""
+
+
+@dataclass(frozen=True)
+class BenchCodec:
+    """One codec with fixed settings.
+
+    Attributes:
+        name: short, as in results and on the command line.
+        label: for people.
+        settings: all that differs from the library's defaults, for whoever wants to repeat a point.
+        qualities: steps of the codec's own scale, from small files to large ones; 10 or more.
+        version: names library and version; raises MissingCodec.
+        encode: pixels uint8 [H, W, 3] and a quality to the bytes of a whole file.
+        decode: those bytes to pixels uint8 [H, W, 3].
+        slow: left out of a run unless asked for.
+    """
+
+    name: str
+    label: str
+    settings: str
+    qualities: tuple[int, ...]
+    version: Callable[[], str]
+    encode: Callable[[RgbArray, int], bytes]
+    decode: Callable[[bytes], RgbArray]
+    slow: bool = False
+
+
+_LIBRARIES = {"jpg": "libjpeg", "webp": "libwebp", "avif": "libavif", "jpg_2000": "OpenJPEG"}
+
+
+def _pillow_version(feature: str) -> str:
+    found = features.version(feature)
+    if found is None:
+        raise MissingCodec(f"this Pillow has no {feature}; install a wheel of Pillow 12 or newer")
+    library = _LIBRARIES[feature]
+    # The version of "jpg" is that of its interface; libjpeg-turbo, where it is used, has one of its own.
+    if feature == "jpg" and (turbo := features.version("libjpeg_turbo")):
+        library, found = "libjpeg-turbo", turbo
+    return f"{library} {found}, Pillow {PIL.__version__}"
+
+
+def _jxl_version() -> str:
+    try:
+        import_module("pillow_jxl")  # registers the format
+    except ModuleNotFoundError as error:
+        raise MissingCodec("needs pillow-jxl-plugin; pip install 'vaezip[bench]'") from error
+    return f"pillow-jxl-plugin {package_version('pillow-jxl-plugin')}, Pillow {PIL.__version__}"
+
+
+def _vaezip_version() -> str:
+    return f"vaezip {codec.__version__}, model {default_model_id().hex()}"
+
+
+def _save(pixels: RgbArray, quality: int, *, kind: str, scale: str = "quality", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    # JPEG 2000 takes its quality as a list, one for each layer.
+    setting: Any = [quality] if scale == "quality_layers" else quality
+    Image.fromarray(pixels).save(stream, kind, **{scale: setting}, **options)
+    return stream.getvalue()
+
+
+def _load(data: bytes) -> RgbArray:
+    with Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+@functools.cache
+def _encoder() -> Encoder:
+    return codec.Encoder(threads=1)
+
+
+def _vaezip_encode(pixels: RgbArray, quality: int) -> bytes:
+    # One encoder holds the weights; its rate may be set between pictures, but not by two threads at once.
+    encoder = _encoder()
+    encoder.rate = quality
+    return encoder.encode(pixels)
+
+
+@functools.cache
+def _decode_vaezip() -> Callable[[bytes], RgbArray]:
+    decoder = codec.Decoder(threads=1)
+    return lambda data: np.asarray(decoder.decode(data))
+
+
+def _vaezip_decode(data: bytes) -> RgbArray:
+    return _decode_vaezip()(data)
+
+
+def _row(
+    name: str,
+    label: str,
+    feature: str,
+    qualities: tuple[int, ...],
+    *,
+    kind: str,
+    slow: bool = False,
+    scale: str = "quality",
+    **options: Any,
+) -> BenchCodec:
+    """One codec of Pillow's."""
+    version = _jxl_version if feature == "jxl" else functools.partial(_pillow_version, feature)
+    encode = functools.partial(_save, kind=kind, scale=scale, **options)
+    settings = ", ".join([f"{scale}=Q", *(f"{key}={value}" for key, value in options.items())])
+    return BenchCodec(name, label, settings, qualities, version, encode, _load, slow)
+
+
+_JPEG = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+_WEBP = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
+_AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
+_JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
+# Compression ratios against 24 bits per pixel, as this codec is usually driven.
+_JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
+_RATES = tuple(range(0, MAX_RATE + 1, 128))
+_JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
+# More threads change AVIF's bytes, and the processes of a run keep all cores busy anyway.
+_AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}
+
+CODECS: tuple[BenchCodec, ...] = (
+    BenchCodec(
+        "vaezip",
+        "vaezip",
+        "default effort; Q is the rate 0..1792 that `vaezip info` shows",
+        _RATES,
+        _vaezip_version,
+        _vaezip_encode,
+        _vaezip_decode,
+    ),
+    _row("jpeg", "JPEG 4:2:0", "jpg", _JPEG, kind="JPEG", subsampling="4:2:0", **_JPEG_OPTIONS),
+    _row("jpeg-444", "JPEG 4:4:4", "jpg", _JPEG, kind="JPEG", subsampling="4:4:4", **_JPEG_OPTIONS),
+    _row("webp", "WebP", "webp", _WEBP, kind="WEBP", method=6),
+    _row("avif", "AVIF 4:2:0", "avif", _AVIF, kind="AVIF", subsampling="4:2:0", speed=6, **_AVIF_OPTIONS),
+    _row("avif-444", "AVIF 4:4:4", "avif", _AVIF, kind="AVIF", subsampling="4:4:4", speed=6, **_AVIF_OPTIONS),
+    _row("jxl", "JPEG XL", "jxl", _JXL, kind="JXL", effort=7),
+    _row(
+        "jp2",
+        "JPEG 2000",
+        "jpg_2000",
+        _JP2,
+        kind="JPEG2000",
+        scale="quality_layers",
+        quality_mode="rates",
+        irreversible=True,
+        # Pillow leaves the colour transform out unless told: twice the bits at equal quality.
+        mct=1,
+    ),
+    _row(
+        "avif-slow",
+        "AVIF 4:4:4, speed 2",
+        "avif",
+        _AVIF,
+        kind="AVIF",
+        slow=True,
+        subsampling="4:4:4",
+        speed=2,
+        **_AVIF_OPTIONS,
+    ),
+    _row("jxl-slow", "JPEG XL, effort 9", "jxl", _JXL, kind="JXL", slow=True, effort=9),
+)
+
+
+def find_codec(name: str) -> BenchCodec:
+    """Look a codec up by its name. Raises UsageError."""
+    for row in CODECS:
+        if row.name == name:
+            return row
+    raise UsageError(f"no codec is called {name!r}; known: {', '.join(row.name for row in CODECS)}")
+
+
+def read_pixels(path: Path) -> RgbArray:
+    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever else its file holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConversionWarning)
+        return load_rgb(path)

@@ -1,0 +1,127 @@
+"""Rate-distortion curves, and how many bits one codec needs beside another at equal quality (BD-rate)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.bench.results import Results
+
+# Name and unit of each metric on the scale that curves are drawn and compared on.
+METRIC_LABELS = {
+    "psnr_rgb": ("PSNR RGB", "dB"),
+    "psnr_y": ("PSNR Y", "dB"),
+    "ms_ssim": ("MS-SSIM", "dB"),
+    "ssimulacra2": ("SSIMULACRA2", ""),
+}
+# Four points are the fewest that Bjontegaard's measure was made for.
+MIN_POINTS = 4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A codec's trade: bpp and a metric, both float64 [points], both strictly rising.
+
+    MS-SSIM is in decibel, -10 log10(1 - MS-SSIM), as it is compared in print.
+    """
+
+    bpp: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BdRate:
+    """Change in rate at equal quality against an anchor, in percent: negative means fewer bits.
+
+    low, high: the range of the metric that both curves cover, over which it is averaged. share: that range as
+    a part of all that either covers. percent: None where it is refused. pictures: how many it is a mean of,
+    0 for one of a mean curve.
+    """
+
+    percent: float | None
+    low: float
+    high: float
+    share: float
+    pictures: int = 0
+
+
+def decibel(ms_ssim: float) -> float:
+    """MS-SSIM in decibel; the stored six decimals end the scale at 60."""
+    return -10 * math.log10(max(1 - ms_ssim, 1e-6))
+
+
+def rising(bpp: list[float], value: list[float]) -> Curve:
+    """Order points by rate and drop those that spend more bits for no better a picture."""
+    kept: list[tuple[float, float]] = []
+    for point in sorted(zip(bpp, value, strict=True), key=lambda point: (point[0], -point[1])):
+        if not kept or point[1] > kept[-1][1]:
+            kept.append(point)
+    columns = np.array(kept, dtype=np.float64).reshape(-1, 2)
+    return Curve(columns[:, 0], columns[:, 1])
+
+
+def complete_pictures(results: Results, codecs: list[str], metric: str) -> list[str]:
+    """SHA-256 of the pictures on which all these codecs have the metric at all their qualities."""
+    qualities = {name: {key[1] for key in results.points if key[0] == name} for name in codecs}
+
+    def has_all(sha256: str) -> bool:
+        points = (results.points.get((name, q, sha256)) for name in codecs for q in qualities[name])
+        return all(point is not None and point.metrics.get(metric) is not None for point in points)
+
+    return [sha256 for sha256 in results.pictures if has_all(sha256)]
+
+
+def mean_curve(results: Results, codec: str, metric: str, pictures: list[str]) -> Curve:
+    """Mean bpp and mean metric over pictures at each quality of a codec."""
+    bpp, value = [], []
+    for quality in sorted({key[1] for key in results.points if key[0] == codec}):
+        keys = [(codec, quality, sha256) for sha256 in pictures]
+        values = [results.points[key].metrics[metric] for key in keys]
+        if not keys or None in values:
+            continue
+        bpp.append(float(np.mean([results.bpp(key) for key in keys])))
+        mean = float(np.mean([v for v in values if v is not None]))
+        value.append(decibel(mean) if metric == "ms_ssim" else mean)
+    return rising(bpp, value)
+
+
+def bd_rate(anchor: Curve, test: Curve) -> BdRate:
+    """BD-rate of `test` against `anchor` over the range that both cover, by piecewise cubic interpolation.
+
+    Refused (percent None) where they share no range, or a curve has under four points.
+    """
+    if min(len(anchor.bpp), len(test.bpp)) < MIN_POINTS:
+        return BdRate(None, math.nan, math.nan, 0.0)
+    low = float(max(anchor.value[0], test.value[0]))
+    high = float(min(anchor.value[-1], test.value[-1]))
+    share = (high - low) / float(max(anchor.value[-1], test.value[-1]) - min(anchor.value[0], test.value[0]))
+    if share <= 0:
+        return BdRate(None, low, high, 0.0)
+    import bjontegaard
+
+    percent = bjontegaard.bd_rate(
+        anchor.bpp,
+        anchor.value,
+        test.bpp,
+        test.value,
+        method="pchip",
+        require_matching_points=False,
+        min_overlap=0,
+    )
+    return BdRate(float(percent), low, high, share)
+
+
+def mean_bd_rate(results: Results, anchor: str, test: str, metric: str, pictures: list[str]) -> BdRate:
+    """Mean of the BD-rates of single pictures, over those pictures that have one."""
+    rates = []
+    for sha256 in pictures:
+        rate = bd_rate(*(mean_curve(results, name, metric, [sha256]) for name in (anchor, test)))
+        if rate.percent is not None:
+            rates.append((rate.percent, rate.low, rate.high, rate.share))
+    if not rates:
+        return BdRate(None, math.nan, math.nan, 0.0)
+    percent, low, high, share = np.mean(rates, axis=0).tolist()
+    return BdRate(percent, low, high, share, len(rates))

@@ -1,0 +1,1 @@
+"""What people read: plots, tables, the page, and the block in README."""

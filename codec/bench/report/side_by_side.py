@@ -1,0 +1,135 @@
+"""One picture by several codecs at the same number of bytes, for eyes to compare."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from codec.bench.codecs import BenchCodec, MissingCodec, find_codec, read_pixels
+from codec.bench.metrics import psnr_rgb
+from codec.bench.report.tables import OURS
+from codec.errors import BenchmarkError
+from codec.image.convert import RgbArray
+from codec.model.config import MAX_RATE
+
+RIVALS = ("jpeg", "webp", "avif")
+TARGET_BPP = (0.25, 0.5)
+# Larger pictures are cut to their middle: the page must stay small, and pixels must be seen one to one.
+MAX_SIDE = 768
+# What browsers show by themselves; the page then carries the very file that was measured.
+_MIME = {"jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A picture as one codec left it.
+
+    name, label: the codec's. n_bytes: of its file. data, mime: what a browser is to show, which is that
+    file itself where it can.
+    """
+
+    name: str
+    label: str
+    n_bytes: int
+    psnr: float
+    data: bytes
+    mime: str
+
+    @property
+    def words(self) -> str:
+        """What the page says about it."""
+        return f"{self.label}: {self.n_bytes:,} bytes, {self.psnr:.2f} dB"
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """A picture and, for each number of bytes, vaezip's version followed by the others'."""
+
+    name: str
+    width: int
+    height: int
+    original: bytes
+    sizes: list[list[Version]]
+
+    @property
+    def embedded_bytes(self) -> int:
+        """Bytes that the page has to carry, before base64."""
+        return len(self.original) + sum(len(version.data) for size in self.sizes for version in size)
+
+
+def lossless(pixels: RgbArray) -> bytes:
+    """Return pixels as lossless WebP, which every browser shows."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "WEBP", lossless=True, quality=100, method=4)
+    return stream.getvalue()
+
+
+def middle(pixels: RgbArray) -> RgbArray:
+    """Cut a picture to MAX_SIDE on each side, from its middle."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, height - MAX_SIDE) // 2, max(0, width - MAX_SIDE) // 2
+    return np.ascontiguousarray(pixels[top : top + MAX_SIDE, left : left + MAX_SIDE])
+
+
+def largest_within(encode: Callable[[int], bytes], highest: int, limit: int) -> bytes:
+    """Return the encoding at the highest quality 0..highest within `limit` bytes, or else the smallest."""
+    low, high = 0, highest
+    best = encode(0)
+    while low < high:
+        quality = (low + high + 1) // 2
+        data = encode(quality)
+        if len(data) <= limit:
+            low, best = quality, data
+        else:
+            high = quality - 1
+    return best
+
+
+def side_by_side(path: Path) -> SideBySide:
+    """Encode one picture by vaezip at each of TARGET_BPP, and by its rivals within the same bytes."""
+    pixels = middle(read_pixels(path))
+    height, width = pixels.shape[:2]
+    sizes = []
+    for bpp in TARGET_BPP:
+        ours = _version(find_codec(OURS), pixels, int(bpp * width * height / 8))
+        rivals = (find_codec(name) for name in RIVALS if _is_installed(find_codec(name)))
+        sizes.append([ours, *(_version(row, pixels, ours.n_bytes) for row in rivals)])
+    return SideBySide(path.stem, width, height, lossless(pixels), sizes)
+
+
+def _version(row: BenchCodec, pixels: RgbArray, limit: int) -> Version:
+    highest = MAX_RATE if row.name == OURS else 100
+    data = largest_within(lambda quality: row.encode(pixels, quality), highest, limit)
+    decoded = row.decode(data)
+    mime = _MIME.get(row.name)
+    shown = data if mime else lossless(decoded)
+    return Version(row.name, row.label, len(data), psnr_rgb(pixels, decoded), shown, mime or "image/webp")
+
+
+def _is_installed(row: BenchCodec) -> bool:
+    try:
+        row.version()
+    except MissingCodec:
+        return False
+    return True
+
+
+def choose(pictures: Sequence[Path], budget: int) -> tuple[list[SideBySide], list[str]]:
+    """Compare pictures until `budget` bytes of page are spent; also return the names of those left out."""
+    chosen, left_out = [], []
+    for path in pictures:
+        pair = side_by_side(path)
+        cost = pair.embedded_bytes * 4 // 3
+        if cost > budget:
+            left_out.append(path.name)
+            continue
+        budget -= cost
+        chosen.append(pair)
+    if pictures and not chosen:
+        raise BenchmarkError(f"{pictures[0]}: too large for the page; choose smaller pictures")
+    return chosen, left_out

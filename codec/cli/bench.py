@@ -1,0 +1,186 @@
+"""`vaezip bench`: measure codecs on a folder of pictures, and show what was found."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from codec.cli.report import Exit, fail, say
+from codec.errors import BenchmarkError
+from codec.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@contextmanager
+def _needs_extra() -> Iterator[None]:
+    """Say what to install where a package of the extra `bench` is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("codec"):
+            raise
+        raise BenchmarkError(f"needs {error.name}; install it with: pip install 'vaezip[bench]'") from error
+
+
+@click.group()
+def bench() -> None:
+    """Compare vaezip with other codecs."""
+
+
+@bench.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="results.json",
+    show_default=True,
+    help="File of results; points already in it are kept.",
+)
+@click.option(
+    "--codec",
+    "codecs",
+    metavar="NAME",
+    multiple=True,
+    help="A codec to run, once for each.  [default: all but the slow ones]",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    type=click.Choice(["psnr_rgb", "psnr_y", "ms_ssim", "ssimulacra2"]),
+    help="A metric to have for every point, once for each.  [default: all but ssimulacra2]",
+)
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: cores]")
+@click.option("--fresh", is_flag=True, help="Measure the codecs' points again, even those already there.")
+def rd(
+    folder: Path,
+    output: Path,
+    codecs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    jobs: int | None,
+    fresh: bool,
+) -> int:
+    """Measure size and quality of every codec on the pictures of a folder.
+
+    An interrupted run goes on where it stopped. Points of another version of a codec, or of other weights,
+    are measured again; other codecs' points stay.
+    """
+    with _needs_extra():
+        from codec.bench.codecs import CODECS
+        from codec.bench.metrics import DEFAULT_METRICS
+        from codec.bench.results import Results, load_results
+        from codec.bench.run import run
+        from codec.runtime.threads import worker_count
+
+        names = codecs or tuple(row.name for row in CODECS if not row.slow)
+        results = load_results(output) if output.exists() else Results()
+        with _progress() as progress:
+            outcome = run(
+                results,
+                folder,
+                names,
+                metrics or DEFAULT_METRICS,
+                jobs=jobs or worker_count(None),
+                fresh=fresh,
+                save=lambda: results.save(output),
+                progress=progress,
+            )
+    for line in outcome.left_out:
+        say(f"vaezip: left out: {line}")
+    for line in outcome.failed:
+        fail(line)
+    counts = len(results.points), len(results.codecs), len(results.pictures)
+    say("{}: {} points of {} codecs on {} pictures".format(output, *counts))
+    return Exit.SOME_FAILED if outcome.failed else Exit.OK
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal, and elsewhere a line for every tenth."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _say_tenths
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress("points", *columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("points", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say_tenths(done: int, total: int) -> None:
+    if total and done * 10 // total > (done - 1) * 10 // total:
+        say(f"{done} of {total} points")
+
+
+@bench.command()
+@click.argument("results_file", metavar="RESULTS", type=_FILE)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="report",
+    show_default=True,
+    help="Folder for report.html and the plots.",
+)
+@click.option(
+    "--picture",
+    "pictures",
+    metavar="FILE",
+    type=_FILE,
+    multiple=True,
+    help="A picture to show side by side, once for each.",
+)
+@click.option(
+    "--note", "notes", metavar="TEXT", multiple=True, help="A line about these pictures, such as a licence."
+)
+@click.option(
+    "--published",
+    "published_file",
+    metavar="FILE",
+    type=_FILE,
+    help="Published curves of the same pictures, to draw beside the measured ones.",
+)
+def report(
+    results_file: Path,
+    output: Path,
+    pictures: tuple[Path, ...],
+    notes: tuple[str, ...],
+    published_file: Path | None,
+) -> None:
+    """Draw the curves of a file of results and write a page that needs no network."""
+    with _needs_extra():
+        from codec.bench.report.page import write_report
+
+        page, left_out = write_report(results_file, output, pictures, notes, published_file)
+    for name in left_out:
+        say(f"vaezip: left out: {name}: the page would be too large")
+    say(f"{page}: {page.stat().st_size:,} bytes")
+
+
+@bench.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.argument("readme_file", metavar="README", type=_FILE)
+def readme(folder: Path, readme_file: Path) -> None:
+    """Write the measured part of README from a folder with rd.json and, if there is one, speed.json."""
+    with _needs_extra():
+        from codec.bench.report.readme import measured, replace_block
+
+        shown_as = os.path.relpath(folder, readme_file.parent).replace(os.sep, "/")
+        text = replace_block(readme_file.read_text(encoding="utf-8"), measured(folder, shown_as))
+        write_atomic(readme_file, text.encode(), overwrite=True)
+    say(f"{readme_file}: measured part written from {folder}")

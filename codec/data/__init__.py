@@ -1,0 +1,1 @@
+"""The pictures that the project is trained and measured on: how to get them."""

@@ -1,0 +1,28 @@
+"""The file is as long as the tables say, and not a byte more than the container needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from codec.bitstream.quality import rate_band
+from codec.entropy.rate import ideal_bits
+from codec.model.weights import load_model
+
+
+@pytest.mark.parametrize("quality", [5, 50, 100])
+@pytest.mark.parametrize("size", [(451, 300), (600, 520)])
+def test_rate_honesty(photo, encoder, symbols, size, quality):
+    data = encoder(quality).encode(photo(*size))
+    header, tiles = symbols(data)
+    model = load_model(header.model_id)
+    ideal = coded = 0.0
+    for _, payload, s in tiles:
+        band = rate_band(payload.quality(header.quality))
+        ideal += ideal_bits(model.coder.tables, s.z, s.r, s.scale_index, band)
+        coded += 8 * len(payload.words)
+    assert ideal > 8000
+    assert ideal <= coded <= 1.005 * ideal
+    container = len(data) - coded / 8
+    # 28 bytes of header, then 13 to 16 for each tile; the index of several takes 7 and up to 3 for each.
+    assert container <= (44 if len(tiles) == 1 else 35 + 19 * len(tiles))
+    assert len(data) <= 1.01 * ideal / 8 + container

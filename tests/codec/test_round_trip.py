@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import codec
+from codec.bitstream.container import parse_container, write_container
+from codec.bitstream.geometry import tile_grid
+from codec.bitstream.header import Header
+from codec.bitstream.tile import FLAG_LIFT, TilePayload
+from codec.encoder import tile_symbols
+from codec.entropy.coder import symbol_crc
+from codec.model.index import default_model_id, model_entry
+from codec.model.quality import to_rate
+from codec.model.weights import load_model
+from codec.runtime.latents import quantise_tile
+from codec.runtime.transform_blocks import Block, analyse
+
+SIZES = [
+    (1, 1),
+    (2, 2),
+    (1, 257),
+    (257, 1),
+    (3, 5),
+    (31, 37),
+    (63, 65),
+    (64, 64),
+    (8192, 16),
+    (513, 511),
+    (700, 1100),
+]
+COLOURS = [(0, 0, 0), (255, 255, 255), (128, 128, 128), (200, 30, 90), (0, 0, 255), (255, 255, 0)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_photo_of_any_size(photo, encoder, decode, psnr, size):
+    x = photo(*size)
+    data = encoder(90).encode(x)
+    x_hat = decode(data)
+    assert x_hat.shape == x.shape
+    assert psnr(x, x_hat) > 33
+    record = codec.info(data)
+    assert (record.width, record.height, record.tile_size) == (*size, 512)
+    assert record.tiles == -(-size[0] // 512) * -(-size[1] // 512)
+    assert record.model_id == default_model_id().hex()
+    assert record.quality == to_rate(90, model_entry(default_model_id()))
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("size", [(1, 1), (90, 70)])
+def test_flat_picture(encoder, decode, colour, size):
+    x = np.full((size[1], size[0], 3), colour, np.uint8)
+    data = encoder(90).encode(x)
+    assert np.abs(decode(data).astype(int) - x).max() <= 8
+    assert len(data) < 44 + 500
+
+
+def same(decoded, made):
+    arrays = [(getattr(s, n) for n in ("z", "r", "scale_index")) for s in (decoded, made)]
+    return decoded.lift == made.lift and all(map(np.array_equal, *arrays))
+
+
+@pytest.mark.parametrize("quality", [0, 90, 100])
+def test_noise_keeps_its_symbols(encoder, decode, symbols, quality):
+    """Nothing is expected of noise but that symbols far outside their tables survive."""
+    x = np.random.default_rng(0).integers(0, 2, (96, 96, 3), dtype=np.uint8) * 255
+    data = encoder(quality).encode(x)
+    header, [(tile, _, decoded)] = symbols(data)
+    model = load_model(header.model_id)
+    assert same(decoded, tile_symbols(model, x, tile, header.quality))
+    if quality:
+        half = model.coder.tables.r_half[decoded.scale_index]
+        assert (np.abs(decoded.r) > half).any(), "no escape was coded, so this shows nothing of them"
+    assert decode(data).shape == x.shape
+
+
+def test_every_symbol_of_a_large_picture(photo, encoder, symbols):
+    x = photo(530, 520)
+    header, tiles = symbols(encoder(50).encode(x))
+    model = load_model(header.model_id)
+    assert [t for t, *_ in tiles] == tile_grid(530, 520, 512)
+    assert all(same(s, tile_symbols(model, x, tile, header.quality)) for tile, _, s in tiles)
+
+
+def test_bytes_and_psnr_rise_with_quality(photo, encoder, decode, psnr):
+    x = photo(192, 192)
+    entry = model_entry(default_model_id())
+    sizes, fidelity, rates = [], [], []
+    for quality in range(0, 101, 10):
+        rate = to_rate(quality, entry)
+        data = encoder(quality).encode(x)
+        assert codec.info(data).quality == rate
+        if rates and rate == rates[-1]:
+            # Clamped at an end of the scale: the very same file.
+            assert len(data) == sizes[-1]
+            continue
+        rates.append(rate)
+        sizes.append(len(data))
+        fidelity.append(psnr(x, decode(data)))
+    assert len(rates) > 4
+    assert (np.diff(sizes) > 0).all(), sizes
+    assert (np.diff(fidelity) > 0).all(), fidelity
+    assert sizes[-1] > 4 * sizes[0]
+    assert fidelity[-1] > fidelity[0] + 6
+
+
+def pictures_that_surprise():
+    """Things that no photo shows, where latents thought empty may not be; name -> samples."""
+    rows, columns = np.indices((128, 128))
+    colours = {"gray": ((0, 0, 0), (255, 255, 255)), "magenta": ((0, 255, 0), (255, 0, 255))}
+    colours |= {"red": ((255, 0, 0), (0, 0, 255)), "blue": ((0, 0, 0), (0, 0, 255))}
+    found = {}
+    for (name, (one, other)), period in itertools.product(colours.items(), (1, 2, 4)):
+        checks = (rows // period + columns // period) % 2
+        found[f"{name} checks of {period}"] = np.where(checks[..., None], one, other).astype(np.uint8)
+        stripes = (columns // period) % 2
+        found[f"{name} stripes of {period}"] = np.where(stripes[..., None], one, other).astype(np.uint8)
+    return found
+
+
+@pytest.mark.parametrize("quality", [0, 25])
+def test_pictures_that_surprise(encoder, decode, symbols, quality):
+    """Whether the encoder lifts them depends on the weights; that they come back as coded does not."""
+    for name, picture in pictures_that_surprise().items():
+        data = encoder(quality).encode(picture)
+        header, [(tile, payload, decoded)] = symbols(data)
+        made = tile_symbols(load_model(header.model_id), picture, tile, header.quality)
+        assert same(decoded, made), name
+        assert payload.lift == made.lift, name
+        assert decode(data).shape == picture.shape
+
+
+def test_lifted_tile(photo, decode, symbols):
+    """One latent far from 0 where nothing is expected makes the encoder code all of them, and they come back."""
+    model = load_model(default_model_id())
+    x = photo(96, 128)
+    with torch.inference_mode():
+        y = analyse(model, x, Block(0, 0, 8, 6), 8, 6, 0)
+        empty = np.flatnonzero(quantise_tile(model, y, 0).scale_index == 0)
+        for where in np.random.default_rng(0).choice(empty, 20):
+            wild = y.clone(memory_format=torch.contiguous_format)
+            wild.view(-1)[where] = 9.3
+            made = quantise_tile(model, wild, 0)
+            # The hyper-latent may have seen it coming.
+            if made.lift:
+                break
+    assert made.lift
+    words = model.coder.encode(made.z, made.r, made.scale_index, 0)
+    payload = TilePayload(FLAG_LIFT, 0, symbol_crc(made.z, made.r), words)
+    data = write_container(Header(96, 128, 0, model.model_id), [payload.pack()])
+    _, [(_, _, decoded)] = symbols(data)
+    assert same(decoded, made)
+    assert abs(decoded.r.reshape(-1)[where]) >= 8
+    plain = model.scale.scale_index(decoded.z, 0)
+    assert np.array_equal(np.maximum(plain, 1), decoded.scale_index)
+    assert decode(data).shape == x.shape
+
+
+@pytest.mark.parametrize("quality", [0, 25, 90])
+def test_photos_need_no_lift(photo, encoder, symbols, quality):
+    _, [(_, payload, _)] = symbols(encoder(quality).encode(photo(128, 128)))
+    assert not payload.lift
+
+
+def test_a_small_picture_pays_little(photo, encoder):
+    """Everything but the words of the range coder takes at most 44 bytes."""
+    for size in [(64, 64), (451, 300)]:
+        data = encoder(50).encode(photo(*size))
+        [tile] = parse_container(data).tiles
+        assert len(data) - len(tile.words) <= 44
+
+
+def test_nothing_is_warned_of(photo, encoder, decode):
+    x = photo(64, 48)
+    x.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode(encoder(50).encode(x))

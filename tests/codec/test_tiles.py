@@ -1,0 +1,61 @@
+"""Tiles are coded alone and must not show."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from codec.bitstream.geometry import LATENT_STRIDE
+from codec.model.weights import load_model
+from codec.runtime.latents import dequantise_tile, rate_tensor
+
+
+@pytest.fixture(scope="module")
+def shifted(photo):
+    """A picture in two tiles, and the same without its first 128 columns: its border lies elsewhere."""
+    whole = photo(832, 224)
+    return whole, np.ascontiguousarray(whole[:, 128:])
+
+
+@pytest.mark.parametrize("quality", [10, 75])
+def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, symbols, quality):
+    x = photo(640, 544)
+    data = encoder(quality).encode(x)
+    header, tiles = symbols(data)
+    assert len(tiles) == 4
+    model = load_model(header.model_id)
+    y_hat = torch.full((1, model.config.m, 544 // LATENT_STRIDE, 640 // LATENT_STRIDE), torch.nan)
+    with torch.inference_mode():
+        for tile, payload, decoded in tiles:
+            part = dequantise_tile(model, decoded, payload.quality(header.quality))
+            top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
+            y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+        whole = model.network.g_s(y_hat, rate_tensor(header.quality))[0].mul(255).clamp(0, 255)
+    # Rounding to whole levels is half a level; float sums in another order are far below that.
+    difference = whole.permute(1, 2, 0).numpy() - decode(data)
+    assert np.abs(difference).max() <= 0.51
+
+
+@pytest.mark.parametrize("quality", [5, 30, 75])
+def test_a_border_costs_nothing(encoder, decode, shifted, quality):
+    """The same columns, once along a border of tiles and once within a tile, are as good."""
+    whole, part = shifted
+    errors = [
+        np.square(decode(encoder(quality).encode(x)).astype(float) - x).mean((0, 2)) for x in (whole, part)
+    ]
+    errors[1] = np.concatenate([np.full(128, np.nan), errors[1]])
+    at_512 = [e[496:528].mean() for e in errors]
+    at_640 = [e[624:656].mean() for e in errors]
+    assert at_512[0] < 1.15 * at_512[1]
+    assert at_640[1] < 1.15 * at_640[0]
+
+
+def test_no_step_across_a_border(encoder, decode, shifted):
+    """What the codec adds to the difference of two neighbouring columns is no larger at a border."""
+    whole, _ = shifted
+    residual = decode(encoder(10).encode(whole)).astype(float) - whole
+    steps = np.square(np.diff(residual, axis=1)).mean((0, 2))
+    # Every sixteenth step crosses a boundary of latents, border or not.
+    at_latents = np.delete(steps[15::16], 512 // 16 - 1)
+    assert steps[511] < 1.5 * at_latents.max()

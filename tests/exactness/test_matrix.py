@@ -1,0 +1,83 @@
+"""A .vae gives the same symbols whatever kernels and threads torch uses, and samples within one level."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import codec
+from codec.decoder import Decoder
+from codec.encoder import Encoder
+
+# Name: (arguments of the probe, environment).
+CELLS = {
+    "one thread": ([], {}),
+    "two threads": (["--threads", "2"], {}),
+    "no oneDNN": (["--no-onednn"], {}),
+    "no oneDNN, two threads": (["--no-onednn", "--threads", "2"], {}),
+    "plain ATen": ([], {"ATEN_CPU_CAPABILITY": "default"}),
+    "AVX2": (["--threads", "2"], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "SSE4.1": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, photo):
+    """Files as different as can be: low, middle and high rate, several tiles, noise full of escapes."""
+    folder = tmp_path_factory.mktemp("files")
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
+    pictures = {"low": (photo(451, 300), 5), "tiles": (photo(560, 64), 50), "high": (photo(160, 96), 100)}
+    made = []
+    for name, (pixels, quality) in {**pictures, "noise": (noise, 90)}.items():
+        made.append(folder / f"{name}.vae")
+        made[-1].write_bytes(Encoder(quality).encode(pixels))
+    return made
+
+
+@pytest.fixture(scope="module")
+def cells(files, chelsea_path, tmp_path_factory):
+    """What the probe said and stored in every cell."""
+    folder = tmp_path_factory.mktemp("cells")
+    found = {}
+    for name, (arguments, settings) in CELLS.items():
+        out = folder / f"{name}.npz"
+        command = [sys.executable, str(Path(__file__).with_name("probe.py")), *arguments]
+        command += ["--picture", str(chelsea_path), "--out", str(out), *map(str, files)]
+        environment = {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+        with np.load(out) as stored:
+            found[name] = json.loads(done.stdout), dict(stored)
+    return found
+
+
+def test_symbols_are_the_same_everywhere(cells):
+    assert len({record["symbols"] for record, _ in cells.values()}) == 1
+
+
+def test_the_cells_differ_in_their_floats(cells):
+    """Otherwise the settings did nothing, and this matrix shows nothing."""
+    assert len({record["floats"] for record, _ in cells.values()}) > 1
+    assert cells["one thread"][0]["floats"] != cells["no oneDNN"][0]["floats"]
+
+
+@pytest.mark.parametrize("name", list(CELLS))
+def test_samples_differ_by_one_level_at_most(cells, files, name):
+    reference, other = cells["one thread"][1], cells[name][1]
+    for file in files:
+        difference = other[file.stem].astype(int) - reference[file.stem]
+        assert np.abs(difference).max() <= 1
+        assert np.count_nonzero(difference) <= max(1, 1e-3 * difference.size)
+
+
+@pytest.mark.parametrize("name", list(CELLS))
+def test_what_was_encoded_there_is_decoded_here(cells, name):
+    stored = cells[name][1]
+    samples = np.asarray(Decoder().decode(stored["own_file"].tobytes()))
+    assert np.abs(samples.astype(int) - stored["own_pixels"]).max() <= 1

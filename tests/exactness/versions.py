@@ -1,0 +1,67 @@
+"""Compare other installations of torch with this one; run by hand before a release.
+
+    python tests/exactness/versions.py OTHER_PYTHON...
+
+Each OTHER_PYTHON is an interpreter with torch, numpy, pillow, safetensors and constriction. Files made here
+are decoded there, and files made there decoded here: symbols must be the same, samples within one level.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+
+
+def run(python: str, folder: Path, files: list[Path]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Run the probe under an interpreter; returns what it printed and what it stored."""
+    out = folder / "out.npz"
+    probe = Path(__file__).with_name("probe.py")
+    command = [python, str(probe), "--picture", str(PICTURE), "--out", str(out), *map(str, files)]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(f"{python}: {done.stderr.strip().splitlines()[-1]}")
+    with np.load(out) as stored:
+        return json.loads(done.stdout), dict(stored)
+
+
+def main() -> int:
+    from codec.decoder import Decoder
+    from codec.encoder import Encoder
+
+    failed = False
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [folder / f"q{quality}.vae" for quality in (5, 50, 100)]
+        for path, quality in zip(files, (5, 50, 100), strict=True):
+            path.write_bytes(Encoder(quality).encode(PICTURE))
+        base, pixels = run(sys.executable, folder, files)
+        print(f"{'torch':14} {'symbols':9} {'float bits':11} {'samples off by one':19} largest  files back")
+        for python in [sys.executable, *sys.argv[1:]]:
+            record, other = run(python, folder, files)
+            back = np.asarray(Decoder().decode(other["own_file"].tobytes()))
+            pairs = [(other[f.stem], pixels[f.stem]) for f in files] + [(back, other["own_pixels"])]
+            off = np.concatenate([(a.astype(int) - b).ravel() for a, b in pairs])
+            same = record["symbols"] == base["symbols"]
+            largest = int(np.abs(off).max())
+            failed |= not same or largest > 1
+            floats = "same" if record["floats"] == base["floats"] else "differ"
+            share = f"{np.count_nonzero(off)} of {off.size}"
+            symbols = "same" if same else "DIFFER"
+            print(f"{record['torch']:14} {symbols:9} {floats:11} {share:19} {largest:7}  decoded")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

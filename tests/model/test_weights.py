@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from codec.errors import BackendMismatch, UnknownModel, WeightsError
+from codec.model.index import default_model_id, model_entry
+from codec.model.weights import build, load_model, read_verified
+
+ID = bytes.fromhex("01020304")
+
+
+def test_loading_is_done_once(model):
+    assert load_model(default_model_id()) is model
+
+
+def test_networks_are_frozen(model):
+    assert not model.network.training
+    assert not any(p.requires_grad for p in model.network.parameters())
+
+
+def test_model_that_is_not_installed():
+    with pytest.raises(UnknownModel, match="01020304"):
+        load_model(ID)
+
+
+@pytest.mark.parametrize("where", [0, 0.5, -1])
+def test_flipped_bit(folder, where):
+    entry = model_entry(default_model_id())
+    data = bytearray((folder / entry.file).read_bytes())
+    data[int(where * len(data)) if where != -1 else -1] ^= 1
+    (folder / entry.file).write_bytes(data)
+    with pytest.raises(WeightsError, match=f"{entry.file}.*sha256"):
+        read_verified(entry)
+
+
+def test_missing_file(folder):
+    entry = model_entry(default_model_id())
+    (folder / entry.file).unlink()
+    with pytest.raises(WeightsError, match=entry.file):
+        read_verified(entry)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors here", b"\xff" * 64])
+def test_foreign_file_under_its_own_hash(index, folder, content):
+    stored, store = index
+    model_id = stored["default"]
+    (folder / "foreign").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    stored["models"][model_id] |= {"file": "foreign", "sha256": digest}
+    store(stored)
+    with pytest.raises(WeightsError, match="foreign"):
+        read_verified(model_entry(default_model_id()))
+
+
+def test_sound_arrays_build(arrays, meta):
+    assert build(ID, arrays, meta).model_id == ID
+
+
+def test_other_known_answer(arrays, meta):
+    arrays["scale.kat_crc"] = arrays["scale.kat_crc"] ^ 1
+    with pytest.raises(BackendMismatch, match="known answer"):
+        build(ID, arrays, meta)
+
+
+@pytest.mark.parametrize("name", ["scale.0.weight", "scale.1.weight", "scale.2.weight", "scale.offset"])
+def test_known_answer_notices_one_changed_integer(arrays, meta, name):
+    changed = arrays[name].copy()
+    # Of the largest entry, which certainly matters: one near 0 may be shifted away.
+    changed.flat[np.abs(changed.astype(np.int64)).argmax()] //= 2
+    arrays[name] = changed
+    with pytest.raises(BackendMismatch):
+        build(ID, arrays, meta)
+
+
+def test_sums_that_float32_cannot_hold(arrays, meta):
+    arrays["scale.1.weight"] = np.full_like(arrays["scale.1.weight"], 3000)
+    with pytest.raises(WeightsError, match=r"scale\.1.*2\*\*24"):
+        build(ID, arrays, meta)
+
+
+@pytest.mark.parametrize(
+    "name", ["network.g_s.linear.weight", "network.gain", "scale.1.bias", "scale.offset", "scale.kat_z",
+             "entropy.r_freq"],
+)  # fmt: skip
+def test_missing_array(arrays, meta, name):
+    del arrays[name]
+    with pytest.raises(WeightsError, match=name.removeprefix("network.")):
+        build(ID, arrays, meta)
+
+
+def test_array_of_another_shape(arrays, meta):
+    arrays["network.gain"] = arrays["network.gain"][:, :-1]
+    with pytest.raises(WeightsError, match="gain"):
+        build(ID, arrays, meta)
+
+
+def test_table_of_another_sum(arrays, meta):
+    arrays["entropy.z_freq"] = arrays["entropy.z_freq"].copy()
+    arrays["entropy.z_freq"][0] += 1
+    with pytest.raises(WeightsError, match=r"2\*\*24"):
+        build(ID, arrays, meta)
+
+
+@pytest.mark.parametrize("key", ["config", "scale_layers"])
+@pytest.mark.parametrize("value", [None, "", "{", "[1]", '{"nonsense": 1}'])
+def test_metadata(arrays, meta, key, value):
+    if value is None:
+        del meta[key]
+    else:
+        meta[key] = value
+    with pytest.raises(WeightsError, match="01020304"):
+        build(ID, arrays, meta)

@@ -1,0 +1,100 @@
+"""Transforms over parts of a picture must give what the transform of the whole gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from codec.model.config import ModelConfig
+from codec.model.network import Network
+from codec.model.weights import LoadedModel
+from codec.runtime.latents import rate_tensor
+from codec.runtime.transform_blocks import (
+    BLOCK_COLUMNS,
+    BLOCK_ROWS,
+    Block,
+    analyse,
+    padded_region,
+    reach,
+    synthesis_blocks,
+    synthesise,
+)
+
+BLOCKS = [Block(0, 0, 4, 4), Block(4, 6, 8, 8), Block(6, 0, 7, 12), Block(0, 0, 12, 12)]
+
+
+@pytest.fixture(scope="module", params=[(1, 1), (2, 1), (0, 2)])
+def small(request):
+    """A small model whose 3x3 kernels are large, so that everything within reach counts."""
+    blocks8, blocks16 = request.param
+    config = ModelConfig(c8=8, c16=8, m=8, h=4, hyper=8, blocks8=blocks8, blocks16=blocks16)
+    torch.manual_seed(1)
+    network = Network(config).eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.normal_(0, 1 / np.sqrt(module.weight[0].numel()))
+    # Coding only needs these two fields here; tables and scales play no part in the transforms.
+    return LoadedModel(b"test", config, network, scale=None, coder=None)
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("block", "size"),
+    [(Block(0, 0, 1, 1), (16, 16)), (Block(0, 0, 2, 2), (1, 1)), (Block(1, 0, 3, 2), (17, 31))],
+)
+def test_region_repeats_the_last_row_and_column(block, size):
+    pixels = noise(*size)
+    x = padded_region(pixels, block)
+    rows = np.minimum(np.arange(16 * block.top, 16 * block.bottom), size[0] - 1)
+    columns = np.minimum(np.arange(16 * block.left, 16 * block.right), size[1] - 1)
+    expected = pixels[rows][:, columns].transpose(2, 0, 1)[None]
+    assert np.array_equal(x.mul(255).round().numpy(), expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (31, 33), (97, 200), (512, 2)])
+@pytest.mark.parametrize("workers", [1, 2, 3, 64])
+def test_synthesis_blocks_cover_once(size, workers):
+    covered = np.zeros(size, int)
+    for block in synthesis_blocks(*size, workers):
+        assert 0 < block.bottom - block.top <= BLOCK_ROWS
+        assert 0 < block.right - block.left <= BLOCK_COLUMNS
+        covered[block.top : block.bottom, block.left : block.right] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_analysis_of_a_block(small, block):
+    pixels = noise(180, 190)
+    y = small.network.g_a(padded_region(pixels, Block(0, 0, 12, 12)))
+    part = analyse(small, pixels, block, 12, 12, 0)
+    whole = small.network.scale_latent(y, rate_tensor(0))
+    expected = whole[:, :, block.top : block.bottom, block.left : block.right]
+    assert (part - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_synthesis_of_a_block(small, block):
+    y_hat = 0.2 * torch.randn(1, 8, 12, 12, generator=torch.Generator().manual_seed(2))
+    whole = small.network.g_s(y_hat, rate_tensor(700))[0].mul(255).clamp(0, 255).permute(1, 2, 0).numpy()
+    assert ((whole > 0) & (whole < 255)).mean() > 0.3
+    part = synthesise(small, y_hat, block, 700)
+    expected = whole[16 * block.top : 16 * block.bottom, 16 * block.left : 16 * block.right]
+    # Rounding to whole levels, half a level at most.
+    assert np.abs(part - expected).max() <= 0.501
+
+
+def test_reach_is_needed(small):
+    """A change just within reach of a block changes it: a shorter halo would show."""
+    halo = reach(small.config)
+    y_hat = torch.zeros(1, 8, 1, 24)
+    moved = y_hat.clone()
+    moved[..., 12 + halo - 1] = 50
+    difference = small.network.g_s(moved, rate_tensor(0)) - small.network.g_s(y_hat, rate_tensor(0))
+    columns = np.flatnonzero(difference[0].abs().amax((0, 1)).numpy() > 1e-5)
+    assert columns.min() // 16 <= 12
+    assert columns.min() // 16 >= 11

@@ -1,0 +1,134 @@
+"""From a run to weights that the codec takes, through the command and two ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+
+import codec
+from codec.errors import TrainingError
+from codec.model.config import ModelConfig
+from codec.model.scale_network import ScaleNetwork
+from codec.train.export import averaged_model, known_input, scale_arrays
+from codec.train.model import TrainModel
+
+pytestmark = pytest.mark.train
+
+
+def vaezip(*arguments, **settings):
+    environment = {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
+    command = [sys.executable, "-m", "codec", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(picture_folder, tiny_sizes, tmp_path_factory):
+    """The folder of a run of two ranks, exported."""
+    folder = tmp_path_factory.mktemp("ranks") / "run"
+    done = vaezip(
+        "train", "run", "--images", picture_folder, "--out", folder, "--steps", 4, "--procs", 2,
+        "--crop", 64, "--final-crop", 64, "--model", json.dumps(tiny_sizes),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = vaezip("train", "export", folder, "--name", "tiny")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_two_ranks_and_export(trained):
+    record = json.loads((trained / "run.json").read_text())
+    assert (record["ranks"], record["step"]) == (2, 4)
+    assert record["pixels"] == 2 * 4 * 8 * 64**2
+    index = json.loads((trained / "export" / "index.json").read_text())
+    entry = index["models"][index["default"]]
+    assert entry["name"] == "tiny"
+    assert (trained / "export" / entry["file"]).is_file()
+    # Nothing of the machine it was made on.
+    assert str(trained) not in json.dumps(index)
+    assert str(trained.parent) not in json.dumps(index)
+    assert not list((trained / "export").glob("*.part"))
+
+
+def test_exported_weights_code_pictures(trained, chelsea_path, chelsea, tmp_path):
+    settings = {"VAEZIP_MODEL_DIR": str(trained / "export")}
+    done = vaezip("compress", chelsea_path, "-o", tmp_path / "cat.vae", "-q", 100, **settings)
+    assert done.returncode == 0, done.stderr
+    done = vaezip("decompress", tmp_path / "cat.vae", "-o", tmp_path / "cat.npy.png", **settings)
+    assert done.returncode == 0, done.stderr
+    from PIL import Image
+
+    with Image.open(tmp_path / "cat.npy.png") as picture:
+        error = np.square(np.asarray(picture).astype(float) - chelsea).mean()
+    # 64 channels hold no more than this, but noise would be at 8 dB and gray at 15.
+    assert 10 * np.log10(255**2 / error) > 26
+    index = json.loads((trained / "export" / "index.json").read_text())
+    assert codec.info(tmp_path / "cat.vae").model_id == index["default"]
+
+
+def test_without_run(tmp_path):
+    with pytest.raises(TrainingError, match="not a training run"):
+        averaged_model(tmp_path)
+
+
+def test_bad_options_are_one_line(picture_folder, tmp_path):
+    arguments = ["train", "run", "--images", picture_folder, "--out", tmp_path / "run"]
+    for bad in (["--crop", 100], ["--batch", 3], ["--model", '{"nonsense": 1}'], ["--model", "{"]):
+        done = vaezip(*arguments, *bad)
+        assert done.returncode == 2, done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def randomised(scale, seed, config):
+    model = TrainModel(config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.scale.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
+    return model
+
+
+@pytest.mark.parametrize("z_stride", [32, 64])
+@pytest.mark.parametrize("scale", [0.02, 0.5, 100.0])
+def test_exported_integers_are_those_of_training(scale, z_stride):
+    config = ModelConfig(c8=8, c16=8, m=12, h=6, hyper=8, z_stride=z_stride)
+    model = randomised(scale, z_stride, config)
+    arrays = scale_arrays(model)
+    frozen = ScaleNetwork(config.scale_layers, config.z_stride, arrays)
+    frozen.verify(arrays["scale.kat_z"], int(arrays["scale.kat_crc"][0]))
+    z = known_input(config.h, 512 // z_stride)[:, -5:, :4]
+    qualities = [0, 255, 896, 1792]
+    with torch.no_grad():
+        batch = torch.from_numpy(z.astype(np.float32)).repeat(4, 1, 1, 1)
+        trained = model.scale(batch, torch.tensor([q / 256 for q in qualities])).numpy()
+    for quality, index in zip(qualities, trained, strict=True):
+        assert np.array_equal(frozen.scale_index(z, quality), index)
+
+
+def test_integers_that_the_file_cannot_hold_are_refused():
+    """One weight alone may pass the bound of the sums and still be too large for int16."""
+    config = ModelConfig(c8=8, c16=8, m=12, h=6, hyper=8)
+    model = randomised(0.02, 0, config)
+    with torch.no_grad():
+        model.scale.layers[1].weight[0] = 0
+        model.scale.layers[1].weight[0, 0, 0, 0] = 40_000 / 2**9
+    with pytest.raises(TrainingError, match=r"scale\.1"):
+        scale_arrays(model)
+
+
+def test_known_input_reaches_the_extremes():
+    z = known_input(48, 16)
+    assert z.shape == (48, 16, 16)
+    assert (z.min(), z.max()) == (-127, 127)
+    assert (z[:, -1] == -127).all()
+    assert (z[:, -2] == 127).all()
+    assert np.abs(z[:, :8]).max() == 2
