@@ -49,7 +49,7 @@ def to_planes(picture: Image.Image, notes: list[str]) -> Planes:
 
 
 def is_deep(picture: Image.Image) -> bool:
-    """Tell of a picture not yet loaded whether it has more than 8 bits a sample, even if Pillow drops them."""
+    """Tell of a picture not yet loaded whether samples have more than 8 bits, which Pillow may drop."""
     if picture.mode.startswith("I"):
         return True
     for tile in getattr(picture, "tile", None) or ():
