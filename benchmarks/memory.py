@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Peak memory and time of a very large picture, there and back: python benchmarks/memory.py [MEGAPIXELS]
+"""Peak memory and time of a very large picture, there and back.
 
-Each direction runs as the command runs, in a process of its own. The picture is the test photo mirrored on and on,
-with a different brightness in each part, so that no part is a copy of another. Prints one JSON object.
+    python benchmarks/memory.py [MEGAPIXELS]
+
+Each direction runs as the command runs, in a process of its own. The picture is the test photo mirrored on
+and on, its brightness changing from row to row. Prints one JSON object.
 """
 
 from __future__ import annotations

@@ -148,13 +148,13 @@ def test_orientation(there_and_back, saved, kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"quality": 95} if kind == "JPEG" else {}
-    data, back, _ = there_and_back(saved(upright.transpose(turn), kind, exif=exif, **options))
+    _, back, _ = there_and_back(saved(upright.transpose(turn), kind, exif=exif, **options))
     for _ in range(2):
         assert back.size == (48, 64)
         assert np.abs(np.asarray(back, int) - np.asarray(upright)).mean() < 8
         assert back.getexif()[0x0112] == 1
         # A second round trip does not turn it again.
-        data, back, _ = there_and_back(saved(back, exif=back.info["exif"]))
+        _, back, _ = there_and_back(saved(back, exif=back.info["exif"]))
 
 
 def test_malformed_exif(small, there_and_back, saved):
