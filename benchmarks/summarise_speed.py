@@ -17,9 +17,9 @@ LABELS = {
     "vaezip": "vaezip",
     "bmshj2018-hyperprior": "CompressAI bmshj2018-hyperprior, untrained",
     "mbt2018-mean": "CompressAI mbt2018-mean, untrained",
-    "jpeg": "JPEG, Pillow",
-    "webp": "WebP method 6, Pillow",
-    "avif": "AVIF speed 6, Pillow",
+    "jpeg": "JPEG, Pillow, 1 thread",
+    "webp": "WebP method 6, Pillow, 1 thread",
+    "avif": "AVIF speed 6, Pillow, 1 thread",
 }
 
 

@@ -34,7 +34,7 @@ _COMMANDS = {
     "info": ("codec.cli.info:info", "Show what a .vae file says about itself."),
     "train": ("codec.train.cli:train", "Train weights and export them."),
     "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
-    "data": ("codec.cli.data:data", "Get pictures to measure with."),
+    "data": ("codec.cli.data:data", "Get pictures to train on and to measure with."),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +41,28 @@ def split_held_out(names: list[str], count: int = HELD_OUT) -> tuple[list[str], 
     """Split names into training and held-out ones: whole sources, in hash order, until `count` are held out.
 
     A source larger than what is still wanted is passed over; at most a fifth of all pictures is held out.
+    Where every source is too large, as when all names are numbers, single pictures are held out instead.
     """
     count = min(count, len(names) // 5)
     sources: dict[str, list[str]] = {}
     for name in names:
         sources.setdefault(source_of(name), []).append(name)
     held: list[str] = []
-    for source in sorted(sources, key=lambda s: hashlib.sha256(s.encode()).hexdigest()):
+    for source in sorted(sources, key=_hash):
         if len(held) + len(sources[source]) <= count:
             held += sources[source]
+    held = held or sorted(names, key=_hash)[:count]
     chosen = set(held)
     return [n for n in names if n not in chosen], sorted(held)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _grid(width: int, height: int) -> tuple[int, int]:
+    """Rows and columns of tiles that are cut from a picture."""
+    return max(1, height // TILE), max(1, width // TILE)
 
 
 def _tiles(path: Path) -> list[NDArray[np.uint8]]:
@@ -58,7 +71,7 @@ def _tiles(path: Path) -> list[NDArray[np.uint8]]:
     height, width = pixels.shape[:2]
     pad = ((0, max(0, TILE - height)), (0, max(0, TILE - width)), (0, 0))
     pixels = np.pad(pixels, pad, mode="symmetric") if height < TILE or width < TILE else pixels
-    rows, columns = max(1, height // TILE), max(1, width // TILE)
+    rows, columns = _grid(width, height)
     return [
         pixels[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE]
         for r in range(rows)
@@ -66,24 +79,32 @@ def _tiles(path: Path) -> list[NDArray[np.uint8]]:
     ]
 
 
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnidentifiedImageError) as error:
+        raise TrainingError(f"{path}: cannot be read ({error}); remove it from the folder") from error
+
+
 def build_cache(folder: Path, cache: Path) -> None:
     """Decode every picture below `folder` into `cache`, uint8 [N, 512, 512, 3] as .npy, names beside it."""
     if cache.exists() and cache.with_suffix(".names").exists():
         return
     cache.parent.mkdir(parents=True, exist_ok=True)
-    tiles: list[NDArray[np.uint8]] = []
     names: list[str] = []
     for path in list_pictures(folder):
-        try:
-            new = _tiles(path)
-        except (OSError, UnidentifiedImageError) as error:
-            raise TrainingError(f"{path}: cannot be read ({error}); remove it from the folder") from error
-        tiles += new
-        names += [path.relative_to(folder).as_posix()] * len(new)
+        with _readable(path), Image.open(path) as image:
+            rows, columns = _grid(*image.size)
+        names += [path.relative_to(folder).as_posix()] * (rows * columns)
     partial = cache.with_suffix(".part.npy")
-    stored = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(tiles), TILE, TILE, 3))
-    for index, tile in enumerate(tiles):
-        stored[index] = tile
+    stored = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(names), TILE, TILE, 3))
+    index = 0
+    for path in list_pictures(folder):
+        with _readable(path):
+            for tile in _tiles(path):
+                stored[index] = tile
+                index += 1
     stored.flush()
     os.replace(partial, cache)
     cache.with_suffix(".names").write_text("\n".join(names), encoding="utf-8")

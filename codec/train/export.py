@@ -96,8 +96,6 @@ def export(run: Path, out: Path, name: str) -> str:
     file = f"{name}-{model_id}.safetensors"
     os.replace(partial, out / file)
     record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    for private in ("images", "out", "init"):
-        record["options"].pop(private, None)
     entry = {
         "name": name,
         "file": file,

@@ -19,7 +19,6 @@ from codec.errors import TrainingError
 from codec.model.config import RATE_POINTS
 
 from .checkpoint import (
-    AVERAGE,
     load_checkpoint,
     load_parameters,
     read_tensors,
@@ -166,16 +165,11 @@ class Run:
             path = self.options.run / "checkpoint.safetensors"
             save_checkpoint(path, self.model, self.optimiser, self.average, self.meta())
 
-    def save_weights(self, name: str, prefix: str) -> None:
-        """Write one set of weights in bf16: the model's or the average's."""
+    def save_undecayed(self, path: Path) -> None:
+        """Write the averaged weights in bf16, to continue from in a later run (rank 0 only)."""
         if self.rank == 0:
-            chosen = self.average.values if prefix == AVERAGE else dict(self.model.named_parameters())
-            tensors = {k: v.detach().to(torch.bfloat16) for k, v in chosen.items()}
-            write_tensors(
-                self.options.run / name,
-                tensors,
-                {**self.meta(), "options": json.loads(self.options.to_json())},
-            )
+            tensors = {k: v.detach().to(torch.bfloat16) for k, v in self.average.values.items()}
+            write_tensors(path, tensors, {**self.meta(), "options": self.options.public()})
 
 
 def run(options: TrainOptions) -> None:
@@ -187,13 +181,16 @@ def run(options: TrainOptions) -> None:
     while state.progress < 1.0:
         started = time.monotonic()
         if is_decaying(state.progress) and not undecayed.exists():
-            state.save_weights(undecayed.name, AVERAGE)
+            state.save_undecayed(undecayed)
         log.add(*state.train_step())
         state._agree_on_time(started)
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             saved = time.monotonic()
             state.save()
     state.save()
+    if not undecayed.exists():
+        # A run of so few steps that none fell into the decay.
+        state.save_undecayed(undecayed)
     if state.rank == 0:
         finish(state)
     state._barrier()
@@ -213,7 +210,7 @@ def finish(state: Run) -> None:
         **state.meta(),
         "ranks": state.ranks,
         "bf16": state.bf16,
-        "options": json.loads(state.options.to_json()),
+        "options": state.options.public(),
     }
     record["held_out"] = [dataclasses.asdict(p) for p in points]
     (state.options.run / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")

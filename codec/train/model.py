@@ -79,8 +79,11 @@ class TrainModel(nn.Module):
         """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""
         z_hat = round_through(z)
         features = self.network.h_s_mean(z_hat, rate)
-        scale_index = self.scale(z_hat.float(), rate)
-        level = scale_index.detach()
+        # In float32 whatever the rest runs in: bf16 would not hold the integers that the codec will see.
+        with torch.autocast(y.device.type, enabled=False):
+            scale_index = self.scale(z_hat.float(), rate)
+        # A diverged run gives no number; the guard after the gradients deals with it, no index error.
+        level = scale_index.detach().nan_to_num(0)
         coded = (level > 0).to(y)
         threshold = self.threshold[level.long()]
         lean = self.network.lean_at(level.long())

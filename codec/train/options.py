@@ -74,6 +74,10 @@ class TrainOptions:
         """Folder of the run."""
         return Path(self.out)
 
+    def public(self) -> dict[str, Any]:
+        """Return what may be published with the weights: all but the paths of this machine."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in ("images", "out", "init")}
+
     def to_json(self) -> str:
         """Serialise for the run's folder and for the ranks."""
         return json.dumps(dataclasses.asdict(self), indent=1)

@@ -135,7 +135,7 @@ def test_pictures_that_surprise(encoder, decode, symbols, quality):
 
 
 def test_lifted_tile(photo, decode, symbols):
-    """One latent far from 0 where nothing is expected makes the encoder code all of them, and they come back."""
+    """One latent far from 0 where nothing is expected makes the encoder code all, and they come back."""
     model = load_model(default_model_id())
     x = photo(96, 128)
     with torch.inference_mode():

@@ -28,6 +28,10 @@ def state_of(state):
     return {k: v.clone() for k, v in tensors.items()}
 
 
+def state_of_parameters(state):
+    return torch.cat([p.detach().flatten() for p in state.model.parameters()])
+
+
 def cost_of(model, picture):
     """Rate-distortion cost of real symbols, weighed as in training, summed over three rate points."""
     rates = [0.0, 3.0, 7.0]
@@ -86,17 +90,18 @@ def test_another_seed_is_another_run(options, tmp_path):
     for seed in (1, 1, 2):
         state = Run(options(out=str(tmp_path / f"{len(parameters)}"), seed=seed))
         state.train_step()
-        parameters.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
+        parameters.append(state_of_parameters(state))
     assert torch.equal(parameters[0], parameters[1])
     assert not torch.equal(parameters[0], parameters[2])
 
 
-def test_steps_without_finite_gradient_change_nothing(options):
+@pytest.mark.parametrize("where", ["inverse_gain", "gain"])
+def test_steps_without_finite_gradient_change_nothing(options, where):
     state = Run(options())
     state.train_step()
     with torch.no_grad():
         # A gain that overflows float32 makes every gradient infinite or no number.
-        state.model.network.gain[:, 3] = 200
+        getattr(state.model.network, where)[:, 3] = 200
     before = state_of(state)
     for count in range(1, MAX_BAD_STEPS):
         state.train_step()
@@ -107,6 +112,21 @@ def test_steps_without_finite_gradient_change_nothing(options):
         state.train_step()
 
 
+def test_one_bad_step_is_forgiven(options):
+    state = Run(options())
+    with torch.no_grad():
+        kept = state.model.network.inverse_gain.clone()
+        state.model.network.inverse_gain[:, 3] = 200
+    state.train_step()
+    assert state.bad_steps == 1
+    with torch.no_grad():
+        state.model.network.inverse_gain.copy_(kept)
+    before = state_of_parameters(state)
+    state.train_step()
+    assert state.bad_steps == 0
+    assert not torch.equal(state_of_parameters(state), before)
+
+
 @pytest.mark.parametrize("rate", [1e3, 1e30])
 def test_an_absurd_learning_rate_ends_or_stays_finite(options, rate):
     state = Run(options(learning_rate=rate, steps=100))
@@ -115,7 +135,7 @@ def test_an_absurd_learning_rate_ends_or_stays_finite(options, rate):
             state.train_step()
     except TrainingError:
         pass
-    assert all(torch.isfinite(p).all() for p in state.model.parameters())
+    assert torch.isfinite(state_of_parameters(state)).all()
     assert all(torch.isfinite(v).all() for v in state.average.values.values())
 
 
@@ -153,7 +173,7 @@ def test_resuming_within_the_decay_keeps_the_undecayed_weights(options, picture_
     state = Run(settings)
     for _ in range(18):
         state.train_step()
-    state.save_weights("undecayed.safetensors", "average.")
+    state.save_undecayed(settings.run / "undecayed.safetensors")
     state.train_step()
     state.save()
     stored = (settings.run / "undecayed.safetensors").read_bytes()
@@ -163,8 +183,8 @@ def test_resuming_within_the_decay_keeps_the_undecayed_weights(options, picture_
 
 def test_weights_of_another_size_are_refused(options, tmp_path, tiny_sizes):
     state = Run(options())
-    state.save_weights("start.safetensors", "model.")
     path = state.options.run / "start.safetensors"
+    state.save_undecayed(path)
     with pytest.raises(TrainingError, match="shape"):
         Run(options(out=str(tmp_path / "next"), init=str(path), model={**tiny_sizes, "h": 4}))
     path.write_bytes(b"no checkpoint")

@@ -13,7 +13,7 @@ from codec.bench.curves import METRIC_LABELS
 from codec.bench.report import plots
 from codec.bench.report.published import Published, load_published
 from codec.bench.report.side_by_side import SideBySide, choose
-from codec.bench.report.tables import OURS, Row, compare, metrics_of, overlap, percent
+from codec.bench.report.tables import OURS, Row, compare, in_order, metrics_of, overlap, percent
 from codec.bench.results import Results, load_results
 from codec.errors import BenchmarkError
 from codec.files import write_atomic
@@ -71,6 +71,7 @@ def render(
         lead=_lead(rows),
         results=results,
         pictures=list(results.pictures.values()),
+        codecs=[results.codecs[name] for name in in_order(results)],
         metrics=metrics_of(results),
         rows=rows,
         # What stands before the <svg> element belongs to a file of its own, not to a page.

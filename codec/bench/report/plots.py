@@ -31,7 +31,7 @@ _STYLES = {
     "avif-slow": ("#56b4e9", "P"),
     "jxl-slow": ("#882255", "X"),
 }
-_PUBLISHED_COLOURS = ("#7f7f7f", "#a65628", "#6a3d9a", "#1b7837", "#4d4d4d", "#b15928")
+_PUBLISHED_COLOURS = ("#7f7f7f", "#a65628", "#6a3d9a", "#1b7837", "#4d4d4d", "#1f78b4")
 
 
 def draw(results: Results, metric: str, published: Sequence[Published] = ()) -> Figure:

@@ -9,7 +9,8 @@ from typing import Any
 
 from codec.bench.curves import METRIC_LABELS
 from codec.bench.report.tables import OURS, Row, compare, metrics_of, overlap, percent
-from codec.bench.results import load_results
+from codec.bench.results import Results, load_results
+from codec.data.fetch import DATA_SETS
 from codec.errors import BenchmarkError
 
 START, END = "<!-- measured: start, written by `vaezip bench readme` -->", "<!-- measured: end -->"
@@ -28,9 +29,9 @@ def measured(folder: Path, shown_as: str) -> str:
         raise BenchmarkError(
             f"{folder / RESULTS}: needs points of vaezip and of another codec; run them first"
         )
-    count = len(results.pictures)
+    pictures = known_set(results) or f"{len(results.pictures)} pictures"
     intro = (
-        f"Bits that vaezip needs beside other codecs at equal quality, on {count} pictures, whole files; "
+        f"Bits that vaezip needs beside other codecs at equal quality, on {pictures}, whole files; "
         "negative means fewer. BD-rate of the mean curves by metric, the range of PSNR that it holds for "
         "(with its share of all that either codec reaches), and the mean of the pictures' own BD-rates:"
     )
@@ -44,6 +45,15 @@ def measured(folder: Path, shown_as: str) -> str:
     if (folder / SPEED).exists():
         parts[3:3] = speed(json.loads((folder / SPEED).read_text(encoding="utf-8")))
     return "\n\n".join(parts)
+
+
+def known_set(results: Results) -> str:
+    """What the pictures are called where they are exactly those of a known data set, else nothing."""
+    for name, data_set in DATA_SETS.items():
+        sha256 = set(data_set.sha256().values())
+        if set(results.pictures) == sha256:
+            return f"the {len(sha256)} pictures of {name.capitalize()}"
+    return ""
 
 
 def _table(rows: Sequence[Row], metrics: Sequence[str]) -> str:

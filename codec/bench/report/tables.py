@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codec.bench.codecs import CODECS
 from codec.bench.curves import (
     METRIC_LABELS,
     BdRate,
@@ -42,9 +43,15 @@ def metrics_of(results: Results) -> list[str]:
     return [name for name in METRIC_LABELS if name in found]
 
 
+def in_order(results: Results) -> list[str]:
+    """Names of the codecs of the results, in the order of the table of codecs; others last."""
+    order = [row.name for row in CODECS]
+    return sorted(results.codecs, key=lambda name: order.index(name) if name in order else len(order))
+
+
 def curves(results: Results, metric: str) -> dict[str, Curve]:
     """Mean curve of every codec that has the metric, all over the same pictures."""
-    names = [name for name in results.codecs if complete_pictures(results, [name], metric)]
+    names = [name for name in in_order(results) if complete_pictures(results, [name], metric)]
     pictures = complete_pictures(results, names, metric)
     found = {name: mean_curve(results, name, metric, pictures) for name in names}
     return {name: curve for name, curve in found.items() if len(curve.bpp)}
@@ -54,9 +61,10 @@ def compare(results: Results, published: Sequence[Published] = ()) -> list[Row]:
     """Compare vaezip with every other codec of the results, measured ones first."""
     metrics = metrics_of(results)
     rows = []
-    for name, facts in results.codecs.items():
+    for name in in_order(results):
         if name == OURS:
             continue
+        facts = results.codecs[name]
         of_mean, mean_of = {}, {}
         for metric in metrics:
             pictures = complete_pictures(results, [OURS, name], metric)
