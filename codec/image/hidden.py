@@ -32,7 +32,7 @@ def _fill(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np
     """
     height, width = weight.shape
     known = weight > 0
-    mean: NDArray[np.float32] = total / np.maximum(weight, np.float32(1e-6))[..., None]
+    mean = (total / np.maximum(weight, 1e-6)[..., None]).astype(np.float32, copy=False)
     if known.all():
         return mean
     if max(height, width) == 1:
