@@ -3,55 +3,130 @@
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from codec.bitstream.alpha import pack_alpha
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
-from codec.bitstream.header import Header
+from codec.bitstream.header import LAYOUTS, Header
+from codec.bitstream.metadata import pack_metadata
 from codec.bitstream.quality import rate_band
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.entropy.coder import symbol_crc
-from codec.image.convert import PictureLike, RgbArray, load_rgb
+from codec.image.convert import PictureLike, load_picture
+from codec.image.lossless import may_pay, pack, pack_plane
+from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.latents import TileSymbols, quantise_tile
-from codec.runtime.threads import map_ordered, worker_count
+from codec.runtime.presence import has_neighbour, presence
+from codec.runtime.threads import Progress, map_ordered, worker_count
 from codec.runtime.transform_blocks import Block, analyse
+
+_LAYOUT_CODES = {mode: code for code, mode in LAYOUTS.items()}
 
 
 class Encoder:
     """Compress pictures with one loaded model, at one quality. Threads may share it.
 
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
-    Even 100 is not lossless. threads: workers over tiles, default one for each core; the bytes never depend
-    on it. Raises UsageError for a value outside its range, WeightsError or BackendMismatch where the model
-    cannot be used on this machine.
+    Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
+    out all metadata. threads: workers over tiles, default one for each core; the bytes never depend on it.
+    Raises UsageError for a value outside its range, WeightsError or BackendMismatch where the model cannot be
+    used on this machine.
     """
 
-    def __init__(self, quality: float = 75, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        quality: float = 75,
+        *,
+        threads: int | None = None,
+        strip: bool = False,
+        lossless: bool = False,
+    ) -> None:
         model_id = default_model_id()
         self.rate = to_rate(quality, model_entry(model_id))
         self.threads = worker_count(threads)
+        self.strip = strip
+        self.lossless = lossless
         self._model = load_model(model_id)
 
-    def encode(self, image: PictureLike) -> bytes:
+    def encode(self, image: PictureLike, *, progress: Progress | None = None) -> bytes:
         """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a file.
 
-        Raises UnsupportedImage, LimitExceeded or UsageError; warns (ConversionWarning) of what is not kept.
+        Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile that takes no
+        more bytes that way is stored without loss. progress: called with the number of tiles done
+        and of all tiles.
+        Raises UnsupportedImage, LimitExceeded or UsageError.
         """
-        pixels = load_rgb(image)
-        height, width = pixels.shape[:2]
-        header = Header(width, height, self.rate, self._model.model_id)
-        tiles = tile_grid(width, height, header.tile_size)
-        encode = functools.partial(encode_tile, self._model, pixels, quality=self.rate)
-        return write_container(header, map_ordered(encode, tiles, min(self.threads, len(tiles))))
+        picture = load_picture(image)
+        layout = _LAYOUT_CODES[picture.layout]
+        header = Header(picture.width, picture.height, self.rate, self._model.model_id, layout=layout)
+        tiles = tile_grid(header.width, header.height, header.tile_size)
+        threads = min(self.threads, len(tiles))
+        code = functools.partial(
+            code_tile, self._model, picture.colour, quality=self.rate, lossless=self.lossless
+        )
+        coded = map_ordered(code, tiles, threads, progress)
+        self._mind_the_gaps(coded, header, tiles, picture.colour)
+        alpha = None
+        if picture.alpha is not None:
+            plane = functools.partial(_pack_alpha, picture.alpha)
+            alpha = pack_alpha(map_ordered(plane, tiles, threads))
+        metadata = [] if self.strip else pack_metadata(picture.metadata)
+        exact = {index for index, tile in enumerate(coded) if tile.lossless}
+        return write_container(header, [t.payload for t in coded], metadata, alpha=alpha, lossless=exact)
+
+    def _mind_the_gaps(
+        self, coded: list[CodedTile], header: Header, tiles: list[Tile], pixels: Samples
+    ) -> None:
+        """Code the neighbours of lossless tiles again, as the decoder sees them: without latents there."""
+        exact = {index for index, tile in enumerate(coded) if tile.lossless}
+        present = presence(header, exact, self._model.config.z_stride)
+        beside = [t for t in tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
+        if not beside:
+            return
+        code = functools.partial(encode_tile, self._model, pixels, quality=self.rate, present=present)
+        again = map_ordered(code, beside, min(self.threads, len(beside)))
+        for tile, payload in zip(beside, again, strict=True):
+            coded[tile.index] = CodedTile(payload, False)
 
 
-def tile_symbols(model: LoadedModel, pixels: RgbArray, tile: Tile, quality: int) -> TileSymbols:
-    """Return the symbols of one tile of a picture, uint8 [H, W, 3], at quality 0..1792.
+class CodedTile(NamedTuple):
+    """The payload of a tile's chunk, and whether that is a LOSSLESS_TILE."""
 
+    payload: bytes
+    lossless: bool
+
+
+def code_tile(model: LoadedModel, pixels: Samples, tile: Tile, *, quality: int, lossless: bool) -> CodedTile:
+    """Code one tile of a picture without loss where that is asked for or costs nothing, else by the model."""
+    samples = pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+    if lossless:
+        return CodedTile(pack(samples), True)
+    learned = encode_tile(model, pixels, tile, quality=quality)
+    if may_pay(samples, len(learned)):
+        exact = pack(samples)
+        if len(exact) <= len(learned):
+            return CodedTile(exact, True)
+    return CodedTile(learned, False)
+
+
+def tile_symbols(
+    model: LoadedModel,
+    pixels: Samples,
+    tile: Tile,
+    quality: int,
+    present: NDArray[np.bool_] | None = None,
+) -> TileSymbols:
+    """Return the symbols of one tile of a picture [H, W, 3] at quality 0..1792.
+
+    present: where the picture has latents, bool [rows, columns]; None if everywhere.
     Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
     """
     height, width = pixels.shape[:2]
@@ -60,15 +135,27 @@ def tile_symbols(model: LoadedModel, pixels: RgbArray, tile: Tile, quality: int)
     top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
     block = Block(top, left, top + tile_rows, left + tile_columns)
     with torch.inference_mode():
-        return quantise_tile(model, analyse(model, pixels, block, rows, columns, quality), quality)
+        y = analyse(model, pixels, block, rows, columns, quality, present)
+        return quantise_tile(model, y, quality)
 
 
-def encode_tile(model: LoadedModel, pixels: RgbArray, tile: Tile, *, quality: int) -> bytes:
-    """Payload of one tile's chunk (FORMAT.md, "Tiles")."""
-    symbols = tile_symbols(model, pixels, tile, quality)
+def encode_tile(
+    model: LoadedModel,
+    pixels: Samples,
+    tile: Tile,
+    *,
+    quality: int,
+    present: NDArray[np.bool_] | None = None,
+) -> bytes:
+    """Payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
+    symbols = tile_symbols(model, pixels, tile, quality, present)
     words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_band(quality))
     flags = FLAG_LIFT if symbols.lift else 0
     return TilePayload(flags, 0, symbol_crc(symbols.z, symbols.r), words).pack()
+
+
+def _pack_alpha(alpha: NDArray[np.uint8], tile: Tile) -> bytes:
+    return pack_plane(alpha[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
 
 
 @functools.lru_cache(maxsize=16)

@@ -8,6 +8,10 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -42,9 +46,15 @@ def check_writable(path: Path, *, overwrite: bool = False) -> Path:
     return target
 
 
-def write_atomic(path: Path, data: bytes | bytearray | memoryview, *, overwrite: bool = False) -> None:
+def write_atomic(
+    path: Path,
+    data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write `data` to `path` so that no reader and no crash ever sees half a file.
 
+    data: bytes, or a function that writes them into the file it is given, which can seek.
     The bytes go to a temporary file in the same folder, are synced, and take their name in one step.
     Without `overwrite`, a file that appears meanwhile wins and FileExistsError is raised. A new file gets
     the mode that the umask asks for; an overwritten one keeps its own. Devices and pipes are written to
@@ -57,13 +67,13 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview, *, overwrite:
         found = None
     if found is not None and _is_sink(found):
         with target.open("wb") as sink:
-            sink.write(data)
+            _fill(sink, data)
         return
     temporary = target.parent / f".vaezip-{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:
-            out.write(data)
+            _fill(out, data)
             out.flush()
             if found is not None and hasattr(os, "fchmod"):
                 os.fchmod(out.fileno(), stat.S_IMODE(found.st_mode) & 0o777)
@@ -77,6 +87,13 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview, *, overwrite:
         with suppress(OSError):
             temporary.unlink()
     _sync_folder(target.parent)
+
+
+def _fill(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
+    if callable(data):
+        data(file)
+    else:
+        file.write(data)
 
 
 def _name_exclusively(temporary: Path, target: Path) -> None:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class ImageInfo:
     """What a .vae file says about itself, read without decoding any pixels.
 
-    width, height: pixels. layout: 'RGB'. bit_depth: bits per sample, 8.
+    width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. bit_depth: bits per sample, 8.
     quality: 0..1792, in 1/256 of the step between two of the model's eight rate points.
-    model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number. n_bytes: of the whole file.
+    model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number.
+    lossless_tiles: how many of them are stored exactly. n_bytes: of the whole file.
     version: of the format, such as '0.1'.
     chunks: (name, payload bytes) of every chunk before the first tile, in file order.
     """
@@ -24,6 +25,7 @@ class ImageInfo:
     model_id: str
     tile_size: int
     tiles: int
+    lossless_tiles: int
     n_bytes: int
     version: str
     chunks: tuple[tuple[str, int], ...]

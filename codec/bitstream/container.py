@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from codec.bitstream import chunks
+from codec.bitstream.geometry import tile_at
 from codec.bitstream.header import BIT_DEPTHS, LAYOUTS, VERSION, Header, read_header
-from codec.bitstream.tile import MIN_TILE_BYTES, TilePayload, parse_tile
+from codec.bitstream.tile import (
+    MIN_TILE_BYTES,
+    LosslessTile,
+    TilePayload,
+    parse_lossless_tile,
+    parse_tile,
+)
 from codec.bitstream.wire import Reader, varint
 from codec.errors import CorruptPayload, TruncatedData, UnsupportedVersion, UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.types import ImageInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+
+_TILES = (chunks.TILE, chunks.LOSSLESS_TILE)
+_KNOWN = (*_TILES, chunks.INDEX, chunks.ALPHA)
 
 
 class Span(NamedTuple):
@@ -35,18 +46,25 @@ class Container(NamedTuple):
     """A whole file, every CRC-32 checked. Payloads are views into the data handed in."""
 
     header: Header
-    tiles: list[TilePayload]
+    tiles: list[TilePayload | LosslessTile]
     chunks: list[chunks.Chunk]
 
 
 def write_container(
-    header: Header, tile_payloads: Sequence[bytes], metadata: Sequence[tuple[int, bytes]] = ()
+    header: Header,
+    tile_payloads: Sequence[bytes],
+    metadata: Sequence[tuple[int, bytes]] = (),
+    *,
+    alpha: bytes | None = None,
+    lossless: Collection[int] = (),
 ) -> bytes:
     """Return a whole file.
 
-    tile_payloads: TilePayload.pack() of every tile in raster order.
+    tile_payloads: pack() of every tile in raster order; `lossless` tells which are LosslessTiles.
     metadata: (type, payload) of ancillary chunks, written before the tiles in this order.
-    Raises UsageError for a wrong number of tiles or a critical type among the metadata.
+    alpha: payload of the ALPHA chunk, for a layout that has one.
+    Raises UsageError for a wrong number of tiles, alpha where the layout has none or none where it has,
+    or a critical type among the metadata.
     """
     if len(tile_payloads) != header.tiles:
         msg = f"container: the header announces {header.tiles} tiles, {len(tile_payloads)} were given"
@@ -54,10 +72,16 @@ def write_container(
     if any(not kind & chunks.ANCILLARY for kind, _ in metadata):
         msg = "container: metadata chunks must have an ancillary type, 0x80 or more"
         raise UsageError(msg, field="metadata")
+    if (alpha is not None) != header.has_alpha:
+        msg = f"container: layout {header.mode}, and alpha is {'missing' if alpha is None else 'given'}"
+        raise UsageError(msg, field="alpha")
     parts = [header.pack(), *(chunks.pack_chunk(kind, payload) for kind, payload in metadata)]
+    if alpha is not None:
+        parts.append(chunks.pack_chunk(chunks.ALPHA, alpha))
     if len(tile_payloads) > 1:
         parts.append(chunks.pack_chunk(chunks.INDEX, b"".join(varint(len(p)) for p in tile_payloads)))
-    parts.extend(chunks.pack_chunk(chunks.TILE, payload) for payload in tile_payloads)
+    for index, payload in enumerate(tile_payloads):
+        parts.append(chunks.pack_chunk(chunks.LOSSLESS_TILE if index in lossless else chunks.TILE, payload))
     return b"".join(parts)
 
 
@@ -87,6 +111,7 @@ def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> F
         )
         raise TruncatedData(msg, field="tiles", offset=reader.offset)
     found = _read_chunks(reader, limits)
+    _check_alpha(found, header)
     sizes = _tile_sizes(reader, found, header.tiles)
     spans, offset = [], reader.offset
     for size in sizes:
@@ -96,7 +121,7 @@ def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> F
     return FileMap(header, found, spans)
 
 
-def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePayload:
+def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePayload | LosslessTile:
     """Read one tile and check its CRC-32; damage to other tiles does not matter.
 
     Raises TruncatedData, ChecksumMismatch, CorruptPayload or UnsupportedVersion.
@@ -104,20 +129,24 @@ def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePa
     span = file_map.spans[index]
     reader = Reader(memoryview(data).cast("B")[: span.offset + span.n_bytes], span.offset)
     chunk = chunks.read_chunk(reader)
-    if chunk.kind != chunks.TILE:
+    if chunk.kind not in _TILES:
         _refuse_unknown(chunk)
         msg = f"tile {index} at byte {span.offset}: a {chunk.name} chunk is in its place"
         raise CorruptPayload(msg, field="tile", offset=span.offset)
     if reader.left:
         msg = f"tile {index} at byte {span.offset}: the index gives another length; the file is damaged"
         raise CorruptPayload(msg, field="tile", offset=span.offset)
-    return parse_tile(chunk.payload, index)
+    if chunk.kind == chunks.TILE:
+        return parse_tile(chunk.payload, index)
+    header = file_map.header
+    tile = tile_at(header.width, header.height, header.tile_size, index)
+    return parse_lossless_tile(chunk.payload, index, tile.width, tile.height)
 
 
 def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
     """Describe a whole file without reading its tiles. Raises as locate_tiles does."""
     file_map = locate_tiles(data, limits)
-    header = file_map.header
+    header, view = file_map.header, memoryview(data).cast("B")
     return ImageInfo(
         width=header.width,
         height=header.height,
@@ -127,7 +156,8 @@ def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Imag
         model_id=header.model_id.hex(),
         tile_size=header.tile_size,
         tiles=header.tiles,
-        n_bytes=memoryview(data).nbytes,
+        lossless_tiles=sum(view[span.offset] == chunks.LOSSLESS_TILE for span in file_map.spans),
+        n_bytes=view.nbytes,
         version=f"{VERSION[0]}.{VERSION[1]}",
         chunks=tuple((chunk.name, len(chunk.payload)) for chunk in file_map.chunks),
     )
@@ -138,7 +168,7 @@ def _read_chunks(reader: Reader, limits: Limits) -> list[chunks.Chunk]:
     found: list[chunks.Chunk] = []
     metadata = 0
     while not found or found[-1].kind != chunks.INDEX:
-        if reader.left and reader.data[reader.offset] == chunks.TILE:
+        if reader.left and reader.data[reader.offset] in _TILES:
             break
         chunk = chunks.read_chunk(reader)
         _refuse_unknown(chunk)
@@ -179,7 +209,16 @@ def _check_end(reader: Reader, end: int) -> None:
         raise CorruptPayload(msg, field="end", offset=end)
 
 
+def _check_alpha(found: list[chunks.Chunk], header: Header) -> None:
+    """Refuse alpha that is missing, superfluous or not right before index and tiles."""
+    critical = [chunk.kind for chunk in found if not chunk.kind & chunks.ANCILLARY]
+    after = found[-len(critical) :] if critical else []
+    if critical.count(chunks.ALPHA) != header.has_alpha or [c.kind for c in after] != critical:
+        msg = f"alpha: missing, superfluous or misplaced in a picture of layout {header.mode}"
+        raise CorruptPayload(f"{msg}; the file is damaged", field="alpha")
+
+
 def _refuse_unknown(chunk: chunks.Chunk) -> None:
-    if not chunk.kind & chunks.ANCILLARY and chunk.kind not in (chunks.TILE, chunks.INDEX):
+    if not chunk.kind & chunks.ANCILLARY and chunk.kind not in _KNOWN:
         msg = f"chunk {chunk.name} at byte {chunk.offset}: this release cannot decode it; install a newer one"
         raise UnsupportedVersion(msg, field="chunk", offset=chunk.offset)

@@ -22,7 +22,7 @@ from codec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x97VAE\r\n\x1a\n"
 VERSION = (0, 1)
-LAYOUTS = {0: "RGB"}
+LAYOUTS = {0: "RGB", 1: "L", 2: "LA", 3: "RGBA"}
 BIT_DEPTHS = {0: 8}
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
 
@@ -35,7 +35,7 @@ class Header:
 
     width, height: pixels, 1..2**32 - 1. quality: 0..1792. model_id: 4 bytes.
     tile_log2: 6..12, the binary logarithm of the tile size in pixels.
-    layout: 0 (RGB). depth: 0 (8 bits per sample). Raises UsageError for any other value.
+    layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for any other value.
     """
 
     width: int
@@ -58,6 +58,21 @@ class Header:
         return 1 << self.tile_log2
 
     @property
+    def mode(self) -> str:
+        """The layout's name: RGB, L, LA or RGBA, as Pillow calls them."""
+        return LAYOUTS[self.layout]
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the picture has one channel of colour instead of three."""
+        return self.mode in ("L", "LA")
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether an ALPHA chunk belongs to the picture."""
+        return self.mode in ("LA", "RGBA")
+
+    @property
     def tiles(self) -> int:
         """How many tiles the picture has."""
         return tile_count(self.width, self.height, self.tile_size)
@@ -75,7 +90,7 @@ class Header:
             ("height", self.height, 1, VARINT_MAX),
             ("quality", self.quality, 0, MAX_QUALITY),
             ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
-            ("layout", self.layout, 0, 0),
+            ("layout", self.layout, 0, max(LAYOUTS)),
             ("depth", self.depth, 0, 0),
             ("model_id", len(self.model_id), 4, 4),
         )

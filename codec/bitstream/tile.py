@@ -1,4 +1,4 @@
-"""The payload of a tile chunk (FORMAT.md section 4.2)."""
+"""The payloads of tile chunks, learned and lossless (FORMAT.md sections 4.2 and 4.4)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 
 from codec.bitstream.quality import tile_quality
+from codec.bitstream.vp8l import check_vp8l
 from codec.errors import CorruptPayload, UnsupportedVersion, UsageError
 
 FLAG_LIFT = 1
@@ -62,3 +63,24 @@ def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
         msg = f"tile {index}: flags 0x{flags:02x} use a feature this release lacks; install a newer one"
         raise UnsupportedVersion(msg, field="tile")
     return TilePayload(flags, quality_offset, crc, view[MIN_TILE_BYTES:])
+
+
+@dataclass(frozen=True)
+class LosslessTile:
+    """One tile whose samples are stored exactly: a VP8L image stream without any container around it."""
+
+    stream: bytes | memoryview
+
+    def pack(self) -> bytes:
+        """Return the payload of the tile's chunk."""
+        return bytes(self.stream)
+
+
+def parse_lossless_tile(payload: bytes | memoryview, index: int, width: int, height: int) -> LosslessTile:
+    """Read the payload of a LOSSLESS_TILE chunk of so many pixels.
+
+    Raises CorruptPayload where it does not announce a VP8L stream of just this size.
+    """
+    view = memoryview(payload)
+    check_vp8l(view, width, height, f"tile {index}")
+    return LosslessTile(view)

@@ -9,8 +9,9 @@ import click
 from codec.bitstream.container import parse_container
 from codec.cli import formats
 from codec.cli.jobs import Job, Writer, plan, read_input, run
-from codec.cli.options import file_options
-from codec.cli.report import EXIT_CODES_HELP, say
+from codec.cli.options import file_options, parse_region
+from codec.cli.progress import progress_bar
+from codec.cli.report import EXIT_CODES_HELP, say, warn
 from codec.model.index import model_entry
 
 if TYPE_CHECKING:
@@ -19,14 +20,26 @@ if TYPE_CHECKING:
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
 @click.argument("files", metavar="IN...", nargs=-1, required=True)
+@click.option(
+    "--region",
+    callback=parse_region,
+    metavar="X,Y,W,H",
+    help="Decode only this rectangle, in pixels from the top left corner.",
+)
 @file_options(".png")
 def decompress(
-    files: tuple[str, ...], output: str | None, force: bool, threads: int | None, quiet: bool
+    files: tuple[str, ...],
+    region: tuple[int, int, int, int] | None,
+    output: str | None,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
 ) -> int:
     """Decompress .vae files into pictures.
 
     IN is a .vae file, or '-' for standard input. The suffix of OUT chooses the format: .png, .webp, .tif,
-    .bmp, .ppm and .tga keep every pixel, .jpg loses a little more. Standard output gets PNG.
+    .bmp, .ppm and .tga keep every pixel, .jpg loses a little more. Transparency is laid over white for .jpg,
+    .bmp and .ppm, which hold none. Standard output gets PNG.
     """
     decoder: Decoder | None = None
     writer = Writer(force)
@@ -39,15 +52,19 @@ def decompress(
         data = read_input(job.source)
         # Faulty structure and unknown models are refused here, before torch is loaded.
         header = parse_container(data).header
-        formats.check_size(job.target, chosen[job], header.width, header.height)
+        width, height = (header.width, header.height) if region is None else region[2:]
+        formats.check_size(job.target, chosen[job], width, height)
         model_entry(header.model_id)
         if decoder is None:
             from codec.decoder import Decoder
 
             decoder = Decoder(threads=threads)
-        picture = decoder.decode(data)
-        writer.write(job, formats.save(picture, chosen[job]))
+        with progress_bar(job.source_name, width * height, quiet=quiet) as progress:
+            picture = decoder.decode(data, region=region, progress=progress)
+        writer.write(job, lambda file: formats.save(picture, chosen[job], file))
         if not quiet:
+            for loss in formats.losses(picture, chosen[job]):
+                warn(job.target_name, loss)
             say(f"{job.source_name} -> {job.target_name}: {picture.width}x{picture.height}")
 
     return run(jobs, work)

@@ -64,6 +64,7 @@ def _as_record(facts: ImageInfo) -> dict[str, object]:
         "rate": facts.quality,
         "tile_size": facts.tile_size,
         "tiles": facts.tiles,
+        "lossless_tiles": facts.lossless_tiles,
         "bytes": facts.n_bytes,
         "bpp": round(_bpp(facts), 4),
         "chunks": [{"name": name, "bytes": n_bytes} for name, n_bytes in facts.chunks],
@@ -76,14 +77,21 @@ def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
         ("version", facts.version),
         ("model", facts.model_id),
         ("quality", _describe_quality(facts)),
-        ("tiles", f"{facts.tiles} of {facts.tile_size}x{facts.tile_size}"),
+        ("tiles", _describe_tiles(facts)),
         ("bytes", f"{facts.n_bytes}"),
         ("rate", f"{_bpp(facts):.3f} bpp"),
         ("chunks", ", ".join(f"{name} {n_bytes} bytes" for name, n_bytes in facts.chunks) or "tiles only"),
     ]
 
 
+def _describe_tiles(facts: ImageInfo) -> str:
+    lossless = f", {facts.lossless_tiles} lossless" if facts.lossless_tiles else ""
+    return f"{facts.tiles} of {facts.tile_size}x{facts.tile_size}{lossless}"
+
+
 def _describe_quality(facts: ImageInfo) -> str:
+    if facts.lossless_tiles == facts.tiles:
+        return "lossless"
     rate = f"rate {facts.quality} of {MAX_QUALITY}"
     quality, clamped = _quality(facts)
     if quality is None:

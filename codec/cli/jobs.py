@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected
 from codec.errors import LimitExceeded, UsageError
@@ -95,9 +96,13 @@ class Writer:
             )
         check_writable(target, overwrite=self.force)
 
-    def write(self, job: Job, data: bytes) -> None:
-        """Write an output whole, or leave nothing."""
+    def write(self, job: Job, data: bytes | Callable[[IO[bytes]], object]) -> None:
+        """Write an output whole, or leave nothing. data: the bytes, or what writes them into a file."""
         if job.target == STANDARD:
+            if not isinstance(data, bytes):
+                buffer = BytesIO()
+                data(buffer)
+                data = buffer.getvalue()
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return

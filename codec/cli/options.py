@@ -35,6 +35,21 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
     return decorate
 
 
+def parse_region(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, int, int, int] | None:
+    """Read a rectangle X,Y,W,H in pixels."""
+    if value is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is not of the form X,Y,W,H.") from None
+    if min(x, y) < 0 or min(width, height) < 1:
+        raise click.BadParameter(f"'{value}' is no rectangle inside a picture.")
+    return x, y, width, height
+
+
 def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
     """Refuse `nan`, which passes every comparison with a range."""
     if math.isnan(value):

@@ -1,1 +1,1 @@
-"""Pictures on their way in: opening, checking and converting to 8-bit RGB."""
+"""Pictures on their way in and out: opening, checking, converting, painting, metadata."""

@@ -1,4 +1,4 @@
-"""Any picture a caller may hold, as the 8-bit RGB samples that the codec works on."""
+"""Any picture a caller may hold, as the samples that the codec works on."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from codec.bitstream.metadata import Metadata
 from codec.errors import CodecError, UnsupportedImage, UsageError
 from codec.image import color
+from codec.image.exif import ORIENTATION
+from codec.image.hidden import fill_hidden
+from codec.image.metadata import collect
+from codec.image.modes import is_deep, to_planes
+from codec.image.picture import Picture, PillowSamples, Samples
 from codec.image.source import check_size, open_picture, pillow_errors
 from codec.limits import DEFAULT_LIMITS, Limits
 
 RgbArray: TypeAlias = npt.NDArray[np.uint8]
 PictureLike: TypeAlias = (
-    Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview
+    Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview | Picture
 )
 
-_EXIF_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,39 +36,74 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_COPY_ROWS = 256
 
 
 class ConversionWarning(UserWarning):
-    """Something of the picture is not kept: its mode, depth, transparency, profile or further frames."""
+    """Something of the picture is not kept: its mode, depth, further frames or metadata."""
 
 
-def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray:
-    """Return a picture as RGB samples: uint8 [H, W, 3], contiguous, sRGB unless its profile is unreadable.
+def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Return a picture as the codec takes it.
 
-    `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, or the bytes of a picture
-    file. EXIF orientation is applied once. What RGB cannot hold is converted, with a ConversionWarning
-    that names it: gray becomes three equal channels, transparency is laid over white, 16-bit samples keep
-    their high byte, CMYK, Lab and pictures with a colour profile become sRGB, of an animation the current
-    (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
+    `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, the bytes of a picture file, or a
+    Picture. Gray stays gray and transparency stays; palettes become the colours they stand for. EXIF
+    orientation is applied once and reset. What the format cannot hold is converted, with a ConversionWarning
+    that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB, of an animation
+    the current (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
 
-    The array may be the caller's own: do not write to it.
+    The samples may be the caller's own: do not write to them.
 
     Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a larger
     one than `limits` allow (told from the header, before allocation), UsageError for an object that is no
     picture, OSError for a file that cannot be read. Messages about a path begin with it.
     """
     notes: list[str] = []
-    array = _load(image, limits, notes)
+    picture = _load(image, limits, notes)
     for note in notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)
-    return array
+    return picture
 
 
-def _load(image: PictureLike, limits: Limits, notes: list[str]) -> RgbArray:
-    """Do what load_rgb does, collecting what is lost in `notes`."""
+def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray:
+    """Return a picture as plain samples uint8 [H, W, 3] in sRGB, contiguous, to measure and compare by.
+
+    As load_picture, and what three channels cannot hold is converted too: gray becomes three equal channels,
+    transparency is laid over white and a colour profile is applied, the last two with a ConversionWarning.
+    """
+    notes: list[str] = []
+    picture = _load(image, limits, notes)
+    rgb = _to_array(picture.colour)
+    profile = picture.metadata.icc
+    if profile and not color.is_srgb(profile):
+        flat = Image.fromarray(rgb if picture.layout.startswith("RGB") else rgb[:, :, 1])
+        converted = color.profile_to_srgb(flat, profile)
+        if converted is None:
+            notes.append("the colour profile cannot be applied and is not kept: colours may look different")
+        else:
+            rgb = np.array(converted)
+            notes.append("colours are converted from the picture's own profile to sRGB")
+    if picture.alpha is not None and picture.alpha.min() < 255:
+        notes.append("transparency is not kept: the picture is laid over white")
+        rgb = over_white(rgb, picture.alpha)
+    for note in notes:
+        warnings.warn(note, ConversionWarning, stacklevel=2)
+    return rgb
+
+
+def over_white(rgb: RgbArray, alpha: npt.NDArray[np.uint8]) -> RgbArray:
+    """Lay samples, uint8 [H, W, 3], with alpha, uint8 [H, W], over white."""
+    white = Image.new("RGB", (rgb.shape[1], rgb.shape[0]), "white")
+    white.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
+    return np.array(white)
+
+
+def _load(image: PictureLike, limits: Limits, notes: list[str]) -> Picture:
+    """Do what load_picture does, collecting what is lost in `notes`."""
+    if isinstance(image, Picture):
+        return image
     if isinstance(image, np.ndarray):
-        return _check_array(image, limits)
+        return Picture("RGB", _check_array(image, limits), None, Metadata())
     if isinstance(image, Image.Image):
         return _from_pillow(image, limits, notes)
     if isinstance(image, (bytes, bytearray, memoryview)):
@@ -88,7 +128,7 @@ def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
         if array.ndim == 3 and array.shape[0] == 3:
             advice = "move the channels last: a.transpose(1, 2, 0)"
         elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (2, 4)):
-            advice = "pass PIL.Image.fromarray(a), which is converted"
+            advice = "pass PIL.Image.fromarray(a), which keeps its channels"
         else:
             advice = "pass [H, W, 3]"
         raise UnsupportedImage(f"array has shape {list(array.shape)}, not [H, W, 3]; {advice}", field="shape")
@@ -104,115 +144,57 @@ def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
-def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> RgbArray:
+def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Picture:
     check_size(picture.width, picture.height, limits)
     with pillow_errors():
         n_frames = getattr(picture, "n_frames", 1)
         if n_frames > 1:
             notes.append(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
-        deep = _is_deep(picture)
+        deep = is_deep(picture)
         picture.load()
-        rgb = _to_rgb(picture, notes)
+        planes = to_planes(picture, notes)
         if deep:
             notes.append("16-bit samples are reduced to 8 bits")
-        turn = _TURNS.get(_orientation(picture, notes))
+        _tell_gamma(picture, notes)
+        metadata = collect(picture, planes.layout, limits, notes)
+        turn = _TURNS.get(_orientation(picture))
         if turn is not None:
-            rgb = rgb.transpose(turn)
-        return np.array(rgb)
+            planes = planes._replace(
+                colour=planes.colour.transpose(turn),
+                alpha=None if planes.alpha is None else planes.alpha.transpose(turn),
+            )
+        if planes.alpha is None:
+            return Picture(planes.layout, PillowSamples(planes.colour), None, metadata)
+        colour, alpha = _to_array(PillowSamples(planes.colour)), np.asarray(planes.alpha)
+        fill_hidden(colour, alpha)
+        return Picture(planes.layout, colour, alpha, metadata)
 
 
-def _to_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """Convert a loaded picture of any mode to mode RGB, warning about everything that is lost."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        picture = _to_eight_bits(picture)
-    alpha = None
-    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        gray = picture.mode in ("LA", "La", "L", "1")
-        flat = rgba.convert("RGB")
-    else:
-        gray = picture.mode in ("L", "1")
-        flat = picture if picture.mode in ("L", "CMYK", "LAB") else picture.convert("RGB")
-    if gray:
-        notes.append("gray picture is stored as RGB")
-    elif picture.mode in ("CMYK", "LAB", "HSV", "YCbCr"):
-        notes.append(f"{picture.mode} picture is converted to RGB")
-    profile = picture.info.get("icc_profile")
+def _to_array(samples: Samples) -> RgbArray:
+    """Return samples as an array; of a PIL image a few rows at a time, which saves memory."""
+    if isinstance(samples, np.ndarray):
+        return samples
+    array = np.empty(samples.shape, np.uint8)
+    for top in range(0, array.shape[0], _COPY_ROWS):
+        rows = slice(top, min(top + _COPY_ROWS, array.shape[0]))
+        array[rows] = samples[rows, : array.shape[1]]
+    return array
+
+
+def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
     gamma = picture.info.get("gamma")
-    if (
-        isinstance(gamma, float)
-        and not profile
-        and "srgb" not in picture.info
-        and abs(gamma * 2.2 - 1) > 0.05
-    ):
+    if picture.info.get("icc_profile") or "srgb" in picture.info or not isinstance(gamma, float):
+        return
+    if abs(gamma * 2.2 - 1) > 0.05:
         notes.append(
             f"the gamma of {gamma:g} that the file names is not applied: brightness may look different"
         )
-    rgb = _managed(flat, profile, notes)
-    if alpha is None or alpha.getextrema() == (255, 255):
-        return rgb
-    notes.append("transparency is not kept: the picture is laid over white")
-    white = Image.new("RGB", rgb.size, "white")
-    white.paste(rgb, mask=alpha)
-    return white
 
 
-def _managed(picture: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """Apply a colour profile, or without one the plain conversion of the picture's mode, to get sRGB."""
-    if picture.mode == "LAB":
-        converted = color.lab_to_srgb(picture)
-        if converted is None:
-            raise UnsupportedImage(
-                "Lab picture, and Pillow has no colour management; convert it to RGB first"
-            )
-        return converted
-    if profile and not color.is_srgb(profile):
-        converted = color.profile_to_srgb(picture, profile)
-        if converted is not None:
-            notes.append("colours are converted from the picture's own profile to sRGB")
-            return converted
-        notes.append("the colour profile cannot be applied and is not kept: colours may look different")
-    return picture.convert("RGB")
-
-
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
-    """Reduce a 16-bit gray picture to its high byte; refuse samples whose range nothing defines."""
-    samples = np.asarray(picture)
-    is_16_bit = picture.mode.startswith("I;16") or (
-        # Some versions of Pillow hold 16-bit gray in mode I; only these formats promise 0..65535 then.
-        picture.mode == "I"
-        and picture.format in ("PNG", "PPM")
-        and samples.min() >= 0
-        and samples.max() <= 65535
-    )
-    if not is_16_bit:
-        kind = "floating-point" if picture.mode == "F" else "32-bit"
-        raise UnsupportedImage(
-            f"{kind} samples (mode {picture.mode}) have no defined range; convert to 8 or 16 bits first"
-        )
-    reduced = Image.fromarray((samples >> 8).astype(np.uint8))
-    if profile := picture.info.get("icc_profile"):
-        reduced.info["icc_profile"] = profile
-    return reduced
-
-
-def _is_deep(picture: Image.Image) -> bool:
-    """Tell whether samples have more than 8 bits, also where Pillow drops the low byte without a word."""
-    if picture.mode.startswith("I"):
-        return True
-    for tile in getattr(picture, "tile", None) or ():
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
-            return True
-    return False
-
-
-def _orientation(picture: Image.Image, notes: list[str]) -> int:
+def _orientation(picture: Image.Image) -> int:
     try:
-        orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        orientation = picture.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
-        notes.append("EXIF data is damaged; orientation is taken as upright")
         return 1
     return orientation if isinstance(orientation, int) else 1
 

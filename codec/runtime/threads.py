@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 
@@ -14,6 +14,8 @@ from codec.errors import UsageError
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Progress: TypeAlias = Callable[[int, int], None]
 
 _setting = threading.Lock()
 
@@ -42,10 +44,20 @@ def _single_threaded() -> None:
         keeper.join()
 
 
-def map_ordered(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
+def map_ordered(
+    function: Callable[[T], R], items: Iterable[T], threads: int, progress: Progress | None = None
+) -> list[R]:
     """Apply `function` to all items on worker threads and return the results in order.
+
+    progress: called with the number of items done so far and of all items, on this thread.
 
     Always on workers, even with one, so that results never depend on the caller's torch threads.
     """
     with ThreadPoolExecutor(threads, "vaezip", _single_threaded) as pool:
-        return list(pool.map(function, items))
+        if progress is None:
+            return list(pool.map(function, items))
+        items, results = list(items), []
+        for result in pool.map(function, items):
+            results.append(result)
+            progress(len(results), len(items))
+        return results

@@ -10,9 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from codec.image.picture import Samples
 from codec.model.config import LATENT_STRIDE, ModelConfig
 from codec.model.weights import LoadedModel
 
+from . import masked
 from .latents import rate_tensor
 
 # Largest side of a synthesised block in latents: memory stays bounded and the halo's share small.
@@ -44,8 +46,8 @@ def reach(config: ModelConfig) -> int:
     return math.ceil(pixels / LATENT_STRIDE)
 
 
-def padded_region(pixels: NDArray[np.uint8], block: Block) -> Tensor:
-    """Cut a block out of a picture uint8 [H, W, 3], its last row and column repeated beyond the edge.
+def padded_region(pixels: Samples, block: Block) -> Tensor:
+    """Cut a block out of a picture [H, W, 3], its last row and column repeated beyond the edge.
 
     Returns float [1, 3, h, w] in [0, 1].
     """
@@ -61,11 +63,21 @@ def padded_region(pixels: NDArray[np.uint8], block: Block) -> Tensor:
 
 
 def analyse(
-    model: LoadedModel, pixels: NDArray[np.uint8], block: Block, rows: int, columns: int, quality: int
+    model: LoadedModel,
+    pixels: Samples,
+    block: Block,
+    rows: int,
+    columns: int,
+    quality: int,
+    present: NDArray[np.bool_] | None = None,
 ) -> Tensor:
-    """Scaled latent of one block of a picture whose latent has rows x columns: float [1, M, h, w]."""
+    """Scaled latent of one block of a picture whose latent has rows x columns: float [1, M, h, w].
+
+    present: bool [rows, columns], False where tiles have no latents; None if all have.
+    """
     wide = block.grown(reach(model.config), rows, columns)
-    y = model.network.g_a(padded_region(pixels, wide))
+    x, gaps = padded_region(pixels, wide), _gaps(present, wide)
+    y = model.network.g_a(x) if gaps is None else masked.analysis(model.network.g_a, x, gaps)
     inner = y[
         :, :, block.top - wide.top : block.bottom - wide.top, block.left - wide.left : block.right - wide.left
     ]
@@ -84,18 +96,41 @@ def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
     ]
 
 
-def synthesise(model: LoadedModel, unscaled: Tensor, block: Block, quality: int) -> NDArray[np.uint8]:
-    """Return one block's pixels, uint8 [16h, 16w, 3], from the picture's unscaled latent.
+def synthesise(
+    model: LoadedModel,
+    unscaled: Tensor,
+    block: Block,
+    quality: int,
+    *,
+    gray: bool = False,
+    present: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
+    """Return one block's pixels, uint8 [16h, 16w, 3], or [16h, 16w, 1] if gray, from the unscaled latent.
 
-    unscaled: float [1, M, rows, columns]. quality: the header's, 0..1792, for all tiles.
+    unscaled: float [1, M, rows, columns]. quality: the header's, 0..1792, for all tiles. gray: give the mean
+    of the three channels. present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
     wide = block.grown(reach(model.config), unscaled.shape[2], unscaled.shape[3])
     part = unscaled[:, :, wide.top : wide.bottom, wide.left : wide.right]
-    x_hat = model.network.g_s(part.contiguous(memory_format=torch.channels_last), rate_tensor(quality))
+    part, gaps = part.contiguous(memory_format=torch.channels_last), _gaps(present, wide)
+    if gaps is None:
+        x_hat = model.network.g_s(part, rate_tensor(quality))
+    else:
+        x_hat = masked.synthesis(model.network.g_s, part, rate_tensor(quality), gaps)
     top, left = (block.top - wide.top) * LATENT_STRIDE, (block.left - wide.left) * LATENT_STRIDE
     height, width = (block.bottom - block.top) * LATENT_STRIDE, (block.right - block.left) * LATENT_STRIDE
     inner = x_hat[0, :, top : top + height, left : left + width]
+    if gray:
+        inner = inner.mean(0, keepdim=True)
     scaled: NDArray[np.uint8] = (
         inner.mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     )
     return scaled
+
+
+def _gaps(present: NDArray[np.bool_] | None, block: Block) -> Tensor | None:
+    """Return which positions of a block have latents, bool [h, w]; None if all have."""
+    if present is None:
+        return None
+    part = present[block.top : block.bottom, block.left : block.right]
+    return None if part.all() else torch.from_numpy(np.ascontiguousarray(part))

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream.chunks import EXIF, ICC, INDEX, TILE, pack_chunk
+from codec.bitstream.alpha import pack_alpha, parse_alpha
+from codec.bitstream.chunks import ALPHA, EXIF, ICC, INDEX, TILE, pack_chunk
 from codec.bitstream.container import locate_tiles, parse_container, read_info, read_tile, write_container
+from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
 from codec.bitstream.tile import TilePayload, parse_tile
 from codec.errors import (
@@ -117,9 +119,65 @@ def test_unknown_chunks():
     head, rest = one_tile()[: len(ONE.pack())], one_tile()[len(ONE.pack()) :]
     back = parse_container(head + pack_chunk(0xF3, b"new") + pack_chunk(ICC, b"") + rest)
     assert [(c.name, bytes(c.payload)) for c in back.chunks] == [("0xf3", b"new"), ("ICC", b"")]
-    for kind in (0x00, 0x03, 0x04, 0x05, 0x7F):
+    for kind in (0x00, 0x05, 0x06, 0x7F):
         with pytest.raises(UnsupportedVersion, match=f"byte {len(head)}"):
             parse_container(head + pack_chunk(kind, b"") + rest)
+
+
+def test_alpha_belongs_to_the_layouts_that_have_it():
+    with_alpha = Header(64, 48, 512, b"\xde\xad\xbe\xef", layout=3)
+    good = write_container(with_alpha, [tile()], [(ICC, b"p")], alpha=b"\xff")
+    assert [c.name for c in parse_container(good).chunks] == ["ICC", "ALPHA"]
+    alpha, icc, rest = pack_chunk(ALPHA, b"\xff"), pack_chunk(ICC, b"p"), pack_chunk(TILE, tile())
+    for header, parts in (
+        (with_alpha, [rest]),
+        (with_alpha, [alpha, alpha, rest]),
+        (with_alpha, [alpha, icc, rest]),
+        (ONE, [alpha, rest]),
+    ):
+        with pytest.raises(CorruptPayload, match="alpha"):
+            parse_container(b"".join([header.pack(), *parts]))
+    for header, payload in ((with_alpha, None), (ONE, b"\xff")):
+        with pytest.raises(UsageError, match="alpha"):
+            write_container(header, [tile()], alpha=payload)
+
+
+def stream(width, height, more=b"\0"):
+    return b"\x2f" + (width - 1 | height - 1 << 14).to_bytes(4, "little") + more
+
+
+def test_lossless_tiles_stand_beside_learned_ones():
+    payloads = [tile(bytes(4)), stream(36, 64), stream(64, 36, bytes(9)), tile(bytes(8))]
+    data = write_container(FOUR, payloads, lossless={1, 2})
+    back = parse_container(data)
+    assert [type(t).__name__ == "LosslessTile" for t in back.tiles] == [False, True, True, False]
+    assert [t.pack() for t in back.tiles] == payloads
+    assert read_info(data).lossless_tiles == 2
+    for bit in range(0, 8 * len(data), 3):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FormatError):
+            parse_container(bytes(flipped))
+    for wrong in (stream(64, 64), stream(36, 65), stream(36, 64, b""), b"\x2e" + bytes(20), b""):
+        with pytest.raises((CorruptPayload, TruncatedData)):
+            parse_container(write_container(FOUR, [payloads[0], wrong, *payloads[2:]], lossless={1, 2}))
+    newer = bytearray(stream(36, 64))
+    newer[4] |= 0x20
+    with pytest.raises(CorruptPayload):
+        parse_container(write_container(FOUR, [payloads[0], bytes(newer), *payloads[2:]], lossless={1, 2}))
+
+
+def test_alpha_parts():
+    tiles = tile_grid(100, 100, 64)
+    streams = [stream(t.width, t.height) for t in tiles]
+    assert parse_alpha(memoryview(pack_alpha([b"\5"] * 4)), tiles) == [b"\5"] * 4
+    assert pack_alpha([b"\5"] * 4) == b"\5"
+    mixed = [streams[0], b"\0", b"\xff", streams[3]]
+    good = pack_alpha(mixed)
+    assert parse_alpha(memoryview(good), tiles) == mixed
+    for wrong in (b"", good[:-1], good + b"\1", pack_alpha(mixed[:3]), pack_alpha([streams[3], *mixed[1:]])):
+        with pytest.raises(CorruptPayload, match="alpha"):
+            parse_alpha(memoryview(wrong), tiles)
 
 
 def test_index_must_fit_the_tiles():

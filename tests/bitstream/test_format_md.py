@@ -12,13 +12,18 @@ import pytest
 
 from codec import errors
 from codec.bitstream import chunks
+from codec.bitstream.alpha import parse_alpha
 from codec.bitstream.container import parse_container, read_info, write_container
-from codec.bitstream.geometry import y_shape, z_shape
+from codec.bitstream.geometry import tile_grid, y_shape, z_shape
 from codec.bitstream.header import VERSION, Header
+from codec.bitstream.metadata import Metadata, parse_metadata
 from codec.bitstream.quality import rate_band
+from codec.bitstream.tile import LosslessTile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
 from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
+from codec.image import lossless
+from codec.image.lossless import unpack_plane
 from codec.limits import DEFAULT_LIMITS
 
 TEXT = files("codec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
@@ -26,26 +31,58 @@ VECTORS = json.loads(re.search(r"```json\n(.*?)\n```", TEXT, re.S)[1])
 SYMBOLS = VECTORS["symbols"]
 
 
-@pytest.mark.parametrize("vector", VECTORS["files"], ids=lambda v: f"{len(v['tiles'])}-tiles")
+@pytest.mark.parametrize("vector", VECTORS["files"], ids=["learned", "tiled", "lossless"])
 def test_files(vector):
     data = bytes.fromhex(vector["bytes"])
     back = parse_container(data)
     log2 = vector["tile_size"].bit_length() - 1
     header = Header(
-        vector["width"], vector["height"], vector["quality"], bytes.fromhex(vector["model_id"]), log2
+        vector["width"],
+        vector["height"],
+        vector["quality"],
+        bytes.fromhex(vector["model_id"]),
+        log2,
+        vector.get("layout", 0),
     )
     assert back.header == header
     assert [[c.name, bytes(c.payload).hex()] for c in back.chunks] == vector["chunks"]
-    found = [
-        {"flags": t.flags, "quality_offset": t.quality_offset, "crc": f"{t.crc:08x}", "words": t.words.hex()}
-        for t in back.tiles
-    ]
+    found = [_described(tile) for tile in back.tiles]
     assert found == vector["tiles"]
-    metadata = [(c.kind, bytes(c.payload)) for c in back.chunks if c.kind != chunks.INDEX]
-    assert write_container(header, [t.pack() for t in back.tiles], metadata) == data
+    metadata = [(c.kind, bytes(c.payload)) for c in back.chunks if c.kind & chunks.ANCILLARY]
+    alpha = next((bytes(c.payload) for c in back.chunks if c.kind == chunks.ALPHA), None)
+    lossless_tiles = [i for i, tile in enumerate(back.tiles) if isinstance(tile, LosslessTile)]
+    payloads = [t.pack() for t in back.tiles]
+    assert write_container(header, payloads, metadata, alpha=alpha, lossless=lossless_tiles) == data
+    if alpha:
+        [part] = parse_alpha(memoryview(alpha), tile_grid(header.width, header.height, header.tile_size))
+        assert unpack_plane(part, (header.height, header.width), "alpha").tolist() == vector["alpha"]
     info = read_info(data)
-    assert (info.model_id, info.layout, info.bit_depth, info.version) == (vector["model_id"], "RGB", 8, "0.1")
+    assert info.lossless_tiles == len(lossless_tiles)
+    assert (info.model_id, info.layout, info.bit_depth, info.version) == (
+        vector["model_id"],
+        header.mode,
+        8,
+        "0.1",
+    )
     assert info.chunks == tuple((name, len(payload) // 2) for name, payload in vector["chunks"])
+
+
+def _described(tile):
+    if isinstance(tile, LosslessTile):
+        samples = lossless.unpack(tile.stream, "tile")
+        assert (samples == samples[..., :1]).all()
+        return {"stream": tile.stream.hex(), "samples": samples[..., 1].tolist()}
+    return {
+        "flags": tile.flags,
+        "quality_offset": tile.quality_offset,
+        "crc": f"{tile.crc:08x}",
+        "words": tile.words.hex(),
+    }
+
+
+def test_metadata():
+    found = parse_container(bytes.fromhex(VECTORS["files"][1]["bytes"])).chunks
+    assert parse_metadata(found, DEFAULT_LIMITS) == Metadata(text=(("k", "hi"),), dpi=(72.0, 72.0))
 
 
 @pytest.mark.parametrize("vector", VECTORS["refused"], ids=lambda v: v["why"])

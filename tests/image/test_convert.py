@@ -1,4 +1,4 @@
-"""Whatever a caller holds becomes RGB, or is refused; nothing is lost without a word."""
+"""Whatever a caller holds becomes samples, or is refused; nothing is lost without a word."""
 
 from __future__ import annotations
 
@@ -120,8 +120,7 @@ def test_no_picture_at_all(thing):
 
 def test_gray_becomes_three_equal_channels(rgb):
     gray = rgb[:, :, 0]
-    with pytest.warns(ConversionWarning, match="gray"):
-        loaded = load_rgb(Image.fromarray(gray))
+    loaded = load_silently(Image.fromarray(gray))
     assert np.array_equal(loaded, np.stack([gray] * 3, axis=2))
 
 
@@ -161,7 +160,6 @@ def test_transparent_palette_is_honoured():
     assert (loaded == 255).all()
 
 
-@pytest.mark.filterwarnings("ignore:gray")
 def test_16_bit_gray_keeps_its_high_byte_and_is_never_clipped():
     samples = np.array([[0, 255, 256, 32_768, 65_535]], dtype=np.uint16)
     with pytest.warns(ConversionWarning, match="8 bits"):
@@ -209,7 +207,7 @@ def test_other_profile_is_converted_or_its_loss_is_told(picture, rgb):
     with pytest.warns(ConversionWarning, match="to sRGB"):
         loaded = load_rgb(file_bytes(picture, icc_profile=swapped))
     assert np.abs(loaded.astype(int) - rgb[:, :, [1, 0, 2]]).max() <= 3
-    with pytest.warns(ConversionWarning, match="cannot be applied"):
+    with pytest.warns(ConversionWarning, match="damaged"):
         assert np.array_equal(load_rgb(file_bytes(picture, icc_profile=b"no profile" * 20)), rgb)
 
 

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Peak memory and time of a very large picture, there and back.
+
+    python benchmarks/memory.py [MEGAPIXELS]
+
+Each direction runs as the command runs, in a process of its own. The picture is the test photo mirrored on
+and on, its brightness changing from row to row. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def make(path: Path, side: int) -> None:
+    """Write a picture of side x side pixels."""
+    Image.MAX_IMAGE_PIXELS = None
+    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
+        part = np.asarray(photo.convert("RGB"))
+    row = np.concatenate([part, part[:, ::-1]], 1)
+    row = np.concatenate([row] * math.ceil(side / row.shape[1]), 1)[:, :side]
+    picture = Image.new("RGB", (side, side))
+    for number, top in enumerate(range(0, side, row.shape[0])):
+        gain = 0.6 + 0.4 * (number % 7) / 6
+        picture.paste(Image.fromarray((row[:: 1 - 2 * (number % 2)] * gain).astype(np.uint8)), (0, top))
+    picture.save(path, compression="tiff_lzw")
+
+
+def measure(*arguments: str | Path) -> dict[str, float]:
+    """Run a command of the package; return seconds and the peak of resident memory in MiB."""
+    program = "import resource, sys; from codec.cli.main import main; code = main(sys.argv[1:]); "
+    program += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, cwd=ROOT, check=True
+    )
+    per_mebibyte = 1024 if sys.platform != "darwin" else 1 << 20
+    return {
+        "seconds": round(time.perf_counter() - started, 1),
+        "peak_mib": round(int(done.stdout) / per_mebibyte, 1),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    side = round(math.sqrt(1e6 * float(sys.argv[1] if len(sys.argv) > 1 else 120)))
+    pixels_mib = 3 * side**2 / (1 << 20)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make(folder / "large.tif", side)
+        record = {"side": side, "megapixels": side**2 / 1e6, "pixels_mib": round(pixels_mib, 1)}
+        for verb, source, target in (
+            ("compress", "large.tif", "large.vae"),
+            ("decompress", "large.vae", "back.tif"),
+        ):
+            found = measure(verb, folder / source, "-o", folder / target)
+            record[verb] = {**found, "beyond_pixels_mib": round(found["peak_mib"] - pixels_mib, 1)}
+        record["bytes"] = (folder / "large.vae").stat().st_size
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()

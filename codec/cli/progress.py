@@ -1,0 +1,37 @@
+"""A progress bar for pictures that take a while, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from codec.cli.report import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Smaller ones are done before anyone could read a bar.
+MIN_PIXELS = 4_000_000
+
+
+@contextmanager
+def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on standard error while the block runs; yields what is to be called with (done, total).
+
+    Yields None where no bar is shown: in a pipe, with -Q, or for a small picture.
+    """
+    if quiet or n_pixels < MIN_PIXELS or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(escape(printable(name)), total=None)
+
+        def update(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update

@@ -1,0 +1,69 @@
+"""Samples to lossless VP8L streams and back, by Pillow's WebP."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from codec.bitstream.vp8l import unwrap_webp, wrap_webp
+from codec.errors import CorruptPayload
+
+# The first is best for flat areas, the second for all else; more takes seconds and gains nothing on text.
+_EFFORTS = ({"method": 0, "quality": 0}, {"method": 4, "quality": 75})
+
+# Of photos, few pixels equal the one before them, and no lossless stream takes fewer bits per pixel.
+DRAWN_SHARE = 0.3
+PHOTO_BPP = 4.0
+
+
+def pack(samples: NDArray[np.uint8]) -> bytes:
+    """Return samples, uint8 [h, w] or [h, w, 3], as a VP8L stream; gray becomes three equal channels."""
+    picture = Image.fromarray(samples)
+    streams = []
+    for effort in _EFFORTS:
+        buffer = BytesIO()
+        picture.save(buffer, "WEBP", lossless=True, **effort)
+        streams.append(unwrap_webp(buffer.getvalue()))
+    return min(streams, key=len)
+
+
+def may_pay(samples: NDArray[np.uint8], n_bytes: int) -> bool:
+    """Tell whether a lossless stream of samples, uint8 [h, w, 3], might take no more than n_bytes.
+
+    A cheap guess that spares photos the attempt: what is drawn repeats pixels, what is photographed does not.
+    """
+    if 8 * n_bytes > PHOTO_BPP * samples[..., 0].size:
+        return True
+    rows = samples[::4]
+    return rows.shape[1] == 1 or bool((rows[:, 1:] == rows[:, :-1]).all(2).mean() > DRAWN_SHARE)
+
+
+def unpack(stream: bytes | memoryview, where: str) -> NDArray[np.uint8]:
+    """Return the samples of a VP8L stream whose size has been checked: uint8 [h, w, 3].
+
+    Raises CorruptPayload, naming `where` it stands.
+    """
+    try:
+        with Image.open(BytesIO(wrap_webp(stream)), formats=("WEBP",)) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything over damaged data
+        msg = f"{where}: the lossless stream is damaged ({error}); fetch the file again"
+        raise CorruptPayload(msg, field="lossless") from error
+
+
+def pack_plane(samples: NDArray[np.uint8]) -> bytes:
+    """Return one plane, uint8 [h, w], as one byte where it is constant, otherwise as a VP8L stream."""
+    first = samples.flat[0]
+    return bytes([first]) if (samples == first).all() else pack(samples)
+
+
+def unpack_plane(part: bytes | memoryview, shape: tuple[int, int], where: str) -> NDArray[np.uint8]:
+    """Undo pack_plane; shape: (h, w). Raises CorruptPayload."""
+    if len(part) == 1:
+        return np.full(shape, part[0], np.uint8)
+    return unpack(part, where)[:, :, 1]

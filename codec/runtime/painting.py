@@ -1,0 +1,171 @@
+"""Synthesis of any part of a picture in bounded memory: a few rows of tiles at a time, from top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from codec.bitstream.geometry import LATENT_STRIDE, Tile, grid_shape, tile_at, y_shape
+from codec.bitstream.header import Header
+from codec.image.canvas import Canvas
+from codec.model.weights import LoadedModel
+
+from .threads import map_ordered
+from .transform_blocks import Block, reach, synthesis_blocks, synthesise
+
+# Tiles whose latents are held at a time, at least: 21 MB, and enough work to share between many cores.
+TILES_AT_A_TIME = 16
+
+Latents = Callable[[Tile], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """Latent positions to synthesise, and those whose latents that takes, in a map of rows x columns."""
+
+    inner: Block
+    outer: Block
+    rows: int
+    columns: int
+
+    def tiles(self, header: Header) -> list[Tile]:
+        """Return the tiles of which latents are needed, in file order."""
+        return [tile for row in self.tile_rows(header) for tile in row]
+
+    def tile_rows(self, header: Header) -> list[list[Tile]]:
+        """Return the same, row by row."""
+        side = header.tile_size // LATENT_STRIDE
+        columns = grid_shape(header.width, header.height, header.tile_size)[1]
+        return [
+            [
+                tile_at(header.width, header.height, header.tile_size, row * columns + column)
+                for column in range(self.outer.left // side, math.ceil(self.outer.right / side))
+            ]
+            for row in range(self.outer.top // side, math.ceil(self.outer.bottom / side))
+        ]
+
+
+def window_over(header: Header, model: LoadedModel, box: tuple[int, int, int, int]) -> Window:
+    """Return the window that shows a rectangle of pixels (left, top, right, bottom)."""
+    rows, columns = y_shape(header.width, header.height, model.config.z_stride)
+    left, top = (value // LATENT_STRIDE for value in box[:2])
+    right, bottom = (math.ceil(value / LATENT_STRIDE) for value in box[2:])
+    whole = (0, 0, header.width, header.height)
+    # The map may reach a little beyond the picture; all of it together is cheaper than a cut.
+    inner = Block(0, 0, rows, columns) if box == whole else Block(top, left, bottom, right)
+    return Window(inner, inner.grown(reach(model.config), rows, columns), rows, columns)
+
+
+def paint(
+    canvas: Canvas,
+    model: LoadedModel,
+    header: Header,
+    window: Window,
+    latents: Latents,
+    present: NDArray[np.bool_] | None,
+    threads: int,
+) -> None:
+    """Synthesise the learned part of a window onto a canvas.
+
+    latents: called once for each tile of the window that has latents, on a worker thread, from top to bottom;
+    returns the tile's unscaled latent, float [1, M, h, w]. present: as for synthesise.
+    """
+    halo, outer = reach(model.config), window.outer
+    held = _Held(model.config.m, outer)
+    done = window.inner.top
+    for group, is_last in _groups(window.tile_rows(header)):
+        bottom = outer.bottom if is_last else (group[-1].y + group[-1].height) // LATENT_STRIDE
+        held.grow(bottom)
+
+        def fetch(tile: Tile) -> None:
+            top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
+            if present is None or present[top, left]:
+                held.put(top, left, latents(tile))
+
+        map_ordered(fetch, group, threads)
+        # The last rows wait for what lies below them.
+        ready = window.inner.bottom if is_last else min(bottom - halo, window.inner.bottom)
+        if ready <= done:
+            continue
+        strip = Block(done, window.inner.left, ready, window.inner.right)
+        _paint_strip(canvas, model, header, held, strip, present, threads)
+        done = ready
+        held.drop_above(done - halo)
+
+
+class _Held:
+    """The latents of some whole rows of a window's outer block, growing below and dropped above."""
+
+    def __init__(self, channels: int, outer: Block) -> None:
+        self.block = Block(outer.top, outer.left, outer.top, outer.right)
+        self.map = self._empty(channels, 0)
+
+    def grow(self, bottom: int) -> None:
+        """Make room for rows down to `bottom`."""
+        grown = self._empty(self.map.shape[1], bottom - self.block.top)
+        grown[:, :, : self.map.shape[2]] = self.map
+        self.map = grown
+        self.block = dataclasses.replace(self.block, bottom=bottom)
+
+    def put(self, top: int, left: int, part: Tensor) -> None:
+        """Store a tile's latents, as far as they lie in the block."""
+        block = self.block
+        rows = slice(max(block.top - top, 0), max(block.bottom - top, 0))
+        columns = slice(max(block.left - left, 0), max(block.right - left, 0))
+        part = part[:, :, rows, columns]
+        y, x = max(top - block.top, 0), max(left - block.left, 0)
+        self.map[:, :, y : y + part.shape[2], x : x + part.shape[3]] = part
+
+    def drop_above(self, top: int) -> None:
+        """Forget the rows above `top`."""
+        if top > self.block.top:
+            self.map = self.map[:, :, top - self.block.top :]
+            self.block = dataclasses.replace(self.block, top=top)
+
+    def _empty(self, channels: int, rows: int) -> Tensor:
+        # Zeros, not just anything: masks that hide gaps multiply.
+        width = self.block.right - self.block.left
+        return torch.zeros(1, channels, rows, width).contiguous(memory_format=torch.channels_last)
+
+
+def _paint_strip(
+    canvas: Canvas,
+    model: LoadedModel,
+    header: Header,
+    held: _Held,
+    strip: Block,
+    present: NDArray[np.bool_] | None,
+    threads: int,
+) -> None:
+    """Synthesise a rectangle of a picture whose latents, and those around it, are all held."""
+    origin = held.block
+    own = None if present is None else present[origin.top : origin.bottom, origin.left : origin.right]
+
+    def work(block: Block) -> None:
+        down, right = strip.top - origin.top, strip.left - origin.left
+        local = Block(block.top + down, block.left + right, block.bottom + down, block.right + right)
+        if own is not None and not own[local.top : local.bottom, local.left : local.right].any():
+            return
+        with torch.inference_mode():
+            part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
+        canvas.paint(
+            (origin.left + local.left) * LATENT_STRIDE, (origin.top + local.top) * LATENT_STRIDE, part
+        )
+
+    map_ordered(work, synthesis_blocks(strip.bottom - strip.top, strip.right - strip.left, threads), threads)
+
+
+def _groups(rows: list[list[Tile]]) -> Iterator[tuple[list[Tile], bool]]:
+    """Yield rows of tiles, together until they are TILES_AT_A_TIME, and whether they are the last."""
+    group: list[Tile] = []
+    for number, row in enumerate(rows, start=1):
+        group += row
+        if number == len(rows) or len(group) >= TILES_AT_A_TIME:
+            yield group, number == len(rows)
+            group = []

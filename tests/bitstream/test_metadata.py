@@ -1,0 +1,99 @@
+"""Metadata chunks: what goes in comes out, and nothing damaged or too large does."""
+
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codec.bitstream import chunks
+from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
+from codec.errors import CorruptPayload, LimitExceeded
+from codec.limits import DEFAULT_LIMITS, UNLIMITED, Limits
+
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+FULL = Metadata(
+    icc=b"profile" * 50,
+    exif=b"II*\0" + bytes(60),
+    xmp=b"<x/>",
+    text=(("Comment", "Gr\u00fc\u00dfe"), ("Author", "")),
+    dpi=(144.0, 72.5),
+)
+
+
+def parse(pairs, limits=DEFAULT_LIMITS):
+    return parse_metadata([chunks.Chunk(kind, memoryview(data), 9) for kind, data in pairs], limits)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.builds(
+        Metadata,
+        icc=st.binary(max_size=500),
+        exif=st.binary(max_size=50),
+        xmp=st.binary(max_size=50),
+        text=st.lists(st.tuples(WORDS.filter(len), WORDS), max_size=4).map(tuple),
+        dpi=st.none() | st.tuples(*[st.integers(1, 10**8).map(lambda n: n / 1000)] * 2),
+    )
+)
+def test_round_trip(metadata):
+    assert parse(pack_metadata(metadata)) == metadata
+
+
+def test_it_is_compressed_where_that_pays():
+    packed = dict(pack_metadata(FULL))
+    assert len(packed[chunks.ICC]) < 40
+    assert packed[chunks.XMP] == b"\0<x/>"
+    assert packed[chunks.DENSITY] == bytes.fromhex("80e508 b4b604")
+    assert len(dict(pack_metadata(Metadata(dpi=(72, 72))))[chunks.DENSITY]) == 3
+    assert pack_metadata(Metadata()) == []
+
+
+def test_other_chunks_do_not_matter():
+    assert parse([(chunks.INDEX, b"\1"), (0xF0, b"new"), *pack_metadata(FULL)]) == FULL
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (chunks.ICC, b""),
+        (chunks.ICC, b"\2abc"),
+        (chunks.ICC, b"\1"),
+        (chunks.ICC, b"\1\5hello"),
+        (chunks.ICC, b"\1\5" + zlib.compress(b"four")),
+        (chunks.ICC, b"\1\5" + zlib.compress(b"sixsix")),
+        (chunks.ICC, b"\1\5" + zlib.compress(b"hello")[:-1]),
+        (chunks.ICC, b"\1\5" + zlib.compress(b"hello") + b"x"),
+        (chunks.TEXT, b"\0key"),
+        (chunks.TEXT, b"\0key\0\xff"),
+        (chunks.DENSITY, b""),
+        (chunks.DENSITY, b"\0"),
+        (chunks.DENSITY, b"\1\0"),
+        (chunks.DENSITY, b"\1\1\1"),
+        (chunks.DENSITY, b"\x80"),
+    ],
+)
+def test_damage_is_refused(kind, payload):
+    with pytest.raises(CorruptPayload):
+        parse([(kind, payload)])
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in pack_metadata(FULL)])
+def test_nothing_may_be_there_twice(kind):
+    pairs = pack_metadata(FULL)
+    with pytest.raises(CorruptPayload, match="twice"):
+        parse([*pairs, *[pair for pair in pairs if pair[0] == kind]])
+
+
+def test_a_bomb_is_refused_before_it_is_inflated():
+    bomb = (chunks.XMP, b"\1" + bytes.fromhex("80808020") + zlib.compress(bytes(1 << 26)))
+    with pytest.raises(LimitExceeded, match="67,108,864"):
+        parse([bomb])
+    short = (chunks.XMP, b"\1\5" + zlib.compress(bytes(1 << 26)))
+    with pytest.raises(CorruptPayload):
+        parse([short])
+    with pytest.raises(LimitExceeded):
+        parse(pack_metadata(FULL), Limits(max_metadata_bytes=400))
+    assert parse(pack_metadata(FULL), UNLIMITED) == FULL

@@ -1,0 +1,132 @@
+"""Tiles without loss: chosen where they cost nothing, exact, and without a seam to their neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+import codec
+from codec.bitstream.container import parse_container, write_container
+from codec.encoder import Encoder
+from codec.errors import CorruptPayload
+from codec.model.index import default_model_id
+from codec.model.weights import load_model
+from codec.runtime import masked
+from codec.runtime.latents import rate_tensor
+
+
+def page(width, height):
+    picture = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(picture)
+    for line in range(height // 14):
+        draw.text((6, 1 + 14 * line), "The quick brown fox 0123456789 " * 8, fill=(20, 20, 60))
+    return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def mixed(photo):
+    """A photo of 3x2 tiles whose tile in the middle of the first row is a page of text."""
+    samples = photo(1300, 700).copy()
+    samples[:512, 512:1024] = page(512, 512)
+    return samples
+
+
+@pytest.fixture(scope="module")
+def mixed_file(encoder, mixed):
+    return encoder.encode(mixed)
+
+
+def test_drawings_win_and_photos_do_not(photo, there_and_back):
+    for samples in (page(240, 150), np.full((80, 80, 3), 128, np.uint8)):
+        data, back, _ = there_and_back(samples)
+        assert codec.info(data).lossless_tiles == 1
+        assert np.array_equal(back, samples)
+    assert codec.info(there_and_back(photo(96, 80))[0]).lossless_tiles == 0
+
+
+def test_flat_picture_is_tiny(there_and_back):
+    for colour in (0, 128, 255):
+        data, back, _ = there_and_back(np.full((80, 80, 3), colour, np.uint8))
+        assert len(data) < 100
+        assert (np.asarray(back) == colour).all()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
+def test_everything_lossless(decoder, photo, mode):
+    source = Image.fromarray(photo(530, 70)).convert(mode)
+    if mode.endswith("A"):
+        source.putalpha(Image.fromarray(photo(530, 70)[..., 0]))
+        shown = np.asarray(source)[..., -1] > 0
+    data = Encoder(0, lossless=True).encode(source)
+    assert codec.info(data).lossless_tiles == 2
+    back = decoder.decode(data)
+    assert back.mode == mode
+    same = np.asarray(back) == np.asarray(source)
+    assert same[shown].all() if mode.endswith("A") else same.all()
+
+
+def test_lossless_beside_learned_shows_no_seam(decoder, mixed, mixed_file):
+    info = codec.info(mixed_file)
+    assert (info.tiles, info.lossless_tiles) == (6, 1)
+    back = np.asarray(decoder.decode(mixed_file)).astype(float)
+    error = np.square(back - mixed).mean(2)
+    assert (error[:512, 512:1024] == 0).all()
+    inside = error[:512, 100:400].mean()
+    for rim in (error[:512, 496:512], error[:512, 1024:1040], error[512:528, 512:1024]):
+        assert rim.mean() < 2 * inside + 1
+
+
+def test_neighbours_do_not_depend_on_its_pixels(decoder, mixed, mixed_file):
+    """What a lossless tile holds reaches no other tile, in the decoder nor in the encoder."""
+    container = parse_container(mixed_file)
+    other = Encoder(75, threads=2)
+    changed = mixed.copy()
+    changed[:512, 512:1024] = changed[:512, 512:1024][::-1]
+    again = parse_container(other.encode(changed))
+    for index in (0, 2, 3, 4, 5):
+        assert again.tiles[index].pack() == container.tiles[index].pack()
+
+
+def test_without_gaps_masks_change_nothing():
+    network = load_model(default_model_id()).network
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 3, 64, 96, generator=generator)
+    rate = rate_tensor(700)
+    with torch.inference_mode():
+        y = network.g_a(x)
+        everywhere = torch.ones(4, 6, dtype=torch.bool)
+        assert torch.allclose(masked.analysis(network.g_a, x, everywhere), y, atol=1e-4)
+        whole = network.g_s(y, rate)
+        assert torch.allclose(masked.synthesis(network.g_s, y, rate, everywhere), whole, atol=1e-4)
+        # A gap is an edge: the part beside it is what it would be alone.
+        gap = everywhere.clone()
+        gap[:, 3:] = False
+        alone = network.g_s(y[..., :3], rate)
+        assert torch.allclose(masked.synthesis(network.g_s, y, rate, gap)[..., :48], alone, atol=1e-4)
+        alone = network.g_a(x[..., :48])
+        assert torch.allclose(masked.analysis(network.g_a, x, gap)[..., :3], alone, atol=1e-4)
+
+
+def test_damaged_streams_are_refused(decoder):
+    samples = page(64, 48)
+    data = Encoder(75).encode(samples)
+    container = parse_container(data)
+    [tile] = container.tiles
+    rng = np.random.default_rng(0)
+    n_refused = 0
+    for _ in range(60):
+        stream = bytearray(tile.stream)
+        stream[rng.integers(5, len(stream))] ^= 1 << rng.integers(8)
+        forged = write_container(container.header, [bytes(stream)], lossless={0})
+        try:
+            # VP8L has no checksum of its own: what decodes at all has the right size.
+            assert decoder.decode(forged).size == (64, 48)
+        except CorruptPayload:
+            n_refused += 1
+    assert n_refused
+    with pytest.raises(CorruptPayload):
+        decoder.decode(
+            write_container(container.header, [bytes(tile.stream)[: len(tile.stream) // 2]], lossless={0})
+        )
