@@ -315,6 +315,8 @@ def test_interrupted(tmp_path, child_environment, number, code):
         stderr=subprocess.PIPE,
         cwd=tmp_path,
         env=child_environment,
+        # Whoever started the tests in the background had SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     # Opening succeeds once the command has its end open: from then on it waits for bytes.
     with (tmp_path / "slow.png").open("wb"):
