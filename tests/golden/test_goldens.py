@@ -2,8 +2,8 @@
 
 `SHA256SUMS.json` names every file with the sha256 of its bytes and of its symbols (of a lossless tile, its
 samples), and the PSNR of its picture. A missing file or entry is a failure. `pytest tests/golden
---regenerate-goldens` writes all of them anew with the weights installed: before version 1.0 that is due when the
-weights change, after it never again.
+--regenerate-goldens` writes all of them anew with the weights installed: before version 1.0 that is due when
+the weights change, after it never again.
 """
 
 from __future__ import annotations
