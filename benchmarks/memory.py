@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from peak import peak_bytes
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,17 +39,9 @@ def make(path: Path, side: int) -> None:
 
 def measure(*arguments: str | Path) -> dict[str, float]:
     """Run a command of the package; return seconds and the peak of resident memory in MiB."""
-    program = "import resource, sys; from codec.cli.main import main; code = main(sys.argv[1:]); "
-    program += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, cwd=ROOT, check=True
-    )
-    per_mebibyte = 1024 if sys.platform != "darwin" else 1 << 20
-    return {
-        "seconds": round(time.perf_counter() - started, 1),
-        "peak_mib": round(int(done.stdout) / per_mebibyte, 1),
-    }
+    peak = peak_bytes(*arguments)
+    return {"seconds": round(time.perf_counter() - started, 1), "peak_mib": round(peak / (1 << 20), 1)}
 
 
 def main() -> None:

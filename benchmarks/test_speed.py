@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,7 @@ import torch
 from PIL import Image
 
 import codec
+from benchmarks.peak import peak_bytes
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.quality import rate_band
@@ -165,24 +164,14 @@ def test_entropy_coder(benchmark: Any, way: str) -> None:
         assert (decoded == symbols.r).all()
 
 
-def command(*arguments: str) -> int:
-    """Run `vaezip` in a process of its own; return its peak memory in bytes."""
-    process = subprocess.Popen([sys.executable, "-m", "codec", *arguments], cwd=ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    # Linux counts in KiB, macOS in bytes.
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4, which Windows has not")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize("what", ["help", "info", "compress", "decompress"])
 def test_cold_start(benchmark: Any, what: str, tmp_path: Path) -> None:
     """The command from nothing, on one picture of Kodak's size, with its peak memory."""
     measure_command(benchmark, what, "kodak", tmp_path, rounds=3)
 
 
-@pytest.mark.skipif(not hasattr(os, "wait4"), reason="needs wait4, which Windows has not")
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize("size", ["2mpx", "12mpx"])
 @pytest.mark.parametrize("what", ["compress", "decompress"])
 def test_peak_memory(benchmark: Any, what: str, size: str, tmp_path: Path) -> None:
@@ -196,7 +185,7 @@ def measure_command(benchmark: Any, what: str, size: str, folder: Path, rounds: 
     Image.fromarray(picture(size)).save(source, compress_level=1)
     compress = ("compress", "-Q", "-f", str(source), "-o", str(coded))
     if what in ("info", "decompress"):
-        command(*compress)
+        peak_bytes(*compress)
     arguments = {
         "help": ("--help",),
         "info": ("info", str(coded)),
@@ -205,5 +194,5 @@ def measure_command(benchmark: Any, what: str, size: str, folder: Path, rounds: 
     }[what]
     peaks = []
     benchmark.group = "command"
-    benchmark.pedantic(lambda: peaks.append(command(*arguments)), rounds=rounds)
+    benchmark.pedantic(lambda: peaks.append(peak_bytes(*arguments)), rounds=rounds)
     benchmark.extra_info |= {"command": what, "size": size, "peak_bytes": max(peaks)}
