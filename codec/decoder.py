@@ -26,7 +26,7 @@ from codec.image.lossless import unpack, unpack_plane
 from codec.image.metadata import attach
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
-from codec.runtime.latents import TileSymbols, dequantise_tile
+from codec.runtime.latents import TileSymbols, decode_residuals, dequantise_tile
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import presence
 from codec.runtime.threads import Progress, map_ordered, worker_count
@@ -172,10 +172,7 @@ def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality
         own_quality = payload.quality(quality)
         decoder = model.coder.decoder(payload.words, rate_band(own_quality))
         z = decoder.z(*z_shape(tile.width, tile.height, model.config.z_stride))
-        scale_index = model.scale.scale_index(z, own_quality)
-        if payload.lift:
-            scale_index = np.maximum(scale_index, 1)
-        r = decoder.r(scale_index)
+        r, scale_index = decode_residuals(model, decoder, z, own_quality, payload.lift)
         decoder.finish()
     except CodecError as error:
         raise type(error)(f"tile {tile.index}: {error}", field=error.field) from error

@@ -21,7 +21,7 @@ from codec.errors import (
 from codec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x97VAE\r\n\x1a\n"
-VERSION = (0, 1)
+VERSION = (0, 2)
 LAYOUTS = {0: "RGB", 1: "L", 2: "LA", 3: "RGBA"}
 BIT_DEPTHS = {0: 8}
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12

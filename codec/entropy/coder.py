@@ -10,6 +10,7 @@ import numpy as np
 
 from codec.entropy import escapes
 from codec.entropy.models import TableModels
+from codec.entropy.steps import STEPS, step_positions
 from codec.entropy.tables import BANDS, LEVELS, R_MAX
 from codec.errors import CorruptPayload, UsageError
 
@@ -42,14 +43,20 @@ class TileCoder:
         band: 0..7. Raises UsageError when an argument breaks these rules.
         """
         _check_band(band)
+        _check_scale_index(scale_index)
+        if r.shape != scale_index.shape or r.dtype.kind not in "iu":
+            msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
+            raise UsageError(msg, field="r")
         encoder = _RangeEncoder()
         self._encode_z(encoder, z, band)
-        self._encode_r(encoder, r, scale_index)
+        flat_r, flat_index = (np.ascontiguousarray(a).reshape(-1) for a in (r, scale_index))
+        for positions in step_positions(*scale_index.shape):
+            self._encode_step(encoder, flat_r[positions], flat_index[positions])
         words = np.trim_zeros(encoder.get_compressed(), "b")
         return bytes(words.astype("<u4").tobytes())
 
     def decoder(self, words: bytes | memoryview, band: int) -> TileDecoder:
-        """Start decoding the words of one tile: call z, then r, then finish.
+        """Start decoding the words of one tile: call z, then r for each of the four steps, then finish.
 
         Raises CorruptPayload when the words cannot be those of a tile.
         """
@@ -69,14 +76,11 @@ class TileCoder:
         for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
             encoder.encode(symbols[channel], self._models.z(band, channel))
 
-    def _encode_r(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
-        if r.shape != scale_index.shape or r.ndim != 3 or r.dtype.kind not in "iu":
-            msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
-            raise UsageError(msg, field="r")
+    def _encode_step(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
+        """Code the residuals of one step; r and scale_index in channel-row-column order, [n]."""
         order, counts = _group(scale_index)
-        flat = np.ascontiguousarray(r).reshape(-1)
-        grouped = flat[order].astype(np.int32)
-        if np.count_nonzero(grouped) != np.count_nonzero(flat):
+        grouped = r[order].astype(np.int32)
+        if np.count_nonzero(grouped) != np.count_nonzero(r):
             msg = "r must be 0 wherever scale_index is 0; those places are not coded"
             raise UsageError(msg, field="r")
         half = np.repeat(self.tables.r_half, counts)
@@ -95,7 +99,7 @@ class TileCoder:
 
 
 class TileDecoder:
-    """Decodes the words of one tile in order: z, then r, then finish. For one thread."""
+    """Decodes the words of one tile in order: z, then r four times, then finish. For one thread."""
 
     def __init__(self, models: TableModels, words: bytes | memoryview, band: int) -> None:
         n_bytes = memoryview(words).nbytes
@@ -113,7 +117,9 @@ class TileDecoder:
         self._band = band
         self._n_words = array.size
         self._n_coded = 0
-        self._step = "z"
+        self._call = "z"
+        self._step = 0
+        self._r: NDArray[np.int16] | None = None
 
     def z(self, hz: int, wz: int) -> NDArray[np.int16]:
         """Return the hyper-latents: int16 [H, hz, wz]. Raises CorruptPayload on damaged words."""
@@ -126,12 +132,27 @@ class TileDecoder:
         return z.reshape(tables.z_channels, hz, wz)
 
     def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Return the residuals: int16 [M, hy, wy], 0 wherever scale_index is 0.
+        """Decode the next step; return the residuals of all steps so far: int16 [M, hy, wy], elsewhere 0.
 
-        scale_index: uint8 [M, hy, wy], values in 0..63, computed from z and lifted if the tile says so.
-        Raises CorruptPayload on damaged words.
+        scale_index: uint8 [M, hy, wy], values in 0..63, lifted if the tile says so; only those of this step's
+        elements matter, and where they are 0 the residual is 0. The array returned is the decoder's own until
+        the last step. Raises CorruptPayload on damaged words.
         """
-        self._advance("r", "finish")
+        self._advance("r", "finish" if self._step == STEPS - 1 else "r")
+        _check_scale_index(scale_index)
+        if self._r is None:
+            self._r = np.zeros(scale_index.shape, dtype=np.int16)
+        if self._r.shape != scale_index.shape:
+            msg = f"scale_index was of shape {self._r.shape} in the steps before, now {scale_index.shape}"
+            raise UsageError(msg, field="scale_index")
+        positions = step_positions(*scale_index.shape)[self._step]
+        self._step += 1
+        values = self._decode_step(np.ascontiguousarray(scale_index).reshape(-1)[positions])
+        self._r.reshape(-1)[positions] = values
+        return self._r
+
+    def _decode_step(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Decode residuals whose scale indices are given in channel-row-column order, [n]."""
         order, counts = _group(scale_index)
         half = np.repeat(self._tables.r_half, counts)
         grouped = np.empty(order.size, dtype=np.int32)
@@ -145,7 +166,7 @@ class TileDecoder:
             grouped[escaped] = escapes.read(half[escaped], self._uniform)
         r = np.zeros(scale_index.size, dtype=np.int16)
         r[order] = grouped
-        return r.reshape(scale_index.shape)
+        return r
 
     def finish(self) -> None:
         """Raise CorruptPayload unless the words end where the symbols end (FORMAT.md section 6.3)."""
@@ -158,10 +179,10 @@ class TileDecoder:
             raise CorruptPayload(msg, field="words")
 
     def _advance(self, step: str, following: str) -> None:
-        if self._step != step:
-            msg = f"tile decoder: {step} was called where {self._step} is due"
+        if self._call != step:
+            msg = f"tile decoder: {step} was called where {self._call} is due"
             raise UsageError(msg, field=step)
-        self._step = following
+        self._call = following
 
     def _uniform(self, count: int, bits: int) -> NDArray[np.int32]:
         return self._decode(self._models.uniform(bits), count)
@@ -186,18 +207,20 @@ def _int16_bytes(array: NDArray[Any]) -> memoryview:
 
 
 def _group(scale_index: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (flat positions of the coded symbols in coding order, number of symbols per level [64])."""
+    """Return (positions of the coded symbols in coding order, number of symbols per level [64])."""
+    counts = np.bincount(scale_index, minlength=LEVELS)
+    order = np.argsort(scale_index, kind="stable")[counts[0] :]
+    counts[0] = 0
+    return order, counts
+
+
+def _check_scale_index(scale_index: NDArray[np.uint8]) -> None:
     if scale_index.dtype != np.uint8 or scale_index.ndim != 3:
         msg = f"scale_index must be uint8 [M, hy, wy], got {scale_index.dtype} {scale_index.shape}"
         raise UsageError(msg, field="scale_index")
-    flat = np.ascontiguousarray(scale_index).reshape(-1)
-    counts = np.bincount(flat, minlength=LEVELS)
-    if counts.size > LEVELS:
-        msg = f"scale_index must lie in 0..{LEVELS - 1}, got {counts.size - 1}"
+    if scale_index.size and int(scale_index.max()) >= LEVELS:
+        msg = f"scale_index must lie in 0..{LEVELS - 1}, got {int(scale_index.max())}"
         raise UsageError(msg, field="scale_index")
-    order = np.argsort(flat, kind="stable")[counts[0] :]
-    counts[0] = 0
-    return order, counts
 
 
 def _check_band(band: int) -> None:

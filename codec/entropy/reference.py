@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 from codec.errors import CorruptPayload
@@ -94,10 +95,28 @@ def decode_z(decoder: RangeDecoder, tables: Tables, band: int, hz: int, wz: int)
     return [[[one(low, freq) for _ in range(wz)] for _ in range(hz)] for low, freq in pairs]
 
 
-def decode_r(decoder: RangeDecoder, tables: Tables, scale_index: Planes) -> Planes:
+def step_of(c: int, y: int, x: int) -> int:
+    """FORMAT.md 7.2: which of the four steps codes an element."""
+    return (0, 3, 2, 1).index((c % 4) ^ (2 * (y % 2) + x % 2))
+
+
+def decode_r(
+    decoder: RangeDecoder, tables: Tables, shape: tuple[int, int, int], index: Callable[[int, Planes], Planes]
+) -> Planes:
+    """FORMAT.md 7.2: four steps; index gives the scale indices of a step from the residuals so far."""
+    channels, height, width = shape
+    r = [[[0] * width for _ in range(height)] for _ in range(channels)]
+    every = [(c, y, x) for c in range(channels) for y in range(height) for x in range(width)]
+    for step in range(4):
+        where = [at for at in every if step_of(*at) == step]
+        decode_step(decoder, tables, where, index(step, r), r)
+    return r
+
+
+def decode_step(
+    decoder: RangeDecoder, tables: Tables, where: list[tuple[int, int, int]], scale_index: Planes, r: Planes
+) -> None:
     """FORMAT.md 7.2 and 7.3: levels 1..63 in turn, each in channel-row-column order, then all escapes."""
-    r = [[[0] * len(row) for row in plane] for plane in scale_index]
-    where = [(c, y, x) for c, plane in enumerate(r) for y, row in enumerate(plane) for x in range(len(row))]
     escaped = []
     for level in range(1, 64):
         for c, y, x in where:
@@ -114,7 +133,6 @@ def decode_r(decoder: RangeDecoder, tables: Tables, scale_index: Planes) -> Plan
                 magnitude = e // 2 + tables.r_half[scale_index[c][y][x]] + 1
                 check(magnitude <= 32767, "a residual is outside -32767..32767")
                 r[c][y][x] = -magnitude if e % 2 else magnitude
-    return r
 
 
 def convolve(planes: Planes, layer: Layer) -> Planes:
@@ -143,19 +161,35 @@ def shuffle(planes: Planes) -> Planes:
     return [[[planes[c + 2 * (y % 2) + x % 2][y // 2][x // 2] for x in xs] for y in ys] for c in groups]
 
 
-def scale_network(z: Planes, layers: list[Layer]) -> Planes:
-    """FORMAT.md 8.1: return s in 1/16 of a level, [M][hy][wy]."""
-    planes = z
+def run(planes: Planes, layers: list[Layer]) -> tuple[Planes, Planes]:
+    """FORMAT.md 8.1: return the input of the last layer and its output."""
+    hidden = planes
     for i, layer in enumerate(layers):
+        hidden = planes
         planes = [[[v >> layer.shift for v in row] for row in plane] for plane in convolve(planes, layer)]
         if i < len(layers) - 1:
             planes = [[[min(max(v, 0), 255) for v in row] for row in plane] for plane in planes]
         planes = shuffle(planes) if layer.shuffle else planes
-    return planes
+    return hidden, planes
+
+
+def magnitude_code(r: int) -> int:
+    """FORMAT.md 8.2: floor(16 log2(1 + |r|)), at most 127."""
+    return min(127, ((1 + abs(r)) ** 16).bit_length() - 1)
+
+
+def scale_context(s: Planes, hidden: Planes, r: Planes, layers: list[Layer]) -> Planes:
+    """FORMAT.md 8.2: s of a later step, from the residuals so far."""
+    codes = [[[magnitude_code(v) for v in row] for row in plane] for plane in r]
+    added = run(codes + hidden, layers)[1]
+    return [
+        [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(*planes, strict=True)]
+        for planes in zip(s, added, strict=True)
+    ]
 
 
 def scale_indices(s: Planes, offset: list[list[int]], quality: int, lift: bool) -> Planes:
-    """FORMAT.md 8.2: add the offset [8][M] of the tile's quality, drop the fraction, clamp, lift."""
+    """FORMAT.md 8.3: add the offset [8][M] of the tile's quality, drop the fraction, clamp, lift."""
     i = min(quality >> 8, 6)
     f = quality - 256 * i
     o = [(a * (256 - f) + b * f + 128) >> 8 for a, b in zip(offset[i], offset[i + 1], strict=True)]

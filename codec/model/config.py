@@ -45,6 +45,7 @@ class ModelConfig:
         blocks8: residual blocks at 1/8.
         blocks16: residual blocks at 1/16.
         hyper: channels of the hyper transforms and of the mean context.
+        scale_context: channels of the scale context.
         lmbda_min: `lmbda` of rate point 0.
         lmbda_max: `lmbda` of the last rate point; those between are log-spaced.
     """
@@ -57,6 +58,7 @@ class ModelConfig:
     blocks8: int = 3
     blocks16: int = 3
     hyper: int = 128
+    scale_context: int = 64
     lmbda_min: float = 0.0015
     lmbda_max: float = 0.2
 
@@ -70,6 +72,12 @@ class ModelConfig:
         layers = [ScaleLayer(96, 3, 4, False)]
         layers += [ScaleLayer(256, 3, 9, True)] * (self.z_stride // 32) or [ScaleLayer(64, 3, 9, False)]
         return (*layers, ScaleLayer(self.m, 1, 8, False))
+
+    @property
+    def context_layers(self) -> tuple[ScaleLayer, ...]:
+        """Layers of the scale context of one step, first to last."""
+        c = self.scale_context
+        return ScaleLayer(c, 1, 9, False), ScaleLayer(c, 3, 9, False), ScaleLayer(self.m, 1, 8, False)
 
     def lmbda(self, rate_point: float) -> float:
         """Trade-off of a rate point in 0..7: loss = bpp + lmbda * 255^2 * MSE."""

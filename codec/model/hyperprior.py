@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec.entropy.steps import STEPS
+
 from .blocks import Separable, act
 from .config import ModelConfig
-from .quadtree import STEPS
 from .rates import RateScale
 
 

@@ -1,19 +1,14 @@
-"""The four coding steps: at each 2x2 position another quarter of the channels (FORMAT.md, "Pictures")."""
+"""The four coding steps as masks for the networks (FORMAT.md section 7.2)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-STEPS = 4
-# XOR of position (2 * row parity + column parity) and group (channel mod 4), by step: diagonals before sides.
-ORDER = (0, 3, 2, 1)
+from codec.entropy.steps import STEPS, step_of
 
 
 def step_masks(channels: int, height: int, width: int) -> Tensor:
     """Return which elements each step codes, bool [4, channels, height, width]; each belongs to one step."""
-    group = (torch.arange(channels) % STEPS)[:, None, None]
-    row = (torch.arange(height) % 2)[:, None]
-    column = torch.arange(width) % 2
-    key = group ^ (2 * row + column)[None]
-    return torch.stack([key == order for order in ORDER])
+    step = torch.from_numpy(step_of(channels, height, width))
+    return torch.stack([step == k for k in range(STEPS)])

@@ -62,7 +62,10 @@ def build(model_id: bytes, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str
     """Build a model from the arrays and metadata of a weights file."""
     try:
         config = ModelConfig.from_json(meta["config"])
-        layers = [ScaleLayer(**layer) for layer in json.loads(meta["scale_layers"])]
+        layers, context = (
+            [ScaleLayer(**layer) for layer in json.loads(meta[name])]
+            for name in ("scale_layers", "context_layers")
+        )
         network = Network(config)
         state = {
             name.removeprefix(NETWORK): torch.from_numpy(value.astype(np.float32))
@@ -70,7 +73,7 @@ def build(model_id: bytes, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str
             if name.startswith(NETWORK)
         }
         network.load_state_dict(state)
-        scale = ScaleNetwork(layers, config.z_stride, arrays)
+        scale = ScaleNetwork(layers, context, config.z_stride, arrays)
         scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error

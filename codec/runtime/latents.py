@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codec.bitstream.quality import rate_band
+from codec.entropy.coder import TileDecoder
+from codec.entropy.steps import STEPS, step_of
 from codec.model.config import STEP_UNITS
-from codec.model.quadtree import STEPS, step_masks
+from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise, reconstruct
+from codec.model.scale_network import ScaleStart
 from codec.model.weights import LoadedModel
 
 R_MAX = 32767
@@ -53,16 +56,20 @@ def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
 
 
 def _walk(
-    model: LoadedModel, features: Tensor, y: Tensor, scale_index: NDArray[np.uint8]
-) -> tuple[Tensor, float]:
-    """Quantise y [1, M, h, w] in four steps: r, and the bits that coding the zeros would be worth."""
-    level = torch.from_numpy(scale_index.astype(np.int64))[None]
-    coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
+    model: LoadedModel, start: ScaleStart, features: Tensor, y: Tensor, quality: int, lift: bool
+) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
+    """Quantise y [1, M, h, w] in four steps: r, scale_index, and the bits that coding the zeros is worth."""
     masks = step_masks(y.shape[1], *y.shape[2:])
     residual = torch.zeros_like(y)
     y_hat = torch.zeros_like(y)
+    scale_index = np.zeros(y.shape[1:], np.uint8)
     missed = 0.0
     for step in range(STEPS):
+        own_index = model.scale.scale_index(step, start, residual[0].numpy().astype(np.int16), quality)
+        own_index = np.maximum(own_index, 1) if lift else own_index
+        scale_index = np.where(masks[step].numpy(), own_index, scale_index)
+        level = torch.from_numpy(own_index.astype(np.int64))[None]
+        coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
         mu = model.network.context(step, features, y_hat)
         exact = torch.where(masks[step], y - mu, 0.0)
         r = quantise(exact, threshold).clamp(-R_MAX, R_MAX)
@@ -72,7 +79,7 @@ def _walk(
         r = torch.where(coded, r, 0.0)
         residual += r
         y_hat = torch.where(masks[step], mu + reconstruct(r, lean), y_hat)
-    return residual, missed
+    return residual[0].numpy().astype(np.int16), scale_index, missed
 
 
 def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
@@ -80,14 +87,28 @@ def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
     tables = model.coder.tables
     z_float = model.network.h_a(y)[0].round().numpy()
     z = tables.clamp_z(z_float, rate_band(quality))
-    scale_index = model.scale.scale_index(z, quality)
-    features = _features(model, z, quality)
-    r, missed = _walk(model, features, y, scale_index)
+    start, features = model.scale.start(z), _features(model, z, quality)
+    r, scale_index, missed = _walk(model, start, features, y, quality, False)
     lift = missed > LIFT_GAIN_BITS
     if lift:
-        scale_index = np.maximum(scale_index, 1)
-        r, _ = _walk(model, features, y, scale_index)
-    return TileSymbols(z, r[0].numpy().astype(np.int16), scale_index, lift)
+        r, scale_index, _ = _walk(model, start, features, y, quality, True)
+    return TileSymbols(z, r, scale_index, lift)
+
+
+def decode_residuals(
+    model: LoadedModel, decoder: TileDecoder, z: NDArray[np.int16], quality: int, lift: bool
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Decode the four steps of a tile whose z has been read: r int16 and scale_index uint8, [M, h, w]."""
+    start = model.scale.start(z)
+    r = np.zeros(start.levels.shape, np.int16)
+    scale_index = np.zeros(r.shape, np.uint8)
+    steps = step_of(*r.shape)
+    for step in range(STEPS):
+        own_index = model.scale.scale_index(step, start, r, quality)
+        own_index = np.maximum(own_index, 1) if lift else own_index
+        scale_index = np.where(steps == step, own_index, scale_index)
+        r = decoder.r(own_index)
+    return r, scale_index
 
 
 def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Tensor:

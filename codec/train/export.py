@@ -22,6 +22,7 @@ from codec.model.weights import NETWORK
 
 from .checkpoint import AVERAGE, load_parameters, read_tensors
 from .data import CropSource
+from .fake_quantised import FakeQuantisedConv
 from .model import TrainModel
 from .options import TrainOptions
 from .tables import make_tables
@@ -52,20 +53,25 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
     arrays: dict[str, NDArray[Any]] = {}
     model.scale.enforce_bounds()
-    for index, layer in enumerate(model.scale.convolutions()):
-        weight, bias = (t.detach().numpy() for t in layer.integers())
-        if np.abs(weight).max() > INT16_MAX:
-            raise TrainingError(
-                f"scale.{index}: a weight of {np.abs(weight).max():.0f} does not fit int16; train on"
-            )
-        arrays[f"scale.{index}.weight"] = weight.astype(np.int16)
-        arrays[f"scale.{index}.bias"] = bias.astype(np.int32)
+    stacks = {"scale": model.scale.layers}
+    stacks |= {f"scale.context.{step}": layers for step, layers in enumerate(model.scale.context)}
+    for prefix, layers in stacks.items():
+        for index, layer in enumerate(layers):
+            arrays |= _integers(f"{prefix}.{index}", layer)
     arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)
     z = known_input(model.config.h, TILE // model.config.z_stride)
-    network = ScaleNetwork(model.config.scale_layers, model.config.z_stride, arrays)
+    config = model.config
+    network = ScaleNetwork(config.scale_layers, config.context_layers, config.z_stride, arrays)
     arrays["scale.kat_z"] = z
     arrays["scale.kat_crc"] = np.array([network.known_answer(z)], np.int64)
     return arrays
+
+
+def _integers(name: str, layer: FakeQuantisedConv) -> dict[str, NDArray[Any]]:
+    weight, bias = (t.detach().numpy() for t in layer.integers())
+    if np.abs(weight).max() > INT16_MAX:
+        raise TrainingError(f"{name}: a weight of {np.abs(weight).max():.0f} does not fit int16; train on")
+    return {f"{name}.weight": weight.astype(np.int16), f"{name}.bias": bias.astype(np.int32)}
 
 
 def known_input(channels: int, side: int) -> NDArray[np.int16]:
@@ -86,8 +92,9 @@ def export(run: Path, out: Path, name: str) -> str:
     arrays: dict[str, NDArray[Any]] = {**scale_arrays(model), **tables.to_arrays()}
     for key, parameter in model.network.named_parameters():
         arrays[NETWORK + key] = parameter.detach().half().contiguous().numpy()
-    layers = [dataclasses.asdict(layer) for layer in model.config.scale_layers]
-    meta = {"config": model.config.to_json(), "scale_layers": json.dumps(layers)}
+    meta = {"config": model.config.to_json()}
+    for name in ("scale_layers", "context_layers"):
+        meta[name] = json.dumps([dataclasses.asdict(layer) for layer in getattr(model.config, name)])
     out.mkdir(parents=True, exist_ok=True)
     partial = out / f"{name}.part"
     save_file(arrays, partial, meta)

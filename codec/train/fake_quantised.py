@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec.entropy.steps import STEPS
 from codec.model.config import RATE_POINTS, SCALE_LEVELS, ModelConfig, ScaleLayer
 from codec.model.rates import interpolate
 
@@ -32,6 +33,17 @@ def round_through(x: Tensor) -> Tensor:
 def floor_through(x: Tensor) -> Tensor:
     """Round down; gradient 1."""
     return x + (x.floor() - x).detach()
+
+
+def magnitude_code(r: Tensor) -> Tensor:
+    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2). r: integers as float."""
+    return torch.log2(1 + r.abs()).mul(16).floor().clamp(max=127)
+
+
+def hidden_channels(config: ModelConfig) -> int:
+    """Channels before the last layer of the scale network, which the scale context sees too."""
+    layer = config.scale_layers[-2]
+    return layer.out // 4 if layer.shuffle else layer.out
 
 
 class FakeQuantisedConv(nn.Module):
@@ -87,9 +99,24 @@ class FakeQuantisedScale(nn.Module):
             channels = layer.out // 4 if layer.shuffle else layer.out
         self.offset = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
 
+        self.context = nn.ModuleList(self._context(config) for _ in range(STEPS - 1))
+
+    @staticmethod
+    def _context(config: ModelConfig) -> nn.ModuleList:
+        layers = config.context_layers
+        inputs = [config.m + hidden_channels(config), *(layer.out for layer in layers[:-1])]
+        made = [
+            FakeQuantisedConv(channels, layer, first=False, last=layer is layers[-1])
+            for channels, layer in zip(inputs, layers, strict=True)
+        ]
+        with torch.no_grad():
+            # Before it has learned anything a context changes nothing.
+            made[-1].weight.zero_()
+        return nn.ModuleList(made)
+
     def convolutions(self) -> list[FakeQuantisedConv]:
-        """Layers, first to last."""
-        return [layer for layer in self.layers if isinstance(layer, FakeQuantisedConv)]
+        """All layers."""
+        return [layer for layer in self.modules() if isinstance(layer, FakeQuantisedConv)]
 
     def offset_integers(self) -> Tensor:
         """Offsets [8, M] in 1/16 of a level, integers as float."""
@@ -100,10 +127,28 @@ class FakeQuantisedScale(nn.Module):
         for layer in self.convolutions():
             layer.enforce_bound()
 
-    def forward(self, z_hat: Tensor, rate: Tensor) -> Tensor:
-        """Return scale_index as float [B, M, h, w], integers in 0..63 with gradient. z_hat: [B, H, ., .]."""
-        out = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
-        for layer in self.layers:
-            out = layer(out)
+    def start(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+        """Run what depends on z alone.
+
+        z_hat: [B, H, ., .] -> hidden [B, C, h, w], levels with offset [B, M, h, w] in 1/16 level.
+        """
+        hidden = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
+        *before, last = self.layers
+        for layer in before:
+            hidden = layer(hidden)
         offset = floor_through(interpolate(self.offset_integers(), rate) + 0.5)
-        return floor_through((out + offset) / LEVEL_UNITS).clamp(0, SCALE_LEVELS - 1)
+        return hidden, last(hidden) + offset
+
+    def forward(self, step: int, start: tuple[Tensor, Tensor], r: Tensor) -> Tensor:
+        """Return scale_index of a step as float [B, M, h, w], integers in 0..63 with gradient.
+
+        start: what the method `start` gave. r: residuals [B, M, h, w] without gradient, zero where not yet
+        decoded.
+        """
+        hidden, level = start
+        if step:
+            out = torch.cat([magnitude_code(r), hidden], 1)
+            for layer in self.context[step - 1]:
+                out = layer(out)
+            level = level + out
+        return floor_through(level / LEVEL_UNITS).clamp(0, SCALE_LEVELS - 1)

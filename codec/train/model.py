@@ -8,9 +8,10 @@ import torch
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from torch import Tensor, nn
 
+from codec.entropy.steps import STEPS
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.network import Network
-from codec.model.quadtree import STEPS, step_masks
+from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise
 
 from .fake_quantised import FakeQuantisedScale, round_through
@@ -81,17 +82,20 @@ class TrainModel(nn.Module):
         features = self.network.h_s_mean(z_hat, rate)
         # In float32 whatever the rest runs in: bf16 would not hold the integers that the codec will see.
         with torch.autocast(y.device.type, enabled=False):
-            scale_index = self.scale(z_hat.float(), rate)
-        # A diverged run gives no number; the guard after the gradients deals with it, no index error.
-        level = scale_index.detach().nan_to_num(0)
-        coded = (level > 0).to(y)
-        threshold = self.threshold[level.long()]
-        lean = self.network.lean_at(level.long())
+            start = self.scale.start(z_hat.float(), rate)
         masks = self.masks(y)
         mu_all = torch.zeros_like(y)
         y_hat = torch.zeros_like(y)
         residual = torch.zeros_like(y)
+        scale_all = torch.zeros_like(y)
         for step in range(STEPS):
+            with torch.autocast(y.device.type, enabled=False):
+                scale_index = self.scale(step, start, residual)
+            # A diverged run gives no number; the guard after the gradients deals with it, no index error.
+            level = scale_index.detach().nan_to_num(0)
+            coded = (level > 0).to(y)
+            threshold = self.threshold[level.long()]
+            lean = self.network.lean_at(level.long())
             mu = self.network.context(step, features, y_hat).float()
             r = quantise((y - mu).detach(), threshold) * coded
             # Straight through: the value is mu and the reconstruction point, the gradient goes to y as if
@@ -100,7 +104,8 @@ class TrainModel(nn.Module):
             y_hat = y_hat + new
             mu_all = mu_all + mu * masks[step]
             residual = residual + r * masks[step]
-        return Symbols(z_hat, residual, scale_index, y_hat), mu_all
+            scale_all = scale_all + scale_index * masks[step]
+        return Symbols(z_hat, residual, scale_all, y_hat), mu_all
 
     def forward(self, x: Tensor, rate: Tensor) -> Output:
         """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate: [B]; sample i is in band i mod 8."""
