@@ -19,7 +19,7 @@ from codec.errors import (
 from codec.limits import UNLIMITED, Limits
 
 # Written by hand from FORMAT.md section 2: 300 x 5 pixels, quality 1000, model 01020304, tiles of 512.
-BODY = bytes.fromhex("97 56 41 45 0d 0a 1a 0a  01  ac 02  05  00  e8 03  01 02 03 04  09")
+BODY = bytes.fromhex("97 56 41 45 0d 0a 1a 0a  02  ac 02  05  00  e8 03  01 02 03 04  09")
 HEADER = Header(300, 5, 1000, bytes([1, 2, 3, 4]))
 
 
@@ -51,7 +51,7 @@ def test_round_trip(header):
 @pytest.mark.parametrize(
     ("at", "value", "error"),
     [
-        (8, 0x02, UnsupportedVersion),
+        (8, 0x01, UnsupportedVersion),
         (8, 0x11, UnsupportedVersion),
         (12, 0x06, UnsupportedVersion),
         (12, 0x10, UnsupportedVersion),

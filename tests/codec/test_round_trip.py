@@ -155,7 +155,7 @@ def test_lifted_tile(photo, decode, symbols):
     _, [(_, _, decoded)] = symbols(data)
     assert same(decoded, made)
     assert abs(decoded.r.reshape(-1)[where]) >= 8
-    plain = model.scale.scale_index(decoded.z, 0)
+    plain = model.scale.scale_indices(decoded.z, decoded.r, 0)
     assert np.array_equal(np.maximum(plain, 1), decoded.scale_index)
     assert decode(data).shape == x.shape
 

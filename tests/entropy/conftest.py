@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codec.entropy.coder import TileCoder
-from codec.entropy.reference import Tables
+from codec.entropy.reference import Tables, step_of
 from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
 
 Z_CHANNELS = 5
@@ -120,6 +120,12 @@ def plain_encode(plain):
             for value in z[c].ravel().tolist():
                 if len(freq) > 1:
                     encoder.put(freq, value - plain.z_lo[band][c])
+        steps = np.array([step_of(*at) for at in np.ndindex(r.shape)]).reshape(r.shape)
+        for step in range(4):
+            _encode_step(encoder, r[steps == step], scale_index[steps == step])
+        return encoder.words()
+
+    def _encode_step(encoder, r, scale_index):
         escaped = []
         for level in range(1, LEVELS):
             half = plain.r_half[level]
@@ -134,6 +140,5 @@ def plain_encode(plain):
             for value in escaped:
                 if value.bit_length() - 1 == n:
                     encoder.put([2 ** (24 - n)] * 2**n, value - 2**n)
-        return encoder.words()
 
     return _encode

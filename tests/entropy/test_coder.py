@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 from codec.entropy import reference
 from codec.entropy.coder import symbol_crc
 from codec.entropy.rate import ideal_bits
+from codec.entropy.steps import STEPS, step_of
 from codec.errors import CodecError, CorruptPayload, UsageError
 
 
 def _decode(coder, words, z_shape, scale_index, band=0):
     decoder = coder.decoder(words, band)
     z = decoder.z(*z_shape[1:])
-    r = decoder.r(scale_index)
+    for _ in range(STEPS):
+        r = decoder.r(scale_index)
     decoder.finish()
     return z, r
 
@@ -24,7 +26,8 @@ def _decode(coder, words, z_shape, scale_index, band=0):
 def _decode_plain(plain, words, z_shape, scale_index, band=0):
     decoder = reference.RangeDecoder(words)
     z = reference.decode_z(decoder, plain, band, *z_shape[1:])
-    r = reference.decode_r(decoder, plain, scale_index.tolist())
+    indices = scale_index.tolist()
+    r = reference.decode_r(decoder, plain, scale_index.shape, lambda *_: indices)
     decoder.finish()
     return z, r
 
@@ -214,6 +217,7 @@ def test_too_large_escape_is_refused(coder, plain, tables):
         lambda z, r, s: (z, np.where(s > 0, -32768, 0).astype(np.int16), s, 0),
         lambda z, r, s: (z, r, s.astype(np.int16), 0),
         lambda z, r, s: (z, r * 0, s + 64, 0),
+        lambda z, r, s: (z, r[0], s[0], 0),
         lambda z, r, s: (z, r, s, 8),
     ],
 )
@@ -227,3 +231,25 @@ def test_steps_are_taken_in_order(coder, draw):
     decoder = coder.decoder(coder.encode(z, r, scale_index, 0), 0)
     with pytest.raises(CodecError, match="z is due"):
         decoder.r(scale_index)
+    decoder.z(*z.shape[1:])
+    for step in range(STEPS):
+        with pytest.raises(CodecError, match="r is due"):
+            decoder.finish()
+        if step == 2:
+            with pytest.raises(UsageError, match="steps before"):
+                decoder.r(scale_index[:, :1])
+        decoder.r(scale_index)
+    with pytest.raises(CodecError, match="finish is due"):
+        decoder.r(scale_index)
+
+
+def test_each_step_reads_its_own_elements(coder, draw):
+    """After step k the decoder knows the elements of steps 0 to k, whatever the indices of later ones say."""
+    z, r, scale_index = draw(11, m=8, hz=3, wz=2)
+    steps = step_of(*r.shape)
+    decoder = coder.decoder(coder.encode(z, r, scale_index, 0), 0)
+    decoder.z(*z.shape[1:])
+    for step in range(STEPS):
+        own = np.where(steps <= step, scale_index, 63).astype(np.uint8)
+        assert np.array_equal(decoder.r(own), np.where(steps <= step, r, 0))
+    decoder.finish()

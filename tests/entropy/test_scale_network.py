@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from codec.entropy.reference import Layer, scale_indices, scale_network
+from codec.entropy.reference import Layer, magnitude_code, run, scale_context, scale_indices
 
 
 def _network(rng, shuffles):
@@ -44,9 +44,21 @@ def test_network_is_integer_convolution(shuffles):
     rng = np.random.default_rng(len(shuffles))
     layers = _network(rng, shuffles)
     z = rng.integers(-127, 128, (3, 2, 3)).tolist()
-    s = scale_network(z, layers)
+    hidden, s = run(z, layers)
     assert np.array_equal(np.array(s), _arrays(z, layers))
+    assert np.array_equal(_arrays(hidden, layers[-1:]), np.array(s))
     assert len(s[0]) == 2 * 2 ** sum(shuffles)
+
+
+def test_magnitude_code_by_hand():
+    assert [magnitude_code(r) for r in (0, 1, -1, 2, -3, 7, 15, 32767)] == [0, 16, 16, 25, 32, 48, 64, 127]
+
+
+def test_context_sees_codes_and_hidden_planes_in_that_order():
+    """One layer that takes 3 times the code of r and 5 times the hidden plane, over 2."""
+    layers = [Layer([[[[3]], [[5]]]], [1], 1, False)]
+    # (1 + 3 * 16 + 5 * 10) >> 1 = 49, added to 100; without r (1 + 50) >> 1 = 25.
+    assert scale_context([[[100, 100]]], [[[10, 10]]], [[[-1, 0]]], layers) == [[[149, 125]]]
 
 
 def test_index_by_hand():

@@ -12,42 +12,83 @@ from codec.entropy import reference
 pytest.importorskip("torch")
 
 from codec.model.config import ScaleLayer
-from codec.model.scale_network import ScaleNetwork
+from codec.model.scale_network import MAGNITUDE_CODE, ScaleNetwork, known_residuals
 
-SHAPES = [(2, 1, 0, False), (8, 3, 3, True), (8, 3, 6, True), (3, 1, 4, False)]
+M = 3
+BASE = {32: [(8, 1, 0, False), (8, 3, 3, True), (M, 1, 4, False)]}
+BASE[64] = [(8, 1, 0, False), (8, 3, 3, True), (8, 3, 6, True), (M, 1, 4, False)]
+CONTEXT = [(4, 1, 6, False), (5, 3, 5, False), (M, 1, 3, False)]
 
 
-def _network(z_stride, seed=0):
-    rng = np.random.default_rng(seed)
-    arrays, layers, plain, channels = {}, [], [], 2
-    for i, (out, k, shift, shuffle) in enumerate(SHAPES if z_stride == 64 else SHAPES[:2] + SHAPES[3:]):
-        weight = rng.integers(-80, 81, (out, channels, k, k)).astype(np.int16)
-        bias = rng.integers(-5000, 5001, out).astype(np.int32)
-        arrays |= {f"scale.{i}.weight": weight, f"scale.{i}.bias": bias}
-        layers.append(ScaleLayer(out, k, shift, shuffle))
-        plain.append(reference.Layer(weight.tolist(), bias.tolist(), shift, shuffle))
-        channels = out // 4 if shuffle else out
-    arrays["scale.offset"] = rng.integers(-400, 400, (8, 3)).astype(np.int16)
-    return ScaleNetwork(layers, z_stride, arrays), plain, arrays["scale.offset"].tolist()
+class Plain:
+    """The same network in the reference's terms."""
+
+    def __init__(self, z_stride, seed=0):
+        rng = np.random.default_rng(seed)
+        self.arrays = {"scale.offset": rng.integers(-400, 400, (8, M)).astype(np.int16)}
+        self.offset = self.arrays["scale.offset"].tolist()
+        self.base = self._stack(rng, "scale", 2, BASE[z_stride])
+        self.context = [self._stack(rng, f"scale.context.{k}", M + 2, CONTEXT) for k in range(3)]
+        layers = [[ScaleLayer(*shape) for shape in shapes] for shapes in (BASE[z_stride], CONTEXT)]
+        self.fast = ScaleNetwork(*layers, z_stride, self.arrays)
+
+    def _stack(self, rng, prefix, channels, shapes):
+        made = []
+        for i, (out, k, shift, shuffle) in enumerate(shapes):
+            weight = rng.integers(-80, 81, (out, channels, k, k)).astype(np.int16)
+            bias = rng.integers(-5000, 5001, out).astype(np.int32)
+            self.arrays |= {f"{prefix}.{i}.weight": weight, f"{prefix}.{i}.bias": bias}
+            made.append(reference.Layer(weight.tolist(), bias.tolist(), shift, shuffle))
+            channels = out // 4 if shuffle else out
+        return made
+
+    def scale_index(self, step, z, r, quality):
+        """Scale indices of a step from residuals that are 0 where not yet decoded."""
+        hidden, s = reference.run(z.tolist(), self.base)
+        if step:
+            s = reference.scale_context(s, hidden, r.tolist(), self.context[step - 1])
+        return np.array(reference.scale_indices(s, self.offset, quality, False), np.uint8)
+
+
+def _steps(shape):
+    return np.array([reference.step_of(*at) for at in np.ndindex(shape)]).reshape(shape)
 
 
 @pytest.mark.parametrize("z_stride", [32, 64])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 17)])
 @pytest.mark.parametrize("quality", [0, 1000, 1792])
 def test_same_integers(z_stride, shape, quality):
-    network, plain, offset = _network(z_stride)
-    z = np.random.default_rng(1).integers(-127, 128, (2, *shape)).astype(np.int16)
-    s = reference.scale_network(z.tolist(), plain)
-    assert network.levels(z).tolist() == s
-    assert network.scale_index(z, quality).tolist() == reference.scale_indices(s, offset, quality, False)
+    plain = Plain(z_stride)
+    rng = np.random.default_rng(1)
+    z = rng.integers(-127, 128, (2, *shape)).astype(np.int16)
+    start = plain.fast.start(z)
+    assert start.levels.tolist() == reference.run(z.tolist(), plain.base)[1]
+    r = np.rint(rng.choice([-1, 1], start.levels.shape) * 32767 ** rng.random(start.levels.shape))
+    r = r.astype(np.int16)
+    steps = _steps(r.shape)
+    whole = plain.fast.scale_indices(z, r, quality)
+    for step in range(4):
+        known = np.where(steps < step, r, 0).astype(np.int16)
+        expected = plain.scale_index(step, z, known, quality)
+        assert np.array_equal(plain.fast.scale_index(step, start, known, quality), expected)
+        assert np.array_equal(whole[steps == step], expected[steps == step])
+
+
+def test_every_magnitude_code_is_the_references():
+    codes = MAGNITUDE_CODE[np.minimum(np.arange(32768), 255)].tolist()
+    assert codes == [reference.magnitude_code(r) for r in range(32768)]
 
 
 def test_known_answer_is_the_crc_that_format_md_defines():
-    network, plain, offset = _network(64)
+    plain = Plain(64)
     z = np.random.default_rng(2).integers(-127, 128, (2, 3, 3)).astype(np.int16)
-    s = reference.scale_network(z.tolist(), plain)
-    parts = [np.array(s, dtype="<i4").tobytes()]
-    parts += [
-        np.array(reference.scale_indices(s, offset, q, False), dtype=np.uint8).tobytes() for q in (0, 1792)
-    ]
-    assert network.known_answer(z) == zlib.crc32(b"".join(parts))
+    s = np.array(reference.run(z.tolist(), plain.base)[1], "<i4")
+    c, y, x = np.indices(s.shape)
+    count = 37 * c + 101 * y + 59 * x
+    r = np.where(2 * y < s.shape[1], count % 7 - 3, count % 511 - 255)
+    assert np.array_equal(known_residuals(*s.shape), r)
+    parts, steps = [s.tobytes()], _steps(s.shape)
+    for quality in (0, 1792):
+        every = [plain.scale_index(k, z, np.where(steps < k, r, 0), quality) for k in range(4)]
+        parts.append(np.choose(steps, every).astype(np.uint8).tobytes())
+    assert plain.fast.known_answer(z) == zlib.crc32(b"".join(parts))

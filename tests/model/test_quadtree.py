@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codec.model.quadtree import STEPS, step_masks
+from codec.entropy.steps import STEPS
+from codec.model.quadtree import step_masks
 
 SIZES = [(1, 1), (1, 5), (7, 1), (2, 2), (3, 7), (32, 32)]
 

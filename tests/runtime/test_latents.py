@@ -44,7 +44,7 @@ def test_symbols(model, tile):
     assert symbols.z.shape == (model.config.h, 8 // stride, 6 // stride)
     assert (symbols.z.dtype, symbols.r.dtype, symbols.scale_index.dtype) == (np.int16, np.int16, np.uint8)
     assert np.array_equal(tables.clamp_z(symbols.z, rate_band(quality)), symbols.z)
-    assert np.array_equal(model.scale.scale_index(symbols.z, quality), symbols.scale_index)
+    assert np.array_equal(model.scale.scale_indices(symbols.z, symbols.r, quality), symbols.scale_index)
     assert not symbols.r[symbols.scale_index == 0].any()
     assert symbols.r.any()
 
