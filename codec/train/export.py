@@ -93,8 +93,8 @@ def export(run: Path, out: Path, name: str) -> str:
     for key, parameter in model.network.named_parameters():
         arrays[NETWORK + key] = parameter.detach().half().contiguous().numpy()
     meta = {"config": model.config.to_json()}
-    for name in ("scale_layers", "context_layers"):
-        meta[name] = json.dumps([dataclasses.asdict(layer) for layer in getattr(model.config, name)])
+    for key in ("scale_layers", "context_layers"):
+        meta[key] = json.dumps([dataclasses.asdict(layer) for layer in getattr(model.config, key)])
     out.mkdir(parents=True, exist_ok=True)
     partial = out / f"{name}.part"
     save_file(arrays, partial, meta)
