@@ -19,7 +19,8 @@ def step_of(channels: int, height: int, width: int) -> NDArray[np.uint8]:
     """Return the step that codes each element: uint8 [channels, height, width] in 0..3."""
     group = (np.arange(channels) % STEPS)[:, None, None]
     position = 2 * (np.arange(height) % 2)[:, None] + np.arange(width) % 2
-    return np.argsort(ORDER).astype(np.uint8)[group ^ position]
+    steps: NDArray[np.uint8] = np.argsort(ORDER).astype(np.uint8)[group ^ position]
+    return steps
 
 
 @functools.lru_cache(maxsize=8)

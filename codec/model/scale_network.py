@@ -151,7 +151,8 @@ def known_residuals(channels: int, height: int, width: int) -> NDArray[np.int16]
     """Residuals of the known-answer test (FORMAT.md section 5.2): small ones above, any below."""
     c, y, x = np.indices((channels, height, width))
     count = 37 * c + 101 * y + 59 * x
-    return np.where(y < height // 2, count % 7 - 3, count % 511 - 255).astype(np.int16)
+    r: NDArray[np.int16] = np.where(2 * y < height, count % 7 - 3, count % 511 - 255).astype(np.int16)
+    return r
 
 
 class _Layer:

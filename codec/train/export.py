@@ -53,9 +53,7 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
     arrays: dict[str, NDArray[Any]] = {}
     model.scale.enforce_bounds()
-    stacks = {"scale": model.scale.layers}
-    stacks |= {f"scale.context.{step}": layers for step, layers in enumerate(model.scale.context)}
-    for prefix, layers in stacks.items():
+    for prefix, layers in model.scale.stacks().items():
         for index, layer in enumerate(layers):
             arrays |= _integers(f"{prefix}.{index}", layer)
     arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)

@@ -102,7 +102,7 @@ class FakeQuantisedScale(nn.Module):
         self.context = nn.ModuleList(self._context(config) for _ in range(STEPS - 1))
 
     @staticmethod
-    def _context(config: ModelConfig) -> nn.ModuleList:
+    def _context(config: ModelConfig) -> nn.Sequential:
         layers = config.context_layers
         inputs = [config.m + hidden_channels(config), *(layer.out for layer in layers[:-1])]
         made = [
@@ -112,11 +112,18 @@ class FakeQuantisedScale(nn.Module):
         with torch.no_grad():
             # Before it has learned anything a context changes nothing.
             made[-1].weight.zero_()
-        return nn.ModuleList(made)
+        return nn.Sequential(*made)
 
     def convolutions(self) -> list[FakeQuantisedConv]:
         """All layers."""
-        return [layer for layer in self.modules() if isinstance(layer, FakeQuantisedConv)]
+        return [layer for layers in self.stacks().values() for layer in layers]
+
+    def stacks(self) -> dict[str, list[FakeQuantisedConv]]:
+        """Layers in order, by the name that the weights file gives them: `scale` and `scale.context.{j}`."""
+        found = {"scale": self.layers, **{f"scale.context.{j}": c for j, c in enumerate(self.context)}}
+        return {
+            name: [m for m in c.modules() if isinstance(m, FakeQuantisedConv)] for name, c in found.items()
+        }
 
     def offset_integers(self) -> Tensor:
         """Offsets [8, M] in 1/16 of a level, integers as float."""
@@ -148,7 +155,6 @@ class FakeQuantisedScale(nn.Module):
         hidden, level = start
         if step:
             out = torch.cat([magnitude_code(r), hidden], 1)
-            for layer in self.context[step - 1]:
-                out = layer(out)
+            out = self.context[step - 1](out)
             level = level + out
         return floor_through(level / LEVEL_UNITS).clamp(0, SCALE_LEVELS - 1)

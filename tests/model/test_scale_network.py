@@ -148,9 +148,7 @@ def randomised(config, scale, seed):
 
 def exported(config, network):
     arrays = {"scale.offset": network.offset_integers().detach().numpy()}
-    stacks = {"scale": network.layers}
-    stacks |= {f"scale.context.{k}": layers for k, layers in enumerate(network.context)}
-    for prefix, layers in stacks.items():
+    for prefix, layers in network.stacks().items():
         for i, layer in enumerate(layers):
             weight, bias = layer.integers()
             arrays[f"{prefix}.{i}.weight"] = weight.detach().numpy()
