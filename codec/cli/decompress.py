@@ -13,13 +13,14 @@ from codec.cli.options import file_options, parse_region
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say, warn
 from codec.model.index import model_entry
+from codec.storage.pictures import is_stream
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
-@click.argument("files", metavar="IN...", nargs=-1, required=True)
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--region",
     callback=parse_region,
@@ -37,13 +38,13 @@ def decompress(
 ) -> int:
     """Decompress .vae files into pictures.
 
-    IN is a .vae file, or '-' for standard input. The suffix of OUT chooses the format: .png, .webp, .tif,
-    .bmp, .ppm and .tga keep every pixel, .jpg loses a little more. Transparency is laid over white for .jpg,
-    .bmp and .ppm, which hold none. Standard output gets PNG.
+    IN is a .vae file, a folder or pattern of them, or '-' for standard input. The suffix of OUT chooses the
+    format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more. Transparency is laid
+    over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
     """
     decoder: Decoder | None = None
-    writer = Writer(force)
-    jobs = plan(files, output, ".png", force=force)
+    jobs = plan(files, output, ".png", force=force, accepts=is_stream)
+    writer = Writer(jobs, force=force)
     chosen = {job: formats.choose(job.target) for job in jobs}
 
     def work(job: Job) -> None:

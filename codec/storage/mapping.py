@@ -1,0 +1,78 @@
+"""Which files a run reads and what each becomes: folders and patterns opened up, trees mirrored."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from codec.storage.access import find, local_path
+
+Accepts = Callable[[str], bool]
+
+
+class Found(NamedTuple):
+    """A file, and its path below the folder, or the fixed part of the pattern, that led to it."""
+
+    name: str
+    relative: str
+
+
+def is_many(source: str) -> bool:
+    """Tell a folder, a pattern or a URL of either from the name of one file."""
+    path = local_path(source)
+    if path is None:
+        return source.endswith("/") or glob.has_magic(source)
+    return os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path))
+
+
+def expand(source: str, accepts: Accepts) -> Iterator[Found]:
+    """Yield what a source stands for, sorted: the files of a folder that `accepts` takes, or of a pattern.
+
+    Hidden files and folders are left out, and links to folders are not followed.
+    """
+    path = local_path(source)
+    if not is_many(source):
+        yield Found(source, PurePosixPath(source).name if path is None else Path(path).name)
+    elif path is None:
+        fixed = _fixed_part(source)
+        for name in find(source):
+            if glob.has_magic(source) or accepts(name):
+                yield Found(name, name.removeprefix(fixed).lstrip("/"))
+    elif os.path.isdir(path):
+        for name in _walk(path):
+            if accepts(name):
+                yield Found(name, os.path.relpath(name, path))
+    else:
+        fixed = _fixed_part(path)
+        for name in sorted(glob.iglob(path, recursive=True)):
+            if not os.path.isdir(name):
+                yield Found(name, os.path.relpath(name, fixed or os.curdir))
+
+
+def target_of(found: Found, output: str | None, suffix: str) -> str:
+    """Return the file below the folder `output`, or beside its source, with `suffix` for its own."""
+    if output is None:
+        head, slash, tail = found.name.rpartition("/")
+        return f"{head}{slash}{PurePosixPath(tail).with_suffix(suffix)}"
+    if local_path(output) is None or output.startswith("file://"):
+        relative = PurePosixPath(found.relative.replace(os.sep, "/")).with_suffix(suffix)
+        return f"{output.rstrip('/')}/{relative}"
+    return str(Path(output) / Path(found.relative).with_suffix(suffix))
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith("."):
+                yield os.path.join(where, name)
+
+
+def _fixed_part(pattern: str) -> str:
+    """Return the folder that no wildcard touches."""
+    parts = pattern.split("/")
+    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
