@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _AHEAD = 2
 
 
-def connect(address: str) -> Any:
+def connect(address: str, timeout_s: float = 10) -> Any:
     """Return a client of the scheduler at an address such as tcp://scheduler:8786.
 
     Raises UsageError, or OSError where nobody answers.
@@ -32,7 +32,7 @@ def connect(address: str) -> Any:
     except ModuleNotFoundError:
         raise UsageError("a cluster needs Dask; install vaezip with its extra 'batch'") from None
     try:
-        return Client(address, timeout="10s", set_as_default=False)
+        return Client(address, timeout=timeout_s, set_as_default=False)
     except (ValueError, TypeError) as error:
         raise UsageError(f"{address}: {error}") from error
 
@@ -44,7 +44,7 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
     is set aside; those that only waited beside it are not held to blame. Tasks are drawn as workers get
     free, and all that are out are cancelled when the iteration is left early.
     """
-    from distributed import as_completed
+    from distributed import Event, as_completed
 
     run = uuid.uuid4().hex
     ahead = max(1, _AHEAD * sum(client.nthreads().values()))
@@ -59,6 +59,10 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
         out[future] = number, task
         done.add(future)
 
+    def forget(number: int) -> None:
+        for tries in range(1, MAX_TRIES + 1):
+            Event(f"vaezip-{run}-{number}-{tries}", client=client).clear()
+
     killed: set[int] = set()
     try:
         for number, task in itertools.islice(fresh, ahead):
@@ -70,6 +74,7 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
                 submit(number, task)
                 continue
             result = _result(future, task)
+            forget(number)
             for upcoming in itertools.islice(fresh, 1):
                 submit(*upcoming)
             yield result
@@ -86,8 +91,9 @@ def _begin(work: Work, task: Task, name: str) -> Result:
         error = WorkerDied(f"{task.source}: ended its worker at {MAX_TRIES} tries; set aside")
         return failure(task, error, MAX_TRIES, Status.SET_ASIDE)
     result = work(task, tries)
-    for number in range(1, tries + 1):
-        Event(f"{name}-{number}").clear()
+    if tries == MAX_TRIES:
+        # Dask does a task again whose result was lost with its worker; that is no fault of the file.
+        Event(f"{name}-{tries}").clear()
     return result
 
 

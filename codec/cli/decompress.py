@@ -39,8 +39,8 @@ def decompress(
     """Decompress .vae files into pictures.
 
     IN is a .vae file, a folder or pattern of them, or '-' for standard input. The suffix of OUT chooses the
-    format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more. Transparency is laid
-    over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
+    format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more.
+    Transparency is laid over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
     """
     decoder: Decoder | None = None
     jobs = plan(files, output, ".png", force=force, accepts=is_stream)

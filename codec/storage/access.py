@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 from contextlib import suppress
 from io import BytesIO
@@ -117,15 +118,26 @@ def keep_mtime(target: str, mtime_ns: int) -> None:
         os.utime(path, ns=(mtime_ns, mtime_ns))
 
 
-def find(url: str) -> Iterator[str]:
-    """Yield the URLs of all files below a URL, of one file, or that match a pattern, sorted."""
+def find(url: str) -> Iterator[tuple[str, str]]:
+    """Yield the URLs of all files below a URL, or that match a pattern, sorted.
+
+    With each its path below that folder, or below the fixed part of the pattern.
+    """
     system, place = _remote(url)
-    if any(sign in place for sign in "*?["):
+    if glob.has_magic(place):
         places = [found for found in system.glob(place) if not system.isdir(found)]
+        place = fixed_part(place)
     else:
         places = system.find(place)
     for found in sorted(places):
-        yield str(system.unstrip_protocol(found))
+        yield str(system.unstrip_protocol(found)), str(found).removeprefix(place).lstrip("/")
+
+
+def fixed_part(pattern: str) -> str:
+    """Return the folder that no wildcard of a pattern touches."""
+    parts = pattern.split("/")
+    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
 
 
 def _remote(url: str) -> tuple[Any, str]:

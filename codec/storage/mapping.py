@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from codec.storage.access import find, local_path
+from codec.errors import UsageError
+from codec.storage.access import find, fixed_part, local_path
 
 Accepts = Callable[[str], bool]
 
@@ -37,19 +38,15 @@ def expand(source: str, accepts: Accepts) -> Iterator[Found]:
     if not is_many(source):
         yield Found(source, PurePosixPath(source).name if path is None else Path(path).name)
     elif path is None:
-        fixed = _fixed_part(source)
-        for name in find(source):
+        for name, relative in find(source):
             if glob.has_magic(source) or accepts(name):
-                yield Found(name, name.removeprefix(fixed).lstrip("/"))
+                yield Found(name, relative)
     elif os.path.isdir(path):
         for name in _walk(path):
             if accepts(name):
                 yield Found(name, os.path.relpath(name, path))
     else:
-        fixed = _fixed_part(path)
-        for name in sorted(glob.iglob(path, recursive=True)):
-            if not os.path.isdir(name):
-                yield Found(name, os.path.relpath(name, fixed or os.curdir))
+        yield from _matches(path)
 
 
 def target_of(found: Found, output: str | None, suffix: str) -> str:
@@ -71,8 +68,16 @@ def _walk(folder: str) -> Iterator[str]:
                 yield os.path.join(where, name)
 
 
-def _fixed_part(pattern: str) -> str:
-    """Return the folder that no wildcard touches."""
-    parts = pattern.split("/")
-    wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
+def _matches(pattern: str) -> Iterator[Found]:
+    fixed = fixed_part(pattern)
+    wild = pattern.removeprefix(fixed).lstrip("/")
+    shows_hidden = any(part.startswith(".") for part in wild.split("/"))
+    try:
+        # Not glob.glob, whose ** follows links to folders, in circles if need be.
+        matches = sorted(Path(fixed).glob(wild))
+    except ValueError as error:
+        raise UsageError(f"{pattern}: {error}") from error
+    for match in matches:
+        relative = match.relative_to(fixed)
+        if match.is_file() and (shows_hidden or not any(part.startswith(".") for part in relative.parts)):
+            yield Found(str(match), str(relative))
