@@ -3,10 +3,10 @@
 
     python benchmarks/batch.py [OUT.json]
 
-Compares `vaezip batch -j 2` over all pictures with two processes that know nothing of each other, run at the same
-time, each `vaezip compress --threads 1` over one half: their summed throughput is what two cores can give. All is
-timed from outside, start of processes and of torch included, in turns, three times. The pictures are cut from
-the test photo, 128x96, no two alike. Prints one JSON object, and writes it to OUT.json.
+Compares `vaezip batch -j 2` over all pictures with two processes that know nothing of each other, run at the
+same time, each `vaezip compress --threads 1` over one half: their summed throughput is what two cores can
+give. All is timed from outside, start of processes and of torch included, in turns, three times. The pictures
+are cut from the test photo, 128x96, no two alike. Prints one JSON object, and writes it to OUT.json.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def throughput(folder: Path, *, together: bool) -> float:
 
 def main() -> None:
     """Measure and print."""
-    pairs = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "pictures"
         make(folder)
-        for _ in range(ROUNDS):
-            pairs.append((throughput(folder, together=False), throughput(folder, together=True)))
+        pairs = [
+            (throughput(folder, together=False), throughput(folder, together=True)) for _ in range(ROUNDS)
+        ]
     ratios = [batch / apart for apart, batch in pairs]
     record = {
         "pictures": N_PICTURES,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
+import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # For each thread of the cluster: one at work, one that is on its way.
 _AHEAD = 2
+_ASK_AGAIN_S = 5
 
 
 def connect(address: str, timeout_s: float = 10) -> Any:
@@ -47,7 +50,7 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
     from distributed import Event, as_completed
 
     run = uuid.uuid4().hex
-    ahead = max(1, _AHEAD * sum(client.nthreads().values()))
+    room = _Room(client)
     fresh = enumerate(tasks)
     out: dict[Any, tuple[int, Task]] = {}
     done = as_completed(loop=client.loop)
@@ -65,7 +68,7 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
 
     killed: set[int] = set()
     try:
-        for number, task in itertools.islice(fresh, ahead):
+        for number, task in itertools.islice(fresh, room.now()):
             submit(number, task)
         for future in done:
             number, task = out.pop(future)
@@ -75,11 +78,26 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Resu
                 continue
             result = _result(future, task)
             forget(number)
-            for upcoming in itertools.islice(fresh, 1):
+            for upcoming in itertools.islice(fresh, max(0, room.now() - len(out))):
                 submit(*upcoming)
             yield result
     finally:
         client.cancel(list(out))
+
+
+class _Room:
+    """How many tasks a cluster should hold; it may grow and shrink meanwhile."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._asked = -math.inf
+        self._room = 1
+
+    def now(self) -> int:
+        if time.monotonic() - self._asked > _ASK_AGAIN_S:
+            self._room = max(1, _AHEAD * sum(self._client.nthreads().values()))
+            self._asked = time.monotonic()
+        return self._room
 
 
 def _begin(work: Work, task: Task, name: str) -> Result:

@@ -92,6 +92,8 @@ def process(
     bar: shows progress of a file that is done in this process.
     """
     _check(tasks, options, jobs, remove_sources=remove_sources)
+    if retry and manifest is None:
+        raise UsageError("--retry is about what a manifest has set aside; name one", field="retry")
     journal = None if manifest is None else Manifest(manifest, options, retry=retry)
     options = dataclasses.replace(
         options, adopt=options.adopt or journal is not None, verify=options.verify or remove_sources

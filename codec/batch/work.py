@@ -67,11 +67,11 @@ def compress_file(options: Options, task: Task, bar: Bar | None = None) -> Resul
     """
     if options.skip_existing and exists(task.target):
         return Result(task.source, task.target, Status.SKIPPED)
+    before = stamp(task.source)
     if task.mirrored:
         make_parents(task.target)
     if not (options.adopt and exists(task.target)):
         check(task.target, overwrite=options.overwrite)
-    before = stamp(task.source)
     path = local_path(task.source)
     source: str | bytes = read(task.source) if path is None else path
     packed = pack(options, source, task.source, bar)
@@ -111,7 +111,9 @@ def portable(error: Exception) -> Exception:
     """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
     if isinstance(error, (CodecError, OSError, MemoryError)) or type(error) is RuntimeError:
         return error
-    return RuntimeError(f"unexpected {type(error).__name__}: {error}")
+    plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
+    plain.__cause__ = error
+    return plain
 
 
 def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ...]]:

@@ -11,7 +11,15 @@ from typing import IO, TYPE_CHECKING
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected, warn
 from codec.errors import LimitExceeded, UsageError
-from codec.storage.access import MAX_INPUT_BYTES, local_path, make_parents, read, write
+from codec.storage.access import (
+    MAX_INPUT_BYTES,
+    keep_mtime,
+    local_path,
+    make_parents,
+    read,
+    stamp,
+    write,
+)
 from codec.storage.access import check as check_target
 from codec.storage.claims import Claims
 from codec.storage.mapping import expand, is_many, target_of
@@ -128,7 +136,10 @@ class Writer:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return
+        before = None if job.source == STANDARD else stamp(job.source)
         write(job.target, data, overwrite=self._force)
+        if before is not None:
+            keep_mtime(job.target, before.mtime_ns)
 
 
 def read_input(source: str) -> bytes:

@@ -32,21 +32,22 @@ def is_many(source: str) -> bool:
 def expand(source: str, accepts: Accepts) -> Iterator[Found]:
     """Yield what a source stands for, sorted: the files of a folder that `accepts` takes, or of a pattern.
 
-    Hidden files and folders are left out, and links to folders are not followed.
+    Hidden files and folders are left out, and links to folders are not followed. A pattern that matches
+    nothing stands for itself: whoever opens it finds that there is no such file.
     """
     path = local_path(source)
     if not is_many(source):
         yield Found(source, PurePosixPath(source).name if path is None else Path(path).name)
     elif path is None:
-        for name, relative in find(source):
-            if glob.has_magic(source) or accepts(name):
-                yield Found(name, relative)
+        wild = glob.has_magic(source)
+        found = [Found(name, relative) for name, relative in find(source) if wild or accepts(name)]
+        yield from found if found or not wild else [Found(source, PurePosixPath(source).name)]
     elif os.path.isdir(path):
         for name in _walk(path):
             if accepts(name):
                 yield Found(name, os.path.relpath(name, path))
     else:
-        yield from _matches(path)
+        yield from list(_matches(path)) or [Found(source, Path(path).name)]
 
 
 def target_of(found: Found, output: str | None, suffix: str) -> str:
