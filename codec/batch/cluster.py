@@ -16,7 +16,7 @@ from codec.errors import UsageError
 from codec.storage.access import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     Work: TypeAlias = Callable[[Task, int], Result]
 
@@ -40,7 +40,7 @@ def connect(address: str, timeout_s: float = 10) -> Any:
         raise UsageError(f"{address}: {error}") from error
 
 
-def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Iterator[Result]:
+def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Generator[Result]:
     """Yield results as they come; arguments as for run_pool, and a `distributed.Client`.
 
     When a worker dies, Dask begins its tasks again on others. A file that was at work at two such deaths

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 from collections import deque
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from codec.batch.manifest import Manifest
@@ -23,7 +23,7 @@ from codec.storage.mapping import expand, target_of
 from codec.storage.pictures import is_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from codec.batch.work import Bar
 
@@ -86,7 +86,7 @@ def process(
     retry: bool = False,
     remove_sources: bool = False,
     bar: Bar | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Do what compress_many does, with tasks made.
 
     bar: shows progress of a file that is done in this process.
@@ -100,9 +100,9 @@ def process(
     )
     claims = Claims(task.source for task in tasks)
     settled: deque[Result] = deque()
-    with journal or nullcontext():
-        todo = _todo(tasks, claims, journal, settled)
-        for result in _run(options, todo, jobs, client, bar):
+    todo = _todo(tasks, claims, journal, settled)
+    with journal or nullcontext(), closing(_run(options, todo, jobs, client, bar)) as results:
+        for result in results:
             yield from _drain(settled)
             if journal is not None:
                 journal.add(result)
@@ -160,7 +160,7 @@ def _todo(
 
 def _run(
     options: Options, todo: Iterator[Task], jobs: int | None, client: Any, bar: Bar | None
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Let whoever is asked for compress the files."""
     if client is not None:
         from codec.batch.cluster import run_cluster

@@ -10,14 +10,14 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
 
 from codec.batch.task import MAX_TRIES, Result, Status, Task, WorkerDied, WorkersUnavailable, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.context import SpawnContext
     from types import FrameType
 
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
     tries: int
 
 
-def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
+def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Generator[Result]:
     """Yield results as they come. work: called in a worker with a task and the number of this try.
 
     A worker has one task at a time, so that the one it died of is known: that one is begun again after all
@@ -113,7 +113,8 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         # A daemon does not outlive this process, however that ends in Python.
         self.process = context.Process(target=_serve, args=(theirs, work), name="vaezip", daemon=True)
-        self.process.start()
+        with _sigint_blocked():
+            self.process.start()
         # With the last copy of their end closed, the worker's death reads as the end of the pipe.
         theirs.close()
 
@@ -161,9 +162,24 @@ def _end(workers: list[_Worker]) -> None:
         worker.connection.close()
 
 
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Let processes that start in this block never see Ctrl-C, not even while they load.
+
+    It reaches every process of a terminal; the one that started the others ends them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(connection: Connection, work: Work) -> None:
     """Work off what comes through the pipe until it closes: what a worker process runs."""
-    # Ctrl-C reaches every process of a terminal; the one that reads it ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _unwind)
     # One core each, before torch is loaded and asks.

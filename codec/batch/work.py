@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import threading
 import time
@@ -109,8 +110,13 @@ def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = Non
 
 def portable(error: Exception) -> Exception:
     """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
-    if isinstance(error, (CodecError, OSError, MemoryError)) or type(error) is RuntimeError:
+    if isinstance(error, CodecError) or (
+        isinstance(error, (OSError, MemoryError, RuntimeError)) and type(error).__module__ == "builtins"
+    ):
         return error
+    if isinstance(error, OSError):
+        # Of some library, which this process may have and the other not.
+        return OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
     plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
     plain.__cause__ = error
     return plain

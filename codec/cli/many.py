@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from codec.batch.many import process
@@ -38,8 +39,11 @@ class Many:
         code = Exit.OK
         # Of many files their number is shown, of one its tiles.
         bar = functools.partial(progress_bar, quiet=self._quiet) if len(tasks) == 1 else None
-        with files_bar(len(tasks), quiet=self._quiet) as step:
-            for result in process(tasks, options, jobs=workers, bar=bar, **how):
+        with (
+            files_bar(len(tasks), quiet=self._quiet) as step,
+            closing(process(tasks, options, jobs=workers, bar=bar, **how)) as results,
+        ):
+            for result in results:
                 step()
                 self._tell(result)
                 if result.error is not None:

@@ -243,3 +243,31 @@ def test_options_outside_their_range(tmp_path, wrong):
 def test_what_is_not_kept_is_told_with_the_file(tmp_path):
     Image.fromarray(np.full((8, 8), 300, np.uint16)).save(tmp_path / "deep.png")
     assert any("16" in text for text in run([tmp_path / "deep.png"])["deep.png"].warnings)
+
+
+class ForeignError(OSError):
+    """As network libraries define them: it cannot be made again from its arguments."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port} went away")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (codec.TruncatedData("short", field="tiles", offset=7), codec.TruncatedData, "short"),
+        (FileNotFoundError(2, "No such file", "a.png"), FileNotFoundError, "No such file"),
+        (ForeignError("host", 80), OSError, "host:80 went away"),
+        (KeyError("x"), RuntimeError, "unexpected KeyError: 'x'"),
+        (MemoryError(), MemoryError, ""),
+    ],
+)
+def test_errors_reach_other_processes(error, kind, text):
+    from multiprocessing.reduction import ForkingPickler
+
+    from codec.batch.work import portable
+
+    again = ForkingPickler.loads(ForkingPickler.dumps(portable(error)))
+    assert type(again) is kind
+    assert text in str(again)
+    assert getattr(again, "offset", None) == getattr(error, "offset", None)

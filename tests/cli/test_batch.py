@@ -135,6 +135,27 @@ def test_ctrl_c_leaves_whole_files_only_and_no_process(tmp_path, child_environme
     assert {os.path.basename(line["output"]) for line in noted[1:]} <= set(left)
 
 
+def test_ctrl_c_while_workers_start_says_one_line(tree, tmp_path, child_environment):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "codec", "batch", "photos", "-o", "out", "-j", "2"],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=child_environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    )
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while len(workers.read_text().split()) < 3:  # two, and the one of Python's multiprocessing
+        assert process.poll() is None
+        time.sleep(0.002)
+    # As a terminal does: to all of them.
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == b"vaezip: interrupted\n"
+    assert not list(tmp_path.rglob("*.vae"))
+
+
 def test_terminal_gets_progress_of_many_files_and_no_colour_if_so_asked(tree, tmp_path, child_environment):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
