@@ -8,19 +8,21 @@ import functools
 import threading
 import time
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from codec.batch.task import MAX_TRIES, Options, Result, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
+from codec.limits import DEFAULT_LIMITS
 from codec.storage.access import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from codec.decoder import Decoder
     from codec.encoder import Encoder
     from codec.image.picture import Picture
+    from codec.limits import Limits
 
     Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int, int], None] | None]]
 
@@ -125,12 +127,26 @@ def portable(error: Exception) -> Exception:
 def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ...]]:
     from codec.image.convert import load_picture
 
-    with _collecting, warnings.catch_warnings(record=True) as caught:
+    with _collecting, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
         warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
         picture = load_picture(source, limits=options.limits)
     return picture, tuple(dict.fromkeys(str(warning.message) for warning in caught))
+
+
+@contextmanager
+def _pillow_limit(limits: Limits) -> Iterator[None]:
+    """Let Pillow, which has a limit of its own, open what is asked for. For one thread at a time."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    if limits.max_pixels != DEFAULT_LIMITS.max_pixels:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _deliver(options: Options, task: Task, data: bytes) -> None:

@@ -82,7 +82,7 @@ def compress(
 
 def _pipe(jobs: list[Job], options: Options, *, quiet: bool) -> int:
     """Compress to or from a standard stream."""
-    writer = Writer(jobs, force=options.overwrite)
+    writer = Writer(options.overwrite, jobs)
 
     def work(job: Job) -> None:
         writer.check(job)

@@ -44,7 +44,7 @@ def decompress(
     """
     decoder: Decoder | None = None
     jobs = plan(files, output, ".png", force=force, accepts=is_stream)
-    writer = Writer(jobs, force=force)
+    writer = Writer(force, jobs)
     chosen = {job: formats.choose(job.target) for job in jobs}
 
     def work(job: Job) -> None:

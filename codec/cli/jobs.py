@@ -22,7 +22,7 @@ from codec.storage.access import (
 )
 from codec.storage.access import check as check_target
 from codec.storage.claims import Claims
-from codec.storage.mapping import expand, is_many, target_of
+from codec.storage.mapping import expand, is_many, one_file, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,18 +53,24 @@ class Job:
 
 
 def plan(
-    sources: Sequence[str], output: str | None, suffix: str, *, force: bool, accepts: Callable[[str], bool]
+    sources: Sequence[str],
+    output: str | None,
+    suffix: str,
+    *,
+    force: bool,
+    accepts: Callable[[str], bool] | None = None,
 ) -> list[Job]:
     """Give every input its output, and refuse what no file system needs to be asked about.
 
-    accepts: tells by its name whether a file of a folder is an input.
+    accepts: tells by its name whether a file of a folder is an input; None opens no folders or patterns.
     """
     if "" in sources or output == "":
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
-    several = len(sources) > 1 or is_many(sources[0])
-    into_folder = output not in (None, STANDARD) and _is_folder(str(output), sources)
+    opened = [source for source in sources if accepts is not None and is_many(source)]
+    several = len(sources) > 1 or bool(opened)
+    into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
     if output is not None and output.endswith(os.sep) and not into_folder:
         raise FileNotFoundError(errno.ENOENT, "is no folder; create it first", output)
     if several and output is not None and not into_folder:
@@ -84,22 +90,28 @@ def plan(
     return jobs
 
 
-def _is_folder(output: str, sources: Sequence[str]) -> bool:
+def _is_folder(output: str, several: bool, opened: bool) -> bool:
     """Tell whether outputs go into `output`: it is a folder, or one to be made for a tree."""
     path = local_path(output)
     if path is None:
-        return output.endswith("/") or len(sources) > 1 or is_many(sources[0])
-    return os.path.isdir(path) or (not os.path.lexists(path) and any(map(is_many, sources)))
+        return output.endswith("/") or several
+    return os.path.isdir(path) or (opened and not os.path.lexists(path))
 
 
-def _expanded(source: str, output: str | None, suffix: str, accepts: Callable[[str], bool]) -> Iterator[Job]:
-    found = None
-    for found in expand(source, accepts):
+def _expanded(
+    source: str, output: str | None, suffix: str, accepts: Callable[[str], bool] | None
+) -> Iterator[Job]:
+    if accepts is None or not is_many(source):
+        found = one_file(source)
         if not found.relative:
-            raise FileNotFoundError(errno.ENOENT, "is no file", source)
-        target = target_of(found, output, suffix)
-        yield Job(found.name, target, mirrored=output is not None and is_many(source))
-    if found is None:
+            raise IsADirectoryError(errno.EISDIR, "is a folder", source)
+        yield Job(source, target_of(found, output, suffix))
+        return
+    is_empty = True
+    for found in expand(source, accepts):
+        yield Job(found.name, target_of(found, output, suffix), mirrored=output is not None)
+        is_empty = False
+    if is_empty:
         warn(source, "nothing to do: it holds no such files")
 
 
@@ -113,7 +125,7 @@ def _check_standard_output(*, force: bool) -> None:
 class Writer:
     """Writes the outputs of jobs, none of them over an input or another output."""
 
-    def __init__(self, jobs: Sequence[Job], *, force: bool) -> None:
+    def __init__(self, force: bool, jobs: Sequence[Job] = ()) -> None:
         self._force = force
         self._claims = Claims(job.source for job in jobs if job.source != STANDARD)
 

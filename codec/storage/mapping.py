@@ -29,6 +29,12 @@ def is_many(source: str) -> bool:
     return os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path))
 
 
+def one_file(source: str) -> Found:
+    """Return a source as the one file it names; `relative` is empty where its name has no last part."""
+    path = local_path(source)
+    return Found(source, PurePosixPath(source).name if path is None else Path(path).name)
+
+
 def expand(source: str, accepts: Accepts) -> Iterator[Found]:
     """Yield what a source stands for, sorted: the files of a folder that `accepts` takes, or of a pattern.
 
@@ -37,17 +43,17 @@ def expand(source: str, accepts: Accepts) -> Iterator[Found]:
     """
     path = local_path(source)
     if not is_many(source):
-        yield Found(source, PurePosixPath(source).name if path is None else Path(path).name)
+        yield one_file(source)
     elif path is None:
         wild = glob.has_magic(source)
         found = [Found(name, relative) for name, relative in find(source) if wild or accepts(name)]
-        yield from found if found or not wild else [Found(source, PurePosixPath(source).name)]
+        yield from found if found or not wild else [one_file(source)]
     elif os.path.isdir(path):
         for name in _walk(path):
             if accepts(name):
                 yield Found(name, os.path.relpath(name, path))
     else:
-        yield from list(_matches(path)) or [Found(source, Path(path).name)]
+        yield from list(_matches(path)) or [one_file(source)]
 
 
 def target_of(found: Found, output: str | None, suffix: str) -> str:

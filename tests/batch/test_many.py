@@ -271,3 +271,13 @@ def test_errors_reach_other_processes(error, kind, text):
     assert type(again) is kind
     assert text in str(again)
     assert getattr(again, "offset", None) == getattr(error, "offset", None)
+
+
+def test_limits_hold_and_can_be_raised_above_those_of_pillow(pictures, monkeypatch):
+    folder = pictures("a.png")
+    small = codec.Limits(max_pixels=64 * 64 - 1)
+    assert isinstance(run([folder], limits=small)["a.png"].error, codec.LimitExceeded)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert isinstance(run([folder])["a.png"].error, codec.LimitExceeded)
+    assert run([folder], limits=codec.Limits(max_pixels=64 * 64))["a.png"].status is Status.DONE
+    assert Image.MAX_IMAGE_PIXELS == 100
