@@ -12,6 +12,7 @@ are cut from the test photo, 128x96, no two alike. Prints one JSON object, and w
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -60,11 +61,18 @@ def finish(processes: list[subprocess.Popen[bytes]], started: float) -> list[flo
     return [took[process.pid] for process in processes]
 
 
-def throughput(folder: Path, *, together: bool) -> float:
-    """Return pictures per second of the batch, or summed of the two processes."""
+def cpu_seconds() -> float:
+    """Return the processor time of all processes that have ended so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(folder: Path, *, together: bool) -> tuple[float, float]:
+    """Return pictures per second, of the batch or summed of the two processes, and CPU seconds of all."""
     out = folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
+    before = cpu_seconds()
     started = time.perf_counter()
     if together:
         (seconds,) = finish([start("batch", folder, "-o", out, "-j", "2")], started)
@@ -78,7 +86,7 @@ def throughput(folder: Path, *, together: bool) -> float:
     written = sum(1 for _ in out.rglob("*.vae"))
     if written != N_PICTURES:
         raise SystemExit(f"{written} files of {N_PICTURES}")
-    return rate
+    return rate, cpu_seconds() - before
 
 
 def main() -> None:
@@ -86,16 +94,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "pictures"
         make(folder)
-        pairs = [
-            (throughput(folder, together=False), throughput(folder, together=True)) for _ in range(ROUNDS)
-        ]
-    ratios = [batch / apart for apart, batch in pairs]
+        pairs = [(measure(folder, together=False), measure(folder, together=True)) for _ in range(ROUNDS)]
+    ratios = [batch[0] / apart[0] for apart, batch in pairs]
     record = {
         "pictures": N_PICTURES,
         "size": list(SIZE),
         "processes": 2,
-        "two_single_processes_per_second": [round(apart, 2) for apart, _ in pairs],
-        "batch_per_second": [round(batch, 2) for _, batch in pairs],
+        "two_single_processes_per_second": [round(apart[0], 2) for apart, _ in pairs],
+        "batch_per_second": [round(batch[0], 2) for _, batch in pairs],
+        "two_single_processes_cpu_seconds": [round(apart[1], 1) for apart, _ in pairs],
+        "batch_cpu_seconds": [round(batch[1], 1) for _, batch in pairs],
         "ratios": [round(ratio, 4) for ratio in ratios],
         "ratio": round(statistics.median(ratios), 4),
         "machine": machine(),
