@@ -92,7 +92,8 @@ class _Job:
 
     def run(self) -> Image.Image:
         left, top, right, bottom = self.box
-        canvas = Canvas(self.header.mode, left, top, right - left, bottom - top, self._alpha())
+        size, gray = (right - left, bottom - top), self.header.is_gray
+        canvas = Canvas(self.header.mode, left, top, *size, self._alpha(), gray=gray)
         exact = {index for index, tile in self.tiles.items() if isinstance(tile, LosslessTile)}
         present = presence(self.header, exact, self.model.config.z_stride)
         if len(exact) < len(self.tiles):

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from codec.bitstream.alpha import pack_alpha
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
-from codec.bitstream.header import LAYOUTS, Header
+from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata import pack_metadata
 from codec.bitstream.quality import rate_band
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.entropy.coder import symbol_crc
 from codec.image.convert import PictureLike, load_picture
+from codec.image.gray import is_gray
 from codec.image.lossless import may_pay, pack, pack_plane
 from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
@@ -27,8 +28,6 @@ from codec.runtime.latents import TileSymbols, quantise_tile
 from codec.runtime.presence import has_neighbour, presence
 from codec.runtime.threads import Progress, map_ordered, worker_count
 from codec.runtime.transform_blocks import Block, analyse
-
-_LAYOUT_CODES = {mode: code for code, mode in LAYOUTS.items()}
 
 
 class Encoder:
@@ -65,7 +64,7 @@ class Encoder:
         Raises UnsupportedImage, LimitExceeded or UsageError.
         """
         picture = load_picture(image)
-        layout = _LAYOUT_CODES[picture.layout]
+        layout = layout_code(picture.layout, gray=is_gray(picture))
         header = Header(picture.width, picture.height, self.rate, self._model.model_id, layout=layout)
         tiles = tile_grid(header.width, header.height, header.tile_size)
         threads = min(self.threads, len(tiles))
