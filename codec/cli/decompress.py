@@ -8,6 +8,7 @@ import click
 
 from codec.bitstream.container import parse_container
 from codec.cli import formats
+from codec.cli.heap import share_one_heap
 from codec.cli.jobs import Job, Writer, plan, read_input, run
 from codec.cli.options import file_options, parse_region
 from codec.cli.progress import progress_bar
@@ -59,6 +60,7 @@ def decompress(
         if decoder is None:
             from codec.decoder import Decoder
 
+            share_one_heap()
             decoder = Decoder(threads=threads)
         with progress_bar(job.source_name, width * height, quiet=quiet) as progress:
             picture = decoder.decode(data, region=region, progress=progress)

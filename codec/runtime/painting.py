@@ -77,9 +77,12 @@ def paint(
     returns the tile's unscaled latent, float [1, M, h, w]. present: as for synthesise.
     """
     halo, outer = reach(model.config), window.outer
-    held = _Held(model.config.m, outer)
+    groups = list(_groups(window.tile_rows(header)))
+    # Rows wait for a halo below them, and need one above.
+    most_rows = max(_latent_rows(group, header) for group, _ in groups) + 2 * halo
+    held = _Held(model.config.m, outer, min(most_rows, outer.bottom - outer.top))
     done = window.inner.top
-    for group, is_last in _groups(window.tile_rows(header)):
+    for group, is_last in groups:
         bottom = outer.bottom if is_last else (group[-1].y + group[-1].height) // LATENT_STRIDE
         held.grow(bottom)
 
@@ -100,18 +103,27 @@ def paint(
 
 
 class _Held:
-    """The latents of some whole rows of a window's outer block, growing below and dropped above."""
+    """The latents of some whole rows of a window's outer block, growing below and dropped above.
 
-    def __init__(self, channels: int, outer: Block) -> None:
+    One buffer for all of them: allocating anew for every group of tiles leaves the heap full of holes.
+    """
+
+    def __init__(self, channels: int, outer: Block, most_rows: int) -> None:
         self.block = Block(outer.top, outer.left, outer.top, outer.right)
-        self.map = self._empty(channels, 0)
+        size = (1, channels, most_rows, outer.right - outer.left)
+        self._buffer = torch.zeros(size).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def map(self) -> Tensor:
+        """What is held, float [1, M, rows, columns]."""
+        return self._buffer[:, :, : self.block.bottom - self.block.top]
 
     def grow(self, bottom: int) -> None:
         """Make room for rows down to `bottom`."""
-        grown = self._empty(self.map.shape[1], bottom - self.block.top)
-        grown[:, :, : self.map.shape[2]] = self.map
-        self.map = grown
+        top = self.map.shape[2]
         self.block = dataclasses.replace(self.block, bottom=bottom)
+        # Zeros, not just anything: masks that hide gaps multiply.
+        self.map[:, :, top:] = 0
 
     def put(self, top: int, left: int, part: Tensor) -> None:
         """Store a tile's latents, as far as they lie in the block."""
@@ -125,13 +137,9 @@ class _Held:
     def drop_above(self, top: int) -> None:
         """Forget the rows above `top`."""
         if top > self.block.top:
-            self.map = self.map[:, :, top - self.block.top :]
+            kept = self.map[:, :, top - self.block.top :].clone()
             self.block = dataclasses.replace(self.block, top=top)
-
-    def _empty(self, channels: int, rows: int) -> Tensor:
-        # Zeros, not just anything: masks that hide gaps multiply.
-        width = self.block.right - self.block.left
-        return torch.zeros(1, channels, rows, width).contiguous(memory_format=torch.channels_last)
+            self.map[:] = kept
 
 
 def _paint_strip(
@@ -159,6 +167,12 @@ def _paint_strip(
         )
 
     map_ordered(work, synthesis_blocks(strip.bottom - strip.top, strip.right - strip.left, threads), threads)
+
+
+def _latent_rows(group: list[Tile], header: Header) -> int:
+    """Return how many rows of latents some rows of tiles have at most."""
+    rows_of_tiles = (group[-1].y - group[0].y) // header.tile_size + 1
+    return rows_of_tiles * header.tile_size // LATENT_STRIDE
 
 
 def _groups(rows: list[list[Tile]]) -> Iterator[tuple[list[Tile], bool]]:

@@ -17,8 +17,8 @@ from codec.model.weights import LoadedModel
 from . import masked
 from .latents import rate_tensor
 
-# Largest side of a synthesised block in latents: memory stays bounded and the halo's share small.
-BLOCK_ROWS, BLOCK_COLUMNS = 32, 96
+# Largest side of a synthesised block in latents: its feature maps stay small, and the halo's share too.
+BLOCK_ROWS, BLOCK_COLUMNS = 32, 32
 
 
 @dataclasses.dataclass(frozen=True)
