@@ -19,7 +19,7 @@ DRAWN_SHARE = 0.3
 # The streams of a part of this side, quick and good, may take so many times the bytes per pixel that there
 # are, and so many bytes more: they are less than the whole one has to gain from.
 PROBE_SIDE = 128
-PROBE_FACTORS, PROBE_BYTES = (4.0, 1.8), 512
+PROBE_FACTORS, PROBE_BYTES = (4.0, 2.2), 512
 
 
 def pack(samples: NDArray[np.uint8]) -> bytes:
