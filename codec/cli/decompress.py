@@ -8,11 +8,11 @@ import click
 
 from codec.bitstream.container import parse_container
 from codec.cli import formats
-from codec.cli.heap import giving_back, share_one_heap
 from codec.cli.jobs import Job, Writer, plan, read_input, run
 from codec.cli.options import file_options, parse_region, parse_scale
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say, warn
+from codec.heap import giving_back, share_one_heap
 from codec.model.index import model_entry
 from codec.storage.pictures import is_stream
 
