@@ -17,7 +17,7 @@ ROOT = Path(codec.__file__).parent
 # From the ground up. A module imports from its own package and from lower layers.
 LAYERS = (
     {"codec.errors", "codec.types"},
-    {"codec.limits", "codec.files"},
+    {"codec.limits", "codec.files", "codec.heap"},
     {"codec.storage"},
     {"codec.bitstream"},
     {"codec.entropy", "codec.image", "codec.data"},
@@ -30,7 +30,7 @@ LAYERS = (
     {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
-LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.inspect")
+LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.heap", "codec.inspect")
 LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch")
 HEAVY = (
     "torch",
