@@ -24,6 +24,7 @@ from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
 from codec.model.weights import LoadedModel, load_model
+from codec.runtime.exactness import exact_pays
 from codec.runtime.latents import TileSymbols, quantise_tile
 from codec.runtime.presence import has_neighbour, presence
 from codec.runtime.threads import Progress, map_ordered, worker_count
@@ -58,9 +59,9 @@ class Encoder:
     def encode(self, image: PictureLike, *, progress: Progress | None = None) -> bytes:
         """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a file.
 
-        Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile that takes no
-        more bytes that way is stored without loss. progress: called with the number of tiles done
-        and of all tiles.
+        Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile is stored
+        without loss where that takes no more bytes, or so few more that they are well spent at this quality.
+        progress: called with the number of tiles done and of all tiles.
         Raises UnsupportedImage, LimitExceeded or UsageError.
         """
         picture = load_picture(image)
@@ -69,7 +70,12 @@ class Encoder:
         tiles = tile_grid(header.width, header.height, header.tile_size)
         threads = min(self.threads, len(tiles))
         code = functools.partial(
-            code_tile, self._model, picture.colour, quality=self.rate, lossless=self.lossless
+            code_tile,
+            self._model,
+            picture.colour,
+            quality=self.rate,
+            lossless=self.lossless,
+            gray=header.is_gray,
         )
         coded = map_ordered(code, tiles, threads, progress)
         self._mind_the_gaps(coded, header, tiles, picture.colour)
@@ -103,15 +109,18 @@ class CodedTile(NamedTuple):
     lossless: bool
 
 
-def code_tile(model: LoadedModel, pixels: Samples, tile: Tile, *, quality: int, lossless: bool) -> CodedTile:
-    """Code one tile of a picture without loss where that is asked for or costs nothing, else by the model."""
+def code_tile(
+    model: LoadedModel, pixels: Samples, tile: Tile, *, quality: int, lossless: bool, gray: bool
+) -> CodedTile:
+    """Code one tile of a picture without loss where that is asked for or pays, else by the model."""
     samples = pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
     if lossless:
         return CodedTile(pack(samples), True)
-    learned = encode_tile(model, pixels, tile, quality=quality)
+    symbols = tile_symbols(model, pixels, tile, quality)
+    learned = _pack_symbols(model, symbols, quality)
     if may_pay(samples, len(learned)):
         exact = pack(samples)
-        if len(exact) <= len(learned):
+        if exact_pays(model, symbols, samples, quality, len(exact) - len(learned), gray=gray):
             return CodedTile(exact, True)
     return CodedTile(learned, False)
 
@@ -147,7 +156,10 @@ def encode_tile(
     present: NDArray[np.bool_] | None = None,
 ) -> bytes:
     """Payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
-    symbols = tile_symbols(model, pixels, tile, quality, present)
+    return _pack_symbols(model, tile_symbols(model, pixels, tile, quality, present), quality)
+
+
+def _pack_symbols(model: LoadedModel, symbols: TileSymbols, quality: int) -> bytes:
     words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_band(quality))
     flags = FLAG_LIFT if symbols.lift else 0
     return TilePayload(flags, 0, symbol_crc(symbols.z, symbols.r), words).pack()

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from typing import TYPE_CHECKING
-
 import click
 
+from codec.batch.task import Options
+from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
-from codec.cli.options import file_options, refuse_nan
+from codec.cli.many import Many, explain, summary
+from codec.cli.options import batch_options, file_options, refuse_nan
 from codec.cli.progress import progress_bar
-from codec.cli.report import EXIT_CODES_HELP, say, warn
-
-if TYPE_CHECKING:
-    from codec.encoder import Encoder
-    from codec.image.picture import Picture
+from codec.cli.report import EXIT_CODES_HELP, say
+from codec.errors import UsageError
+from codec.storage.pictures import is_picture
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
-@click.argument("pictures", metavar="IN...", nargs=-1, required=True)
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-q",
     "--quality",
@@ -32,12 +29,27 @@ if TYPE_CHECKING:
 )
 @click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing.")
 @click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution.")
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="JOBS",
+    help="Pictures at a time, each in a process of one thread.  [default: 1, of all cores]",
+)
+@batch_options
 @file_options(".vae")
 def compress(
     pictures: tuple[str, ...],
     quality: float,
     lossless: bool,
     strip: bool,
+    jobs: int,
+    skip_existing: bool,
+    manifest: str | None,
+    retry: bool,
+    remove_sources: bool,
+    as_json: bool,
     output: str | None,
     force: bool,
     threads: int | None,
@@ -45,49 +57,45 @@ def compress(
 ) -> int:
     """Compress pictures into .vae files.
 
-    IN is any picture that Pillow reads, or '-' for standard input. Gray, transparency and metadata are kept;
-    what is not, such as 16-bit samples or further frames, is told in a warning.
+    IN is any picture that Pillow reads, a folder or a pattern such as 'photos/**/*.jpg', whose trees are
+    mirrored below OUT, or '-' for standard input. Gray, transparency and metadata are kept; what is not, such
+    as 16-bit samples or further frames, is told in a warning.
     """
-    encoder: Encoder | None = None
-    writer = Writer(force)
+    options = Options(
+        quality,
+        lossless,
+        strip,
+        overwrite=force,
+        skip_existing=skip_existing,
+        threads=threads or (1 if jobs > 1 else None),
+    )
+    planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
+    if any(STANDARD in (job.source, job.target) for job in planned):
+        if manifest or remove_sources or as_json or skip_existing:
+            raise UsageError("--json, --manifest, --rm and --skip-existing are for files, not for pipes")
+        return _pipe(planned, options, quiet=quiet)
+    many = Many(as_json=as_json, quiet=quiet)
+    return many.run(
+        planned, options, workers=jobs, manifest=manifest, retry=retry, remove_sources=remove_sources
+    )
+
+
+def _pipe(jobs: list[Job], options: Options, *, quiet: bool) -> int:
+    """Compress to or from a standard stream."""
+    writer = Writer(options.overwrite, jobs)
 
     def work(job: Job) -> None:
-        nonlocal encoder
         writer.check(job)
-        picture, n_input_bytes = _load(job, quiet=quiet)
-        if encoder is None:
-            from codec.encoder import Encoder
-
-            encoder = Encoder(quality, threads=threads, strip=strip, lossless=lossless)
-        with progress_bar(job.source_name, picture.width * picture.height, quiet=quiet) as progress:
-            data = encoder.encode(picture, progress=progress)
-        writer.write(job, data)
+        source: str | bytes = read_input(job.source) if job.source == STANDARD else job.source
+        n_input_bytes = len(source) if isinstance(source, bytes) else 0
+        packed = pack(
+            options, source, job.source_name, lambda name, size: progress_bar(name, size, quiet=quiet)
+        )
         if not quiet:
-            say(_summary(job, picture, n_input_bytes, len(data)))
+            explain(job.source_name, packed.warnings)
+        writer.write(job, packed.data)
+        if not quiet:
+            size = (packed.width, packed.height)
+            say(summary(job.source_name, job.target_name, size, n_input_bytes, len(packed.data)))
 
-    return run(plan(pictures, output, ".vae", force=force), work)
-
-
-def _load(job: Job, *, quiet: bool) -> tuple[Picture, int]:
-    """Return the picture and the size of its file; whatever is wrong with it shows before torch is loaded."""
-    from codec.image.convert import load_picture
-
-    source: str | bytes = read_input(job.source) if job.source == STANDARD else job.source
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
-        warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-        picture = load_picture(source)
-    if not quiet:
-        for text in dict.fromkeys(str(warning.message) for warning in caught):
-            warn(job.source_name, text)
-    return picture, len(source) if isinstance(source, bytes) else os.stat(source).st_size
-
-
-def _summary(job: Job, picture: Picture, n_input_bytes: int, n_bytes: int) -> str:
-    width, height = picture.width, picture.height
-    ratio = f"{n_input_bytes / n_bytes:.1f}:1" if n_input_bytes else "from a pipe"
-    return (
-        f"{job.source_name} -> {job.target_name}: {width}x{height}, {n_input_bytes} -> {n_bytes} bytes "
-        f"({ratio}), {8 * n_bytes / (width * height):.3f} bpp"
-    )
+    return run(jobs, work)

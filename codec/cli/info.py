@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info", epilog=EXIT_CODES_HELP)
-@click.argument("files", metavar="IN...", nargs=-1, required=True)
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
 def info(files: tuple[str, ...], as_json: bool) -> int:
     """Show size, version, model, quality and structure of .vae files.

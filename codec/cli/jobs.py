@@ -5,28 +5,41 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from codec.cli.report import Exit, describe, exit_code, fail, is_expected
+from codec.cli.report import Exit, describe, exit_code, fail, is_expected, warn
 from codec.errors import LimitExceeded, UsageError
-from codec.files import check_writable, write_atomic
+from codec.storage.access import (
+    MAX_INPUT_BYTES,
+    keep_mtime,
+    local_path,
+    make_parents,
+    read,
+    stamp,
+    write,
+)
+from codec.storage.access import check as check_target
+from codec.storage.claims import Claims
+from codec.storage.mapping import expand, is_many, one_file, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 STANDARD = "-"
-MAX_INPUT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the output it becomes; `-` is standard input or output."""
+    """One input and the output it becomes; `-` is standard input or output.
+
+    mirrored: the output's folders are made where they are missing.
+    """
 
     source: str
     target: str
+    mirrored: bool = False
 
     @property
     def source_name(self) -> str:
@@ -39,62 +52,91 @@ class Job:
         return "standard output" if self.target == STANDARD else self.target
 
 
-def plan(sources: Sequence[str], output: str | None, suffix: str, *, force: bool) -> list[Job]:
-    """Give every input its output, and refuse what no file system needs to be asked about."""
+def plan(
+    sources: Sequence[str],
+    output: str | None,
+    suffix: str,
+    *,
+    force: bool,
+    accepts: Callable[[str], bool] | None = None,
+) -> list[Job]:
+    """Give every input its output, and refuse what no file system needs to be asked about.
+
+    accepts: tells by its name whether a file of a folder is an input; None opens no folders or patterns.
+    """
     if "" in sources or output == "":
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
-    into_folder = output not in (None, STANDARD) and os.path.isdir(str(output))
+    opened = [source for source in sources if accepts is not None and is_many(source)]
+    several = len(sources) > 1 or bool(opened)
+    into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
     if output is not None and output.endswith(os.sep) and not into_folder:
         raise FileNotFoundError(errno.ENOENT, "is no folder; create it first", output)
-    if len(sources) > 1 and output is not None and not into_folder:
+    if several and output is not None and not into_folder:
         raise UsageError(f"{output}: with several inputs, -o must name an existing folder")
-    jobs = []
+    jobs: list[Job] = []
     for source in sources:
+        if source == STANDARD and into_folder:
+            raise UsageError(f"{output}: is a folder; name the file that standard input becomes")
         if output is not None and not into_folder:
-            target = output
+            jobs.append(Job(source, output))
         elif source == STANDARD:
-            if into_folder:
-                raise UsageError(f"{output}: is a folder; name the file that standard input becomes")
-            target = STANDARD
+            jobs.append(Job(source, STANDARD))
         else:
-            path = Path(source)
-            if not path.name:
-                raise IsADirectoryError(errno.EISDIR, "is a folder", source)
-            target = str(Path(output) / path.name if output else path)
-            target = str(Path(target).with_suffix(suffix))
-        jobs.append(Job(source, target))
+            jobs.extend(_expanded(source, output, suffix, accepts))
     if any(job.target == STANDARD for job in jobs):
-        if sys.stdout is None:
-            raise OSError(errno.EBADF, "is closed; name a file with -o", "standard output")
-        if sys.stdout.isatty() and not force:
-            raise UsageError(
-                "will not write binary data to a terminal; redirect it, use -o, or force with -f"
-            )
+        _check_standard_output(force=force)
     return jobs
 
 
-@dataclass
-class Writer:
-    """Writes outputs, and knows which ones this run has written already."""
+def _is_folder(output: str, several: bool, opened: bool) -> bool:
+    """Tell whether outputs go into `output`: it is a folder, or one to be made for a tree."""
+    path = local_path(output)
+    if path is None:
+        return output.endswith("/") or several
+    return os.path.isdir(path) or (opened and not os.path.lexists(path))
 
-    force: bool
-    _written: dict[str, str] = field(default_factory=dict)
+
+def _expanded(
+    source: str, output: str | None, suffix: str, accepts: Callable[[str], bool] | None
+) -> Iterator[Job]:
+    if accepts is None or not is_many(source):
+        found = one_file(source)
+        if not found.relative:
+            raise IsADirectoryError(errno.EISDIR, "is a folder", source)
+        yield Job(source, target_of(found, output, suffix))
+        return
+    is_empty = True
+    for found in expand(source, accepts):
+        yield Job(found.name, target_of(found, output, suffix), mirrored=output is not None)
+        is_empty = False
+    if is_empty:
+        warn(source, "nothing to do: it holds no such files")
+
+
+def _check_standard_output(*, force: bool) -> None:
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "is closed; name a file with -o", "standard output")
+    if sys.stdout.isatty() and not force:
+        raise UsageError("will not write binary data to a terminal; redirect it, use -o, or force with -f")
+
+
+class Writer:
+    """Writes the outputs of jobs, none of them over an input or another output."""
+
+    def __init__(self, force: bool, jobs: Sequence[Job] = ()) -> None:
+        self._force = force
+        self._claims = Claims(job.source for job in jobs if job.source != STANDARD)
 
     def check(self, job: Job) -> None:
         """Refuse an output that could not or should not be written, before work is spent on it."""
         if job.target == STANDARD:
             return
-        target = Path(job.target)
-        if job.source != STANDARD and _is_same_file(job.source, job.target):
-            raise UsageError(f"{job.source}: input and output are the same file; choose another with -o")
-        earlier = self._written.get(os.path.realpath(target))
-        if earlier is not None:
-            raise FileExistsError(
-                errno.EEXIST, f"holds {earlier} from this same run; rename one of the two", job.target
-            )
-        check_writable(target, overwrite=self.force)
+        self._claims.claim(job.source_name, job.target)
+        if job.mirrored:
+            make_parents(job.target)
+        check_target(job.target, overwrite=self._force)
 
     def write(self, job: Job, data: bytes | Callable[[IO[bytes]], object]) -> None:
         """Write an output whole, or leave nothing. data: the bytes, or what writes them into a file."""
@@ -106,28 +148,24 @@ class Writer:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return
-        try:
-            write_atomic(Path(job.target), data, overwrite=self.force)
-        except OSError as error:
-            # Which temporary file it was helps nobody: name the output.
-            raise type(error)(error.errno, error.strerror, job.target) from error
-        if os.path.isfile(job.target):
-            self._written[os.path.realpath(job.target)] = job.source_name
+        before = None if job.source == STANDARD else stamp(job.source)
+        write(job.target, data, overwrite=self._force)
+        if before is not None:
+            keep_mtime(job.target, before.mtime_ns)
 
 
-def read_input(source: str, limit: int = MAX_INPUT_BYTES) -> bytes:
-    """Read an input whole; raises LimitExceeded where it is longer than `limit` bytes."""
+def read_input(source: str) -> bytes:
+    """Read an input whole; raises LimitExceeded where it is longer than MAX_INPUT_BYTES."""
     if source == STANDARD:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "is closed; name a file", "standard input")
         if sys.stdin.isatty():
             raise UsageError("is a terminal; name a file or pipe one in")
-        data = sys.stdin.buffer.read(limit + 1)
+        data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
     else:
-        with Path(source).open("rb") as stream:
-            data = stream.read(limit + 1)
-    if len(data) > limit:
-        raise LimitExceeded(f"is larger than {limit:,} bytes; pass a smaller file")
+        return read(source)
+    if len(data) > MAX_INPUT_BYTES:
+        raise LimitExceeded(f"is larger than {MAX_INPUT_BYTES:,} bytes; pass a smaller file")
     return data
 
 
@@ -145,10 +183,3 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None]) -> Exit:
             fail(describe(error, job.source_name))
             worst = exit_code(error) if len(jobs) == 1 else Exit.SOME_FAILED
     return worst
-
-
-def _is_same_file(first: str, second: str) -> bool:
-    try:
-        return os.path.samefile(first, second)
-    except OSError:
-        return os.path.realpath(first) == os.path.realpath(second)

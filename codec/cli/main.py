@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "compress": ("codec.cli.compress:compress", "Compress pictures into .vae files."),
     "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
+    "batch": ("codec.cli.batch:batch", "Compress many pictures, on all cores or a cluster."),
     "info": ("codec.cli.info:info", "Show what a .vae file says about itself."),
+    "verify": ("codec.cli.verify:verify", "Check .vae files without decoding their pixels."),
     "train": ("codec.train.cli:train", "Train weights and export them."),
     "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
     "data": ("codec.cli.data:data", "Get pictures to train on and to measure with."),
+    "completion": ("codec.cli.completion:completion", "Print what lets a shell complete commands."),
 }
 
 

@@ -19,6 +19,7 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
         click.option(
             "-o",
             "--output",
+            type=click.Path(),
             metavar="OUT",
             help=f"Output file, or '-', or with several inputs a folder.  [default: IN with {suffix}]",
         ),
@@ -35,6 +36,32 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
     return decorate
 
 
+def batch_options(command: _Command) -> _Command:
+    """Add to a command what is of use with many files."""
+    for option in reversed(_BATCH_OPTIONS):
+        command = option(command)
+    return command
+
+
+_BATCH_OPTIONS = (
+    click.option("--skip-existing", is_flag=True, help="Leave outputs that exist, and count them as done."),
+    click.option(
+        "--manifest",
+        type=click.Path(),
+        metavar="FILE",
+        help="Note each file there as it is done; with the same FILE, go on where a run was cut off.",
+    ),
+    click.option("--retry", is_flag=True, help="Try files again that the manifest has set aside."),
+    click.option(
+        "--rm",
+        "remove_sources",
+        is_flag=True,
+        help="Remove each picture, after its .vae file was read back and decoded.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
+)
+
+
 def parse_region(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> tuple[int, int, int, int] | None:
@@ -48,6 +75,11 @@ def parse_region(
     if min(x, y) < 0 or min(width, height) < 1:
         raise click.BadParameter(f"'{value}' is no rectangle inside a picture.")
     return x, y, width, height
+
+
+def parse_scale(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Read a scale 1/N as N."""
+    return int(value.rpartition("/")[2])
 
 
 def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:

@@ -1,4 +1,4 @@
-"""A progress bar for pictures that take a while, on a terminal only."""
+"""Progress bars for pictures and batches that take a while, on a terminal only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[
 
     Yields None where no bar is shown: in a pipe, with -Q, or for a small picture.
     """
-    if quiet or n_pixels < MIN_PIXELS or sys.stderr is None or not sys.stderr.isatty():
+    if quiet or n_pixels < MIN_PIXELS or not _on_terminal():
         yield None
         return
     from rich.console import Console
@@ -35,3 +35,25 @@ def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[
             progress.update(task, completed=done, total=total)
 
         yield update
+
+
+@contextmanager
+def files_bar(n_files: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """Show how many of several files are done; yields what is to be called after each.
+
+    Lines printed meanwhile stand above the bar.
+    """
+    if quiet or n_files < 2 or not _on_terminal():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("files", total=n_files)
+        yield lambda: progress.advance(task)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()

@@ -73,7 +73,7 @@ def test_one_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
     ]  # fmt: skip
     assert "vaezip: bad.png: " in message
     # Two inputs of one stem: the second may not wipe out what this run has just made, -f or not.
-    assert "photo.vae: holds photo.png from this same run" in message
+    assert "photo.vae: is the output of photo.png, too" in message
     assert "warning" not in message
     assert (tmp_path / "out" / "photo.vae").stat().st_mode & 0o200
     assert small_picture.read_bytes() == data

@@ -17,20 +17,32 @@ ROOT = Path(codec.__file__).parent
 # From the ground up. A module imports from its own package and from lower layers.
 LAYERS = (
     {"codec.errors", "codec.types"},
-    {"codec.limits", "codec.files"},
+    {"codec.limits", "codec.files", "codec.heap"},
+    {"codec.storage"},
     {"codec.bitstream"},
     {"codec.entropy", "codec.image", "codec.data"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
+    {"codec.verify"},
     {"codec.train", "codec.plugins", "codec.batch", "codec.bench"},  # calibration runs the whole codec
     {"codec.cli"},
     {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
-LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.inspect")
-LIGHT_PACKAGES = ("codec.bitstream", "codec.cli")
-HEAVY = ("torch", "numpy", "PIL", "rich", "constriction", "safetensors", "compressai")
+LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.heap", "codec.inspect")
+LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch")
+HEAVY = (
+    "torch",
+    "numpy",
+    "PIL",
+    "rich",
+    "constriction",
+    "safetensors",
+    "compressai",
+    "distributed",
+    "fsspec",
+)
 
 
 def module_name(path: Path) -> str:
@@ -112,10 +124,10 @@ def test_decoding_never_reaches_encoder_or_training(start):
     assert not {m for m in reach(start) if unit(m) in ("codec.encoder", "codec.train")}
 
 
-@pytest.mark.parametrize("start", ["codec.encoder", "codec.cli.compress"])
-def test_encoding_never_reaches_decoder_or_training(start):
-    assert start in MODULES
-    assert not {m for m in reach(start) if unit(m) in ("codec.decoder", "codec.train")}
+def test_encoding_never_reaches_decoder_or_training():
+    assert not {m for m in reach("codec.encoder") if unit(m) in ("codec.decoder", "codec.train")}
+    # The command decodes what it has written before it removes a source.
+    assert not {m for m in reach("codec.cli.compress") if unit(m) == "codec.train"}
 
 
 def test_header_paths_load_nothing_heavy():

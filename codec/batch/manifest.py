@@ -1,0 +1,154 @@
+"""A journal of what is done, one JSON object a line, from which a run that was cut off goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from codec.batch.task import Options, Result, Status, Task
+from codec.errors import UsageError
+from codec.model.index import default_model_id
+from codec.storage.access import local_path, stamp
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_VERSION = 1
+_SYNC_EVERY_S = 1.0
+
+
+class Manifest:
+    """The journal of one run and of those it goes on from, at `path`. Use as a context manager.
+
+    A line is appended as each file ends, and reaches the disk within a second, or at once by `sync`. A line
+    that a crash cut short is dropped; what it was about is done again. Files that are set aside stay so
+    unless `retry`. Raises UsageError for a manifest made with other options or in use, OSError.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], options: Options, *, retry: bool = False) -> None:
+        self._path = Path(path)
+        self._settings = _settings(options)
+        self._retry = retry
+        self._ended: dict[tuple[str, str], dict[str, Any]] = {}
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> Self:
+        # Appending: two processes that share it by mistake garble no line of each other's.
+        self._file: BinaryIO = self._path.open("a+b")
+        try:
+            _lock(self._file, self._path)
+            self._load()
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync()
+        self._file.close()
+
+    def earlier(self, task: Task) -> Result | None:
+        """Return how a file ended in an earlier run, or None if it has to be compressed (again)."""
+        entry = self._ended.get((task.source, task.target))
+        if entry is None:
+            return None
+        if entry["status"] == Status.DONE:
+            return Result(task.source, task.target, Status.SKIPPED) if _still_holds(task, entry) else None
+        if self._retry:
+            return None
+        error = UsageError(f"{task.source}: set aside by an earlier run; --retry tries it again")
+        return Result(task.source, task.target, Status.SET_ASIDE, tries=int(entry["tries"]), error=error)
+
+    def made(self, task: Task) -> bool:
+        """Tell whether the output is still what an earlier run has written, and may be replaced."""
+        entry = self._ended.get((task.source, task.target))
+        return entry is not None and entry["status"] == Status.DONE and _is_there(task.target, entry)
+
+    def add(self, result: Result) -> None:
+        """Append one line."""
+        self._write(result.record())
+        if time.monotonic() - self._synced > _SYNC_EVERY_S:
+            self.sync()
+
+    def sync(self) -> None:
+        """Return once all lines are on the disk."""
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        self._file.flush()
+
+    def _load(self) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            self._file.truncate(whole)
+        lines = data[:whole].splitlines()
+        if not lines:
+            self._write({"vaezip_manifest": _VERSION, "settings": self._settings})
+            return
+        first = _parse(lines[0])
+        if first is None or first.get("vaezip_manifest") != _VERSION:
+            raise UsageError(f"{self._path}: is no manifest of this release; choose another name")
+        if first.get("settings") != self._settings:
+            raise UsageError(
+                f"{self._path}: was made with other settings ({json.dumps(first.get('settings'))}); "
+                "use those, or another manifest"
+            )
+        for line in lines[1:]:
+            entry = _parse(line)
+            if entry is not None and entry.get("status") in (Status.DONE, Status.SET_ASIDE):
+                self._ended[entry["file"], entry["output"]] = entry
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    """Return all that decides about the bytes of an output."""
+    return {
+        "quality": float(options.quality),
+        "lossless": options.lossless,
+        "strip": options.strip,
+        "model": default_model_id().hex(),
+    }
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _still_holds(task: Task, entry: dict[str, Any]) -> bool:
+    """Tell whether a local source is as it was, and its output there. Of URLs the manifest is believed."""
+    try:
+        now = stamp(task.source)
+    except FileNotFoundError:
+        now = None  # --rm removes what is done
+    if now is not None and (now.n_bytes, now.mtime_ns) != (entry["input_bytes"], entry["mtime_ns"]):
+        return False
+    return _is_there(task.target, entry)
+
+
+def _is_there(target: str, entry: dict[str, Any]) -> bool:
+    path = local_path(target)
+    return path is None or (os.path.isfile(path) and os.path.getsize(path) == entry["bytes"])
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Refuse a manifest that another run is writing, where the system can tell."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{path}: another run is using this manifest; wait for it, or use another") from None

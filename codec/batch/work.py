@@ -1,0 +1,182 @@
+"""The work on one file, wherever it runs: read, compress, write, and check what was asked to be checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import functools
+import threading
+import time
+import warnings
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from codec.batch.task import MAX_TRIES, Options, Result, Status, Task, failure
+from codec.errors import CodecError, CorruptPayload
+from codec.heap import giving_back, share_one_heap
+from codec.limits import DEFAULT_LIMITS
+from codec.storage.access import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from codec.decoder import Decoder
+    from codec.encoder import Encoder
+    from codec.image.picture import Picture
+    from codec.limits import Limits
+
+    Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int, int], None] | None]]
+
+RETRY_AFTER_S = 0.5
+# What another try will not mend.
+_LASTING = (
+    CodecError, FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError,
+)  # fmt: skip
+# Collecting warnings is a setting of the whole process, and a cluster's workers may run threads.
+_collecting = threading.Lock()
+
+
+class Packed(NamedTuple):
+    """A compressed picture: the file's bytes, its width and height in pixels, and what was not kept."""
+
+    data: bytes
+    width: int
+    height: int
+    warnings: tuple[str, ...]
+
+
+def attempt(options: Options, task: Task, tries: int = 1, bar: Bar | None = None) -> Result:
+    """Compress one file; never raises but for what should end the worker. tries: this one counted in.
+
+    What may pass, such as a failing network or a full memory, is tried once more.
+    """
+    while True:
+        allowed = dataclasses.replace(
+            options, overwrite=options.overwrite or task.replace, adopt=options.adopt or tries > 1
+        )
+        try:
+            result = compress_file(allowed, task, bar)
+            return dataclasses.replace(result, tries=tries)
+        except Exception as error:
+            if tries >= MAX_TRIES or isinstance(error, _LASTING):
+                return failure(task, portable(error), tries)
+            tries += 1
+            time.sleep(RETRY_AFTER_S)
+
+
+def compress_file(options: Options, task: Task, bar: Bar | None = None) -> Result:
+    """Compress one file. bar: shows progress, called with (name, pixels).
+
+    Raises what `Encoder.encode` raises, and OSError for files that cannot be read or written.
+    """
+    if options.skip_existing and exists(task.target):
+        return Result(task.source, task.target, Status.SKIPPED)
+    before = stamp(task.source)
+    if task.mirrored:
+        make_parents(task.target)
+    if not (options.adopt and exists(task.target)):
+        check(task.target, overwrite=options.overwrite)
+    path = local_path(task.source)
+    source: str | bytes = read(task.source) if path is None else path
+    packed = pack(options, source, task.source, bar)
+    _deliver(options, task, packed.data)
+    if before is not None:
+        keep_mtime(task.target, before.mtime_ns)
+    if options.verify:
+        _read_back(task.target, packed)
+    return Result(
+        task.source,
+        task.target,
+        Status.DONE,
+        packed.width,
+        packed.height,
+        before.n_bytes if before is not None else len(source),
+        len(packed.data),
+        packed.warnings,
+        stamp=before,
+        verified=options.verify,
+    )
+
+
+def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = None) -> Packed:
+    """Compress a picture given as a path or as the bytes of its file; name: what progress calls it.
+
+    Whatever is wrong with the picture shows before torch is loaded.
+    """
+    picture, notes = _load(source, options)
+    with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
+        data = _encoder(options.quality, options.lossless, options.strip, options.threads).encode(
+            picture, progress=giving_back(progress)
+        )
+    return Packed(data, picture.width, picture.height, notes)
+
+
+def portable(error: Exception) -> Exception:
+    """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
+    if isinstance(error, CodecError) or (
+        isinstance(error, (OSError, MemoryError, RuntimeError)) and type(error).__module__ == "builtins"
+    ):
+        return error
+    if isinstance(error, OSError):
+        # Of some library, which this process may have and the other not.
+        return OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
+    plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
+    plain.__cause__ = error
+    return plain
+
+
+def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ...]]:
+    from codec.image.convert import load_picture
+
+    with _collecting, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
+        warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+        picture = load_picture(source, limits=options.limits)
+    return picture, tuple(dict.fromkeys(str(warning.message) for warning in caught))
+
+
+@contextmanager
+def _pillow_limit(limits: Limits) -> Iterator[None]:
+    """Let Pillow, which has a limit of its own, open what is asked for. For one thread at a time."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    if limits.max_pixels != DEFAULT_LIMITS.max_pixels:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _deliver(options: Options, task: Task, data: bytes) -> None:
+    try:
+        write(task.target, data, overwrite=options.overwrite)
+    except FileExistsError:
+        if not options.adopt or read(task.target) != data:
+            raise
+
+
+def _read_back(target: str, packed: Packed) -> None:
+    """Hold the written file against what was meant, and decode it: every CRC and every pixel."""
+    if read(target) != packed.data:
+        raise CorruptPayload(f"{target}: what was written does not read back; check the storage")
+    picture = _decoder().decode(packed.data)
+    if picture.size != (packed.width, packed.height):
+        raise CorruptPayload(f"{target}: decodes to another size; please report this")
+
+
+@functools.lru_cache(maxsize=4)
+def _encoder(quality: float, lossless: bool, strip: bool, threads: int | None) -> Encoder:
+    from codec.encoder import Encoder
+
+    share_one_heap()
+    return Encoder(quality, threads=threads, strip=strip, lossless=lossless)
+
+
+@functools.cache
+def _decoder() -> Decoder:
+    from codec.decoder import Decoder
+
+    return Decoder(threads=1)

@@ -1,0 +1,91 @@
+"""`vaezip batch`: many pictures on all cores, or on a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from codec.batch.cluster import connect
+from codec.batch.task import Options
+from codec.cli.jobs import STANDARD, plan
+from codec.cli.many import Many
+from codec.cli.options import batch_options, refuse_nan
+from codec.cli.report import EXIT_CODES_HELP
+from codec.errors import UsageError
+from codec.storage.pictures import is_picture
+
+
+@click.command("batch", epilog=EXIT_CODES_HELP)
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="DIR",
+    help="Folder or URL of outputs.  [default: beside IN]",
+)
+@click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    callback=refuse_nan,
+    default=75.0,
+    show_default=True,
+    metavar="Q",
+    help="0 (smallest) to 100 (best, still lossy); fractions count.",
+)
+@click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing.")
+@click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution.")
+@click.option(
+    "-j", "--jobs", type=click.IntRange(min=1), metavar="JOBS", help="Worker processes.  [default: cores]"
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Work on a Dask cluster instead: the address of its scheduler, such as tcp://scheduler:8786.",
+)
+@batch_options
+@click.option("-f", "--force", is_flag=True, help="Overwrite files.")
+@click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def batch(
+    pictures: tuple[str, ...],
+    output: str | None,
+    quality: float,
+    lossless: bool,
+    strip: bool,
+    jobs: int | None,
+    cluster: str | None,
+    skip_existing: bool,
+    manifest: str | None,
+    retry: bool,
+    remove_sources: bool,
+    as_json: bool,
+    force: bool,
+    quiet: bool,
+) -> int:
+    """Compress many pictures into .vae files.
+
+    IN is a picture, or a folder or pattern, whose trees are mirrored below DIR; paths, or URLs that fsspec
+    knows, such as s3://bucket/photos/. A picture that ends its worker process twice is set aside. With
+    --cluster, all machines must see the files under the same names.
+    """
+    if STANDARD in pictures or output == STANDARD:
+        raise UsageError("a batch has no standard input or output; use vaezip compress")
+    if cluster is not None and jobs is not None:
+        raise UsageError("--jobs and --cluster exclude each other: a cluster has the workers that it has")
+    options = Options(quality, lossless, strip, overwrite=force, skip_existing=skip_existing)
+    planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
+    many = Many(as_json=as_json, quiet=quiet)
+    client = None if cluster is None else connect(cluster)
+    try:
+        return many.run(
+            planned,
+            options,
+            workers=jobs,
+            client=client,
+            manifest=manifest,
+            retry=retry,
+            remove_sources=remove_sources,
+        )
+    finally:
+        if client is not None:
+            client.close()

@@ -1,0 +1,1 @@
+"""Files by path or URL: reading, writing, and what a folder or pattern stands for."""

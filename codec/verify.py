@@ -1,0 +1,50 @@
+"""Whether a .vae file is sound, without the time that pixels take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from codec.bitstream import chunks
+from codec.bitstream.alpha import parse_alpha
+from codec.bitstream.container import parse_container
+from codec.bitstream.geometry import Tile, tile_grid
+from codec.bitstream.metadata import parse_metadata
+from codec.bitstream.tile import LosslessTile
+from codec.decoder import decode_symbols
+from codec.image.lossless import unpack, unpack_plane
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.model.weights import load_model
+from codec.runtime.threads import map_ordered, worker_count
+
+if TYPE_CHECKING:
+    from codec.bitstream.header import Header
+
+
+def verify(
+    data: bytes | bytearray | memoryview, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Header:
+    """Check structure, every CRC-32, all symbols, lossless tiles and alpha; return the header.
+
+    A file that passes decodes on every machine. threads: default one for each core.
+    Raises what `Decoder.decode` raises.
+    """
+    container = parse_container(memoryview(data), limits)
+    parse_metadata(container.chunks, limits)
+    header = container.header
+    grid = tile_grid(header.width, header.height, header.tile_size)
+    model = load_model(header.model_id)
+
+    def check(tile: Tile) -> None:
+        payload = container.tiles[tile.index]
+        if isinstance(payload, LosslessTile):
+            unpack(payload.stream, f"tile {tile.index}")
+        else:
+            decode_symbols(model, tile, payload, header.quality)
+
+    map_ordered(check, grid, min(worker_count(threads), len(grid)))
+    for chunk in container.chunks:
+        if chunk.kind == chunks.ALPHA:
+            parts = parse_alpha(chunk.payload, grid)
+            for tile in grid:
+                unpack_plane(parts[tile.index], (tile.height, tile.width), f"alpha of tile {tile.index}")
+    return header

@@ -1,0 +1,125 @@
+"""The journal, and what a run takes from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from codec.batch.manifest import Manifest
+from codec.batch.task import Options, Result, Status, Task, WorkerDied, failure
+from codec.errors import UsageError
+from codec.storage.access import stamp
+
+
+@pytest.fixture
+def done(tmp_path):
+    """Return a function that makes a task and the result of it, with files that fit."""
+
+    def make(name):
+        source, target = tmp_path / f"{name}.png", tmp_path / f"{name}.vae"
+        source.write_bytes(b"picture")
+        target.write_bytes(b"coded")
+        task = Task(str(source), str(target))
+        result = Result(task.source, task.target, Status.DONE, 2, 3, 7, 5, stamp=stamp(task.source))
+        return task, result
+
+    return make
+
+
+def test_done_files_are_skipped_until_source_or_output_changes(tmp_path, done):
+    path = tmp_path / "m.jsonl"
+    (first, first_result), (second, second_result) = done("first"), done("second")
+    with Manifest(path, Options()) as manifest:
+        assert manifest.earlier(first) is None
+        manifest.add(first_result)
+        manifest.add(second_result)
+    entries = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert entries[0]["vaezip_manifest"] == 1
+    assert [entry["file"] for entry in entries[1:]] == [first.source, second.source]
+    with Manifest(path, Options()) as manifest:
+        assert manifest.earlier(first).status is Status.SKIPPED
+        os.utime(first.source, ns=(1, 1))
+        assert manifest.earlier(first) is None
+        assert manifest.made(first)
+        os.unlink(second.source)
+        assert manifest.earlier(second).status is Status.SKIPPED
+        os.unlink(second.target)
+        assert manifest.earlier(second) is None
+        assert not manifest.made(second)
+
+
+@pytest.mark.parametrize("keep", range(1, 60, 7))
+def test_a_line_cut_short_is_dropped_and_the_rest_holds(tmp_path, done, keep):
+    path = tmp_path / "m.jsonl"
+    (first, first_result), (second, second_result) = done("first"), done("second")
+    with Manifest(path, Options()) as manifest:
+        manifest.add(first_result)
+        before = path.stat().st_size
+        manifest.add(second_result)
+    os.truncate(path, before + keep)
+    with Manifest(path, Options()) as manifest:
+        assert manifest.earlier(first).status is Status.SKIPPED
+        assert manifest.earlier(second) is None
+        manifest.add(second_result)
+    assert [json.loads(line).get("file") for line in path.read_bytes().splitlines()] == [
+        None, first.source, second.source,
+    ]  # fmt: skip
+
+
+def test_killed_before_the_first_line_was_whole(tmp_path, done):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"vaezip_mani')
+    task, result = done("a")
+    with Manifest(path, Options()) as manifest:
+        manifest.add(result)
+    with Manifest(path, Options()) as manifest:
+        assert manifest.earlier(task).status is Status.SKIPPED
+
+
+def test_what_was_set_aside_stays_so_unless_asked_for(tmp_path, done):
+    path = tmp_path / "m.jsonl"
+    task, _ = done("poison")
+    failed, _ = done("failed")
+    with Manifest(path, Options()) as manifest:
+        manifest.add(failure(task, WorkerDied("died"), 2, Status.SET_ASIDE))
+        manifest.add(failure(failed, OSError(5, "went away"), 2))
+    with Manifest(path, Options()) as manifest:
+        again = manifest.earlier(task)
+        assert again.status is Status.SET_ASIDE
+        assert "--retry" in str(again.error)
+        assert manifest.earlier(failed) is None
+    with Manifest(path, Options(), retry=True) as manifest:
+        assert manifest.earlier(task) is None
+
+
+@pytest.mark.parametrize("change", [{"quality": 50}, {"lossless": True}, {"strip": True}])
+def test_other_settings_are_refused(tmp_path, change):
+    path = tmp_path / "m.jsonl"
+    with Manifest(path, Options()):
+        pass
+    with (
+        pytest.raises(UsageError, match="other settings"),
+        Manifest(path, dataclasses.replace(Options(), **change)),
+    ):
+        pass
+
+
+def test_any_other_file_is_refused_and_kept(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"dear diary\nend\n")
+    with pytest.raises(UsageError, match="is no manifest"), Manifest(path, Options()):
+        pass
+    assert path.read_bytes() == b"dear diary\nend\n"
+
+
+def test_two_runs_cannot_share_it(tmp_path):
+    path = tmp_path / "m.jsonl"
+    with (
+        Manifest(path, Options()),
+        pytest.raises(UsageError, match="another run is using"),
+        Manifest(path, Options()),
+    ):
+        pass
