@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from typing import IO
 
@@ -26,16 +27,19 @@ def compress_stream(
     """Compress the frames of one pipe or file, each written as soon as it is done."""
 
     def work(job: Job) -> None:
-        from codec.encoder import Encoder
         from codec.image.frames import split_frames
 
-        encoder = Encoder(quality, threads=threads, strip=strip, lossless=lossless)
         count = n_bytes = 0
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, n_bytes
-            with opened(job) as pictures, Writer(out) as stream:
-                for data in encoder.map(split_frames(pictures, DEFAULT_LIMITS)):
+            with opened(job) as file, Writer(out) as stream:
+                pictures = split_frames(file, DEFAULT_LIMITS)
+                first = list(itertools.islice(pictures, 1))  # a faulty one is refused before torch is loaded
+                from codec.encoder import Encoder
+
+                encoder = Encoder(quality, threads=threads, strip=strip, lossless=lossless)
+                for data in encoder.map(itertools.chain(first, pictures)):
                     stream.write(data)
                     count += 1
                     n_bytes += len(data)

@@ -31,15 +31,15 @@ def decompress_stream(
     def work(job: Job) -> None:
         from io import BytesIO
 
-        from codec.decoder import Decoder
-
-        decoder = Decoder(threads=threads, limits=limits)
         count = 0
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, lost
             with opened(job) as file:
                 reader = Reader(file, on_loss="skip")
+                from codec.decoder import Decoder
+
+                decoder = Decoder(threads=threads, limits=limits)
                 for picture in decoder.map(frame.data for frame in reader):
                     buffer = BytesIO()
                     formats.save(picture, formats.FORMATS[suffix], buffer)

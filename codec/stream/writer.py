@@ -17,8 +17,8 @@ class Writer:
     """Writes .vae files into one stream, each flushed as it is written.
 
     fp: an open file, pipe or socket file, which stays open. A write that its reader cannot take yet waits:
-    this is what holds a fast producer back. As a context manager it closes the stream, unless the block fails: a
-    stream without its end is known to be cut short.
+    this is what holds a fast producer back. As a context manager it closes the stream, unless the block
+    fails: a stream without its end is known to be cut short.
     index: write an index of all frames at the end; by default where fp can seek, and so can its readers.
     """
 
@@ -31,7 +31,7 @@ class Writer:
         write_all(fp, START)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Write one whole .vae file, as `Encoder.encode` returns it, and flush. Returns the number of its frame.
+        """Write one whole .vae file, as `Encoder.encode` returns it, and flush; return its number.
 
         Raises UsageError for other data and after close(), and what fp.write raises.
         """
@@ -39,9 +39,7 @@ class Writer:
             raise UsageError("the stream has its end; start another one")
         view = memoryview(data).cast("B")
         if bytes(view[: len(FILE_SIGNATURE)]) != FILE_SIGNATURE or len(view) > MAX_FRAME_BYTES:
-            raise UsageError(
-                "a frame must be the bytes of a .vae file, 1 GiB at most; encode the picture first"
-            )
+            raise UsageError("a frame must be the bytes of a .vae file of at most 1 GiB")
         head = frame_head(self._count, len(view))
         write_all(self._fp, head + view)
         if self._indexed:
