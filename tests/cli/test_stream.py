@@ -114,27 +114,13 @@ def test_between_two_ffmpegs(child_environment, tmp_path, kind):
     if shutil.which("ffmpeg") is None:
         pytest.skip("needs ffmpeg: apt-get install ffmpeg")
     source = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=96x64:rate=5:duration=2"]
+    raw_video = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     ours = [sys.executable, "-m", "codec"]
     steps = [
         [*source, "-f", "image2pipe", "-c:v", kind, "-"],
         [*ours, "compress", "--stream", "-", "-q", "90"],
         [*ours, "decompress", "--stream", "-", "--frames", kind],
-        [
-            "ffmpeg",
-            "-v",
-            "error",
-            "-f",
-            "image2pipe",
-            "-c:v",
-            kind,
-            "-framerate",
-            "5",
-            "-i",
-            "-",
-            "-f",
-            "rawvideo",
-        ]
-        + ["-pix_fmt", "rgb24", "-"],
+        ["ffmpeg", "-v", "error", "-f", "image2pipe", "-c:v", kind, "-framerate", "5", "-i", "-", *raw_video],
     ]
     running = []
     for step in steps:
@@ -146,7 +132,7 @@ def test_between_two_ffmpegs(child_environment, tmp_path, kind):
             before.close()
     out, _ = running[-1].communicate(timeout=120)
     assert [process.wait(timeout=10) for process in running] == [0, 0, 0, 0]
-    raw = subprocess.run([*source, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True).stdout
+    raw = subprocess.run([*source, *raw_video], capture_output=True).stdout
     assert len(out) == len(raw) == 10 * 96 * 64 * 3
     error = np.frombuffer(out, np.uint8).astype(int) - np.frombuffer(raw, np.uint8)
     assert np.abs(error).mean() < 6

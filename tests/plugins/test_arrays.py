@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import tarfile
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -84,6 +85,7 @@ def test_zarr_array(vaezip, photo, tmp_path):
     assert codec.info(tmp_path / "a.zarr" / "0.0.0").width == 64
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves its shards to the collector
 def test_webdataset(photo, tmp_path):
     webdataset = pytest.importorskip("webdataset", reason=NEEDS.format("webdataset"))
     shard = tmp_path / "a.tar"
@@ -97,6 +99,8 @@ def test_webdataset(photo, tmp_path):
     samples = webdataset.WebDataset(str(shard), shardshuffle=False).decode(PictureHandler("rgb8"))
     found = list(samples.to_tuple("vae", "cls"))
     assert [cls for _, cls in found] == [0, 1, 2, 3]
+    del samples
+    gc.collect()
     for (array, _), file in zip(found, files, strict=True):
         assert np.array_equal(array, np.asarray(codec.decompress(file)))
 
@@ -125,7 +129,7 @@ class Files(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_workers(photo, context):
-    files = [codec.compress(photo(48, 32 + i % 2 * 0)) for i in range(6)]
+    files = [codec.compress(photo(48, 32)) for _ in range(6)]
     codec.decompress(files[0])  # torch is in use before the workers start
     loader = torch.utils.data.DataLoader(
         Files(files), batch_size=3, num_workers=2, multiprocessing_context=context, timeout=60

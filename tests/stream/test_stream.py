@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import random
 import threading
@@ -35,11 +36,8 @@ def skip(data):
 
 def starts(frames):
     """Return where each frame record begins."""
-    at, found = len(START), []
-    for number, frame in enumerate(frames):
-        found.append(at)
-        at += len(frame_head(number, len(frame))) + len(frame)
-    return found
+    sizes = [len(frame_head(number, len(frame))) + len(frame) for number, frame in enumerate(frames)]
+    return list(itertools.accumulate(sizes[:-1], initial=len(START)))
 
 
 def test_round_trip_leaves_what_follows(frames, stream):
