@@ -33,6 +33,8 @@ MIME = "image/x-vaezip"
 _INHERITED = ("icc_profile", "transparency")
 _PASSED = ("exif", "xmp", "dpi")
 _SCALES = (16, 8)
+# Right behind the header Pillow itself looks at the size, and refuses it in its own words.
+_ANY_SIZE = dataclasses.replace(DEFAULT_LIMITS, max_pixels=None, max_side=None)
 
 
 class VaezipImageFile(ImageFile.ImageFile):
@@ -44,7 +46,7 @@ class VaezipImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         self._start = self._file.tell()
         self._scale = 1
-        header, found = read_head(Source(self._file), _limits())
+        header, found = read_head(Source(self._file), _ANY_SIZE)
         self._mode = header.mode
         self._size = (header.width, header.height)
         attach(parse_metadata(found, DEFAULT_LIMITS), self)
@@ -114,7 +116,7 @@ def accepts(start: bytes) -> bool:
 def _limits() -> Limits:
     """Return limits that leave the number of pixels to Pillow, which refuses twice its MAX_IMAGE_PIXELS."""
     most = Image.MAX_IMAGE_PIXELS
-    return dataclasses.replace(DEFAULT_LIMITS, max_pixels=None if most is None else max(2 * most, 1))
+    return dataclasses.replace(_ANY_SIZE, max_pixels=None if most is None else 2 * most)
 
 
 @functools.lru_cache(maxsize=4)

@@ -75,8 +75,7 @@ def test_a_slow_reader_holds_the_writer_back(frames):
 
     def produce():
         with os.fdopen(writing, "wb") as target, Writer(target) as writer:
-            for frame in frames * 40:
-                written.append(writer.write(frame))
+            written.extend(writer.write(frame) for frame in frames * 40)
 
     thread = threading.Thread(target=produce)
     with os.fdopen(reading, "rb", buffering=0) as source:
