@@ -22,6 +22,7 @@ _EXPORTS = {
     "CorruptPayload": "codec.errors",
     "Decoder": "codec.decoder",
     "Encoder": "codec.encoder",
+    "Failure": "codec.types",
     "FormatError": "codec.errors",
     "ImageInfo": "codec.types",
     "LimitExceeded": "codec.errors",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
     from codec.image.convert import ConversionWarning
     from codec.inspect import info
     from codec.limits import Limits
-    from codec.types import ImageInfo
+    from codec.types import Failure, ImageInfo
 
 __all__ = [
     "BackendMismatch",
@@ -69,6 +70,7 @@ __all__ = [
     "CorruptPayload",
     "Decoder",
     "Encoder",
+    "Failure",
     "FormatError",
     "ImageInfo",
     "LimitExceeded",

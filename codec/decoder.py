@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -15,7 +18,8 @@ from codec.bitstream import chunks
 from codec.bitstream.alpha import parse_alpha
 from codec.bitstream.container import FileMap, locate_tiles, read_tile
 from codec.bitstream.geometry import Tile, tile_grid, z_shape
-from codec.bitstream.header import Header
+from codec.bitstream.header import Header, parse_header
+from codec.bitstream.incoming import read_file
 from codec.bitstream.metadata import parse_metadata
 from codec.bitstream.quality import rate_band
 from codec.bitstream.tile import LosslessTile, TilePayload
@@ -27,29 +31,36 @@ from codec.image.metadata import at_scale, attach
 from codec.image.reduce import reduced
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
+from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.latents import TileSymbols, decode_residuals, dequantise_tile
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import presence
 from codec.runtime.preview import SCALES
-from codec.runtime.threads import Progress, map_ordered, worker_count
+from codec.runtime.threads import Progress, map_ordered, on_worker, worker_count
+from codec.types import Failure
 
 Box = tuple[int, int, int, int]
+Data: TypeAlias = bytes | bytearray | memoryview
 
 
 class Decoder:
-    """Decompress `.vae` data. Threads may share it; models are loaded at first need and kept.
+    """Decompress `.vae` data. Threads may share it, and forked processes; models are loaded at first need.
+
+    Pickles as its options. As a context manager it does nothing but mark where it is used: it holds nothing
+    that must be closed.
 
     threads: workers over tiles, default one for each core. limits: what a file may declare before anything of
     that size is allocated.
     """
 
     def __init__(self, *, threads: int | None = None, limits: Limits | None = None) -> None:
+        self._options: dict[str, Any] = {"threads": threads, "limits": limits}
         self.threads = worker_count(threads)
         self.limits = DEFAULT_LIMITS if limits is None else limits
 
     def decode(
         self,
-        data: bytes | bytearray | memoryview,
+        data: Data,
         *,
         region: Box | None = None,
         scale: int = 1,
@@ -74,6 +85,62 @@ class Decoder:
         attach(at_scale(metadata, scale), picture)
         return picture
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return functools.partial(type(self), **self._options), ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def decode_from(self, fp: IO[bytes], *, progress: Progress | None = None) -> Image.Image:
+        """Decompress the picture that an open file, pipe or socket holds next; reads that give less are fine.
+
+        Exactly one picture is read, so that another may follow it, and a connection may stay open. Raises as
+        `decode`, and what `fp.read` raises.
+        """
+        return self.decode(read_file(fp, self.limits), progress=progress)
+
+    def decode_array(self, data: Data, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Decompress one file to samples uint8 [H, W] (gray) or [H, W, 2, 3 or 4] (LA, RGB, RGBA).
+
+        out: an array of just that shape and type, of any strides, that is filled and returned.
+        Raises as `decode`, UsageError for another shape or type of `out`, before anything is decoded.
+        """
+        header = parse_header(memoryview(data), self.limits)
+        bands = len(header.mode)
+        shape = (header.height, header.width, bands)[: 2 if bands == 1 else 3]
+        if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
+            raise UsageError(
+                f"out must be writable, uint8, {shape}, not {out.dtype}, {out.shape}", field="out"
+            )
+        samples = np.asarray(self.decode(data))
+        if out is None:
+            return np.array(samples)
+        out[...] = samples
+        return out
+
+    @overload
+    def map(self, items: Iterable[Data], *, on_error: Literal["raise"] = ...) -> Iterator[Image.Image]: ...
+
+    @overload
+    def map(
+        self, items: Iterable[Data], *, on_error: Literal["yield"]
+    ) -> Iterator[Image.Image | Failure]: ...
+
+    def map(
+        self, items: Iterable[Data], *, on_error: OnError = "raise"
+    ) -> Iterator[Image.Image] | Iterator[Image.Image | Failure]:
+        """Decompress many files, lazily and in order: pictures in parallel, each on one thread.
+
+        At most 2 * threads files are taken ahead, and none with threads=1. on_error: 'raise' ends with the
+        first file that fails, 'yield' gives a `Failure` in its place and goes on.
+        """
+        alone = copy.copy(self)
+        alone.threads = 1
+        return map_ahead(alone.decode, items, self.threads, on_error)
+
 
 class _Job:
     """One picture, or a part of it, on its way to pixels. box: left, top, right, bottom in pixels."""
@@ -94,7 +161,7 @@ class _Job:
         self.shown = shown_box(box, scale)
         left, top, right, bottom = (scale * side for side in self.shown)
         self.box = left, top, min(right, self.header.width), min(bottom, self.header.height)
-        self.model = load_model(self.header.model_id)
+        self.model = on_worker(functools.partial(load_model, self.header.model_id))
         self.window = window_over(self.header, self.model, self.box, scale)
         self.grid = tile_grid(self.header.width, self.header.height, self.header.tile_size)
         self.alpha = next((c.payload for c in file_map.chunks if c.kind == chunks.ALPHA), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from codec.bitstream.metadata import pack_metadata
 from codec.bitstream.quality import rate_band
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.entropy.coder import symbol_crc
+from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
 from codec.image.gray import is_gray
 from codec.image.lossless import may_pay, pack, pack_plane
@@ -24,15 +27,20 @@ from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
 from codec.model.weights import LoadedModel, load_model
+from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.exactness import exact_pays
 from codec.runtime.latents import TileSymbols, quantise_tile
 from codec.runtime.presence import has_neighbour, presence
-from codec.runtime.threads import Progress, map_ordered, worker_count
+from codec.runtime.threads import Progress, map_ordered, on_worker, worker_count
 from codec.runtime.transform_blocks import Block, analyse
+from codec.types import Failure
 
 
 class Encoder:
-    """Compress pictures with one loaded model, at one quality. Threads may share it.
+    """Compress pictures with one loaded model, at one quality. Threads may share it, and forked processes.
+
+    Pickles as its options, so that sending it to another process sends no weights. As a context manager it
+    does nothing but mark where it is used: it holds nothing that must be closed.
 
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
     Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
@@ -49,12 +57,27 @@ class Encoder:
         strip: bool = False,
         lossless: bool = False,
     ) -> None:
+        self._options: dict[str, Any] = {
+            "quality": quality,
+            "threads": threads,
+            "strip": strip,
+            "lossless": lossless,
+        }
         model_id = default_model_id()
         self.rate = to_rate(quality, model_entry(model_id))
         self.threads = worker_count(threads)
         self.strip = strip
         self.lossless = lossless
-        self._model = load_model(model_id)
+        self._model = on_worker(functools.partial(load_model, model_id))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return functools.partial(type(self), **self._options), ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
     def encode(self, image: PictureLike, *, progress: Progress | None = None) -> bytes:
         """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a file.
@@ -86,6 +109,36 @@ class Encoder:
         metadata = [] if self.strip else pack_metadata(picture.metadata)
         exact = {index for index, tile in enumerate(coded) if tile.lossless}
         return write_container(header, [t.payload for t in coded], metadata, alpha=alpha, lossless=exact)
+
+    def encode_to(self, image: PictureLike, fp: IO[bytes], *, progress: Progress | None = None) -> int:
+        """Compress one picture into an open file, pipe or socket, whole; return the number of bytes.
+
+        Nothing is written before all is encoded. Raises as `encode`, and what `fp.write` raises.
+        """
+        data = self.encode(image, progress=progress)
+        write_all(fp, data)
+        return len(data)
+
+    @overload
+    def map(self, images: Iterable[PictureLike], *, on_error: Literal["raise"] = ...) -> Iterator[bytes]: ...
+
+    @overload
+    def map(
+        self, images: Iterable[PictureLike], *, on_error: Literal["yield"]
+    ) -> Iterator[bytes | Failure]: ...
+
+    def map(
+        self, images: Iterable[PictureLike], *, on_error: OnError = "raise"
+    ) -> Iterator[bytes] | Iterator[bytes | Failure]:
+        """Compress many pictures, lazily and in order: pictures in parallel, each on one thread.
+
+        At most 2 * threads pictures are taken ahead, and none with threads=1. on_error: 'raise' ends with
+        the first picture that fails, 'yield' gives a `Failure` in its place and goes on. The bytes are those
+        that `encode` gives.
+        """
+        alone = copy.copy(self)
+        alone.threads = 1
+        return map_ahead(alone.encode, images, self.threads, on_error)
 
     def _mind_the_gaps(
         self, coded: list[CodedTile], header: Header, tiles: list[Tile], pixels: Samples

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What `map` yields in the place of a result, if asked to: which item failed, from 0, and how."""
+
+    index: int
+    error: Exception
+
+
+@dataclass(frozen=True)
 class ImageInfo:
     """What a .vae file says about itself, read without decoding any pixels.
 

@@ -44,6 +44,8 @@ BIT_DEPTHS = {0: 8}
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
 
 _FIXED = struct.Struct("<BH4sB")
+# What follows the varints: fixed fields and CRC.
+FIXED_BYTES = _FIXED.size + 4
 
 
 @dataclass(frozen=True)

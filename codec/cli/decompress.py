@@ -12,7 +12,9 @@ from codec.cli.jobs import Job, Writer, plan, read_input, run
 from codec.cli.options import file_options, parse_region, parse_scale
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say, warn
+from codec.errors import UsageError
 from codec.heap import giving_back, share_one_heap
+from codec.limits import DEFAULT_LIMITS
 from codec.model.index import model_entry
 from codec.storage.pictures import is_stream
 
@@ -35,11 +37,21 @@ if TYPE_CHECKING:
     callback=parse_scale,
     help="Make a quick preview so many times smaller.",
 )
+@click.option("--stream", is_flag=True, help="IN is a .vaes stream; OUT is its pictures, one after another.")
+@click.option(
+    "--frames",
+    type=click.Choice(["png", "ppm"]),
+    default="png",
+    show_default=True,
+    help="Format of the pictures that --stream writes.",
+)
 @file_options(".png")
 def decompress(
     files: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
     scale: int,
+    stream: bool,
+    frames: str,
     output: str | None,
     force: bool,
     threads: int | None,
@@ -51,6 +63,20 @@ def decompress(
     format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more.
     Transparency is laid over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
     """
+    if stream:
+        from codec.cli.stream_out import decompress_stream
+
+        if region is not None or scale != 1:
+            raise UsageError("--region and --scale are for single pictures, not for --stream")
+        return decompress_stream(
+            files,
+            output,
+            suffix=f".{frames}",
+            limits=DEFAULT_LIMITS,
+            force=force,
+            threads=threads,
+            quiet=quiet,
+        )
     decoder: Decoder | None = None
     jobs = plan(files, output, ".png", force=force, accepts=is_stream)
     writer = Writer(force, jobs)

@@ -20,18 +20,19 @@ LAYERS = (
     {"codec.limits", "codec.files", "codec.heap"},
     {"codec.storage"},
     {"codec.bitstream"},
-    {"codec.entropy", "codec.image", "codec.data"},
+    {"codec.entropy", "codec.image", "codec.data", "codec.stream"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
     {"codec.verify"},
-    {"codec.train", "codec.plugins", "codec.batch", "codec.bench"},  # calibration runs the whole codec
+    # Calibration runs the whole codec.
+    {"codec.train", "codec.plugins", "codec.pillow", "codec.batch", "codec.bench"},
     {"codec.cli"},
     {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
 LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.heap", "codec.inspect")
-LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch")
+LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch", "codec.stream")
 HEAVY = (
     "torch",
     "numpy",
