@@ -21,7 +21,14 @@ def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[
 
     Yields None where no bar is shown: in a pipe, with -Q, or for a small picture.
     """
-    if quiet or n_pixels < MIN_PIXELS or not _on_terminal():
+    with task_bar(name, quiet=quiet or n_pixels < MIN_PIXELS) as progress:
+        yield progress
+
+
+@contextmanager
+def task_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """As progress_bar, for work that is long whatever the pictures' size."""
+    if quiet or not _on_terminal():
         yield None
         return
     from rich.console import Console

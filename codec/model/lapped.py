@@ -38,7 +38,9 @@ def filter_matrix() -> Tensor:
     butterfly = np.block([[eye, flip], [flip, -eye]])
     v = flip @ dct2(HALF).T @ dct4(HALF) @ flip
     middle = np.block([[eye, np.zeros((HALF, HALF))], [np.zeros((HALF, HALF)), v]])
-    return torch.from_numpy((0.5 * butterfly @ middle @ butterfly).astype(np.float32))
+    # A cached tensor must serve gradients too, whatever mode its first caller is in.
+    with torch.inference_mode(False):
+        return torch.from_numpy((0.5 * butterfly @ middle @ butterfly).astype(np.float32))
 
 
 def _along(x: Tensor, matrix: Tensor, dim: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -128,3 +129,50 @@ def calibrate(images: Path, weights: Path) -> None:
 
     for quality, rate in measure(images, weights):
         click.echo(f"quality {quality:g}: rate {rate}")
+
+
+@train.command()
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=True
+)
+@click.option(
+    "--images",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of small pictures.  [default: scikit-learn's digits]",
+)
+@click.option(
+    "--side", type=click.IntRange(4, 64), default=16, show_default=True, help="Scale DIR's to this."
+)
+@click.option("--latent", type=click.IntRange(1, 256), default=8, show_default=True, help="Dimensions of z.")
+@click.option(
+    "--beta", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Weight of the KL."
+)
+@click.option(
+    "--variance",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.02,
+    show_default=True,
+    help="Of a sample in 0..1 around what is decoded.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=150, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("-f", "--force", is_flag=True, help="Overwrite the file.")
+def vae(output: Path, images: Path | None, side: int, force: bool, **settings: float) -> None:
+    """Train a small classical VAE on gray pictures and save it as safetensors."""
+    from codec.errors import TrainingError
+    from codec.files import check_writable, write_atomic
+
+    from .classical import digits, gray_pictures, train_classical
+
+    check_writable(output, overwrite=force)
+    try:
+        pictures = digits() if images is None else gray_pictures(images, side)
+    except ModuleNotFoundError as error:
+        raise TrainingError(
+            "the digits need scikit-learn: pip install 'vaezip[bench]', or give --images"
+        ) from error
+    with click.progressbar(length=int(settings["epochs"]), label="epochs", file=sys.stderr) as bar:
+        model = train_classical(pictures, progress=lambda *_: bar.update(1), **settings)  # type: ignore[arg-type]
+    write_atomic(output, model.to_bytes(), overwrite=force)
+    click.echo(f"{output}: trained on {len(pictures)} pictures", err=True)

@@ -24,7 +24,7 @@ LAYERS = (
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
-    {"codec.verify"},
+    {"codec.verify", "codec.vae"},
     # Calibration runs the whole codec.
     {"codec.train", "codec.plugins", "codec.pillow", "codec.batch", "codec.bench"},
     {"codec.cli"},

@@ -1,0 +1,245 @@
+"""Numbers of each use, as plain dictionaries."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from defects import KINDS, add_defect, holes
+from numpy.typing import NDArray
+from PIL import Image
+
+from codec.train.classical import digits, train_classical
+from codec.vae.anomaly import AnomalyModel
+from codec.vae.evidence import elbo
+from codec.vae.generation import sample
+from codec.vae.imputation import impute
+
+TEXTURES = ("brick", "grass", "gravel")
+SIDE = 128
+BARS = KINDS[:3]
+
+
+def read(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as RGB samples."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def skimage_folder() -> Path:
+    """Return where scikit-image keeps its pictures."""
+    import skimage
+
+    return Path(skimage.__file__).parent / "data"
+
+
+def auroc(good: Any, bad: Any) -> float:
+    """Area under the ROC curve of scores of good and of bad ones."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score([0] * len(good) + [1] * len(bad), [*good, *bad]))
+
+
+def jpeg_size(pixels: NDArray[np.uint8]) -> float:
+    """Bytes as a JPEG of quality 75."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=75)
+    return float(len(stream.getvalue()))
+
+
+class PcaError:
+    """Largest reconstruction error of a 16x16 patch by the components that hold 95 % of the variance."""
+
+    def __init__(self, pictures: list[NDArray[np.uint8]]) -> None:
+        from sklearn.decomposition import PCA
+
+        self.pca = PCA(0.95).fit(np.concatenate([self.patches(p) for p in pictures]))
+
+    @staticmethod
+    def patches(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        rows, columns = (side // 16 for side in pixels.shape[:2])
+        gray = pixels[: rows * 16, : columns * 16].mean(2)
+        return gray.reshape(rows, 16, columns, 16).transpose(0, 2, 1, 3).reshape(-1, 256)
+
+    def map(self, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+        patches = self.patches(pixels)
+        again = self.pca.inverse_transform(self.pca.transform(patches))
+        error = np.square(patches - again).mean(1)
+        return error.reshape(pixels.shape[0] // 16, -1)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> float:
+        return float(self.map(pixels).max())
+
+
+def crops(pixels: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
+    """Cut whole 128x128 crops out of a picture, at most `count`, row by row."""
+    columns = pixels.shape[1] // SIDE
+    return [
+        pixels[i // columns * SIDE :, i % columns * SIDE :][:SIDE, :SIDE]
+        for i in range(min(count, columns * (pixels.shape[0] // SIDE)))
+    ]
+
+
+def anomalies(repeats: int = 3) -> dict[str, Any]:
+    """AUROC by texture and defect: fitted on the upper half of a texture, scored on the lower."""
+    sums: dict[str, dict[str, list[float]]] = {}
+    for texture in TEXTURES:
+        parts = crops(read(skimage_folder() / f"{texture}.png"), 16)
+        _anomalies_of(parts[:8], parts[8:], sums, repeats)
+    mixed: dict[str, dict[str, list[float]]] = {}
+    photos = [read(skimage_folder() / name) for name in ("astronaut.png", "coffee.png", "chelsea.png")]
+    every = [crop for photo in photos for crop in crops(photo, 16)]
+    _anomalies_of(every[::2], every[1::2], mixed, 1)
+    return {"textures": _means(sums), "mixed_photos": _means(mixed)}
+
+
+def _anomalies_of(
+    fit: list[NDArray[np.uint8]],
+    test: list[NDArray[np.uint8]],
+    into: dict[str, dict[str, list[float]]],
+    repeats: int,
+) -> None:
+    rng = np.random.default_rng(0)
+    model, pca = AnomalyModel.fit(fit, threads=1), PcaError(fit)
+    methods = {"vaezip": lambda p: model.score(p).value, "jpeg_size": jpeg_size, "pca": pca}
+    bad = {kind: [add_defect(p, kind, rng) for p in test for _ in range(repeats)] for kind in KINDS}
+    for name, method in methods.items():
+        good = [method(p) for p in test]
+        for kind in KINDS:
+            value = auroc(good, [method(p) for p, _ in bad[kind]])
+            into.setdefault(name, {}).setdefault(kind, []).append(value)
+    for kind in KINDS:
+        masks = [mask.ravel() for _, mask in bad[kind]]
+        labels = np.concatenate(masks)
+        ours = [np.kron(model.score(p).cells, np.ones((8, 8)))[:SIDE, :SIDE].ravel() for p, _ in bad[kind]]
+        theirs = [np.kron(pca.map(p), np.ones((16, 16))).ravel() for p, _ in bad[kind]]
+        for name, maps in (("vaezip_pixels", ours), ("pca_pixels", theirs)):
+            scores = np.concatenate(maps)
+            value = auroc(scores[~labels], scores[labels])
+            into.setdefault(name, {}).setdefault(kind, []).append(value)
+
+
+def _means(sums: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
+    means = {
+        name: {kind: round(float(np.mean(v)), 3) for kind, v in kinds.items()} for name, kinds in sums.items()
+    }
+    for kinds in means.values():
+        kinds["mean of first three"] = round(float(np.mean([kinds[kind] for kind in BARS])), 3)
+    return means
+
+
+def digits_left_out(epochs: int) -> dict[str, float]:
+    """Mean AUROC over the ten digits, each left out of the fit in turn; half of the others held out."""
+    from sklearn.datasets import load_digits
+    from sklearn.decomposition import PCA
+
+    x, labels = digits(), load_digits().target
+    held = np.arange(len(x)) % 2 == 1
+    rows: dict[str, list[float]] = {"classical_vae": [], "pca": [], "jpeg_size": []}
+    for left_out in range(10):
+        fit = x[~held & (labels != left_out)]
+        good, bad = x[held & (labels != left_out)], x[labels == left_out]
+        vae = train_classical(fit, epochs=epochs, seed=left_out)
+        rows["classical_vae"].append(auroc(vae.negative_elbo(good), vae.negative_elbo(bad)))
+        pca = PCA(0.8).fit(fit.reshape(len(fit), -1))
+
+        def error(p: NDArray[np.uint8], pca: Any = pca) -> NDArray[np.float64]:
+            flat = p.reshape(len(p), -1).astype(float)
+            return np.square(flat - pca.inverse_transform(pca.transform(flat))).mean(1)
+
+        rows["pca"].append(auroc(error(good), error(bad)))
+        sizes = [[jpeg_size(np.repeat(d[..., None], 3, 2)) for d in part] for part in (good, bad)]
+        rows["jpeg_size"].append(auroc(*sizes))
+    return {name: round(float(np.mean(values)), 3) for name, values in rows.items()}
+
+
+def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], where: NDArray[np.bool_]) -> float:
+    error = np.square(a[where].astype(np.float64) - b[where]).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+def imputation(kodak: Path, count: int, side: int = 192) -> dict[str, Any]:
+    """PSNR in the holes of the middle of Kodak pictures, mean over pictures."""
+    import cv2
+
+    table: dict[str, dict[str, float]] = {}
+    paths = sorted(kodak.glob("*.png"))[:: max(1, 24 // count)][:count]
+    for kind in ("scratches", "32x32 holes"):
+        rows: dict[str, list[float]] = {"vaezip": [], "telea": [], "navier_stokes": [], "mean_colour": []}
+        for number, path in enumerate(paths):
+            whole = read(path)
+            top, left = (whole.shape[0] - side) // 2, (whole.shape[1] - side) // 2
+            x = whole[top : top + side, left : left + side]
+            missing = holes(kind, side, side, number)
+            torn = np.where(missing[..., None], 0, x).astype(np.uint8)
+            mask = missing.astype(np.uint8) * 255
+            mean = np.where(missing[..., None], np.rint(x[~missing].mean(0)), x).astype(np.uint8)
+            filled = {
+                "vaezip": impute(torn, missing)[0],
+                "telea": cv2.inpaint(torn, mask, 3, cv2.INPAINT_TELEA),
+                "navier_stokes": cv2.inpaint(torn, mask, 3, cv2.INPAINT_NS),
+                "mean_colour": mean,
+            }
+            for name, result in filled.items():
+                rows[name].append(_psnr(result, x, missing))
+        table[kind] = {name: round(float(np.mean(values)), 2) for name, values in rows.items()}
+    return {"pictures": len(paths), "crop": side, "psnr": table}
+
+
+def half_digits(epochs: int, count: int = 100) -> dict[str, float]:
+    """PSNR in the lower half of held-out digits, filled in from the upper."""
+    x = digits()
+    held = np.arange(len(x)) % 2 == 1
+    vae = train_classical(x[~held], epochs=epochs)
+    missing = np.zeros((8, 8), bool)
+    missing[4:] = True
+    mean = np.rint(x[~held].mean(0)).astype(np.uint8)
+    chosen = x[held][:count]
+    ours = np.mean([_psnr(vae.impute(d, missing), d, missing) for d in chosen])
+    theirs = np.mean([_psnr(mean, d, missing) for d in chosen])
+    return {"classical_vae": round(float(ours), 2), "mean_digit": round(float(theirs), 2)}
+
+
+def generation(epochs: int, count: int = 500) -> dict[str, Any]:
+    """How sure a classifier is of drawn digits, and how samples of the codec compare with photos."""
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    x, labels = digits(), load_digits().target
+    held = np.arange(len(x)) % 2 == 1
+    flat = x.reshape(len(x), -1) / 255
+    reader = MLPClassifier(128, alpha=1e-3, max_iter=400, random_state=0).fit(flat[~held], labels[~held])
+    vae = train_classical(x, epochs=epochs)
+    found: dict[str, Any] = {"classifier_accuracy": round(float(reader.score(flat[held], labels[held])), 4)}
+
+    def confident(pictures: NDArray[np.floating[Any]]) -> dict[str, Any]:
+        p = reader.predict_proba(pictures)
+        classes = np.bincount(p.argmax(1), minlength=10).tolist()
+        return {"share_at_0.9": round(float((p.max(1) >= 0.9).mean()), 3), "classes": classes}
+
+    found["held_out_digits"] = confident(flat[held])
+    for temperature in (1.0, 0.8):
+        drawn = vae.sample(count, seed=1, temperature=temperature).reshape(count, -1) / 255
+        found[f"samples_t{temperature:g}"] = confident(drawn)
+    photos = [read(skimage_folder() / name)[:256, :256] for name in ("astronaut.png", "coffee.png")]
+    found["codec"] = {
+        "photos": _statistics(photos),
+        "samples_t1": _statistics(sample(8, seed=1, threads=1)),
+        "samples_t0.7": _statistics(sample(8, seed=1, temperature_y=0.7, temperature_z=0.7, threads=1)),
+    }
+    return found
+
+
+def _statistics(pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
+    """Mean over pictures: bits per pixel as the codec would need them, contrast, steepness."""
+    bpp = [(lambda e: e.rate_z + e.rate_y)(elbo(p, threads=1)) for p in pictures]
+    steep = [np.abs(np.diff(p.astype(float), axis=1)).mean() for p in pictures]
+    rows = {
+        "bpp": bpp,
+        "mean": [p.mean() for p in pictures],
+        "std": [p.std() for p in pictures],
+        "gradient": steep,
+    }
+    return {name: round(float(np.mean(values)), 2) for name, values in rows.items()}

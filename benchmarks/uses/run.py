@@ -1,0 +1,69 @@
+"""Measure the VAE's other uses, draw README's example pictures, write README's block.
+
+python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...]
+
+Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples,
+readme. Numbers of parts not run are kept. OUT is benchmarks/results/<version>.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+import examples  # noqa: E402
+import measure  # noqa: E402
+import readme  # noqa: E402
+
+import codec  # noqa: E402
+from codec.model.index import default_model_id  # noqa: E402
+
+PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "readme")
+EPOCHS = 150
+
+
+def main() -> None:
+    """Run the parts that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--kodak", type=Path, help="folder of the Kodak pictures, for `imputation`")
+    parser.add_argument("--pictures", type=int, default=24, help="how many of them")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "uses.json"
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    model = default_model_id().hex()
+    measured = {
+        "anomalies": measure.anomalies,
+        "digits": lambda: {
+            "class_left_out": measure.digits_left_out(EPOCHS),
+            "missing_half": measure.half_digits(EPOCHS),
+        },
+        "generation": lambda: measure.generation(EPOCHS),
+        "imputation": lambda: measure.imputation(options.kodak, options.pictures),
+    }
+    for part in options.only:
+        if part not in measured:
+            continue
+        if part == "imputation" and options.kodak is None:
+            print("imputation left out: give --kodak DIR", file=sys.stderr)
+            continue
+        print(part, file=sys.stderr, flush=True)
+        found[part] = {"version": codec.__version__, "model": model, **measured[part]()}
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if "examples" in options.only:
+        examples.draw(options.out / "uses")
+        found["examples"] = {"model": model, "folder": f"benchmarks/results/{codec.__version__}/uses"}
+        file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if "readme" in options.only:
+        readme.write(ROOT / "README.md", found)
+
+
+if __name__ == "__main__":
+    main()

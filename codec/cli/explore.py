@@ -1,0 +1,172 @@
+"""`vaezip sample`, `interpolate` and `traverse`: pictures out of latent space, into a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from codec.cli.folders import contact_sheet, prepare, save_animation, save_png
+from codec.cli.options import refuse_nan
+from codec.cli.progress import task_bar
+from codec.cli.report import EXIT_CODES_HELP, say
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+SHEET, ANIMATION = "sheet.png", "animation.webp"
+
+_output = click.option("-o", "--output", "folder", metavar="DIR", type=_FOLDER, required=True, help="Folder.")
+_force = click.option("-f", "--force", is_flag=True, help="Overwrite files.")
+_quality = click.option(
+    "-q",
+    "--quality",
+    type=click.FloatRange(0, 100),
+    callback=refuse_nan,
+    default=75.0,
+    show_default=True,
+    metavar="Q",
+    help="Rate of the latents, 0 to 100.",
+)
+_threads = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"
+)
+_quiet = click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+
+
+@click.command("sample", epilog=EXIT_CODES_HELP)
+@click.option("-n", "--count", type=click.IntRange(1, 10_000), default=16, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--side", type=click.IntRange(64, 512), default=128, show_default=True, help="Multiple of 64.")
+@click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True, help="For y.")
+@click.option("--temperature-z", type=click.FloatRange(0, 10), help="For z.  [default: as for y]")
+@click.option(
+    "--model",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A classical VAE to draw from instead, made by `vaezip train vae`.",
+)
+@_quality
+@_output
+@_force
+@_threads
+@_quiet
+def sample(
+    count: int,
+    seed: int,
+    side: int,
+    temperature: float,
+    temperature_z: float | None,
+    model: Path | None,
+    quality: float,
+    folder: Path,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Draw new pictures from the model, and a contact sheet of them.
+
+    The same seed gives the same pictures. The codec's prior knows textures, not scenes; a classical VAE draws
+    what it was trained on.
+    """
+    names = [f"sample_{index:04d}.png" for index in range(count)]
+    *paths, sheet = prepare(folder, [*names, SHEET], force=force)
+    if model is not None:
+        from codec.vae.classical import ClassicalVae
+
+        drawn = list(ClassicalVae.load(model).sample(count, seed=seed, temperature=temperature))
+    else:
+        from codec.vae.generation import sample as draw
+
+        with task_bar("samples", quiet=quiet) as progress:
+            drawn = draw(
+                count,
+                seed=seed,
+                side=side,
+                temperature_y=temperature,
+                temperature_z=temperature if temperature_z is None else temperature_z,
+                quality=quality,
+                threads=threads,
+                progress=progress,
+            )
+    for path, pixels in zip(paths, drawn, strict=True):
+        save_png(path, pixels, force=force)
+    save_png(sheet, contact_sheet(drawn, max(1, round(count**0.5))), force=force)
+    if not quiet:
+        say(f"{folder}: {count} pictures and {SHEET}")
+
+
+@click.command("interpolate", epilog=EXIT_CODES_HELP)
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.option("-n", "--count", type=click.IntRange(2, 1000), default=9, show_default=True)
+@click.option("--spherical", is_flag=True, help="Along the great arc instead of the straight line.")
+@_quality
+@_output
+@_force
+@_threads
+@_quiet
+def interpolate(
+    first: str,
+    second: str,
+    count: int,
+    spherical: bool,
+    quality: float,
+    folder: Path,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Go from picture A to picture B in latent space: frames, a contact sheet and an animated WebP.
+
+    Both must be of one size, at most 512 pixels a side.
+    """
+    names = [f"frame_{index:03d}.png" for index in range(count)]
+    *paths, sheet, animation = prepare(folder, [*names, SHEET, ANIMATION], force=force)
+    from codec.vae.paths import interpolate as walk
+
+    with task_bar("frames", quiet=quiet) as progress:
+        frames = walk(
+            first, second, count, spherical=spherical, quality=quality, threads=threads, progress=progress
+        )
+    for path, pixels in zip(paths, frames, strict=True):
+        save_png(path, pixels, force=force)
+    save_png(sheet, contact_sheet(frames, min(count, 9)), force=force)
+    save_animation(animation, frames, force=force)
+    if not quiet:
+        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")
+
+
+@click.command("traverse", epilog=EXIT_CODES_HELP)
+@click.argument("picture", metavar="IN")
+@click.option("--channel", type=click.IntRange(min=0), required=True, help="0 is the picture's heaviest.")
+@click.option("--span", type=click.FloatRange(min=0, min_open=True), default=8.0, show_default=True)
+@click.option("-n", "--count", type=click.IntRange(2, 1000), default=7, show_default=True)
+@_quality
+@_output
+@_force
+@_threads
+@_quiet
+def traverse(
+    picture: str,
+    channel: int,
+    span: float,
+    count: int,
+    quality: float,
+    folder: Path,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
+) -> None:
+    """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps."""
+    names = [f"frame_{index:03d}.png" for index in range(count)]
+    *paths, sheet, animation = prepare(folder, [*names, SHEET, ANIMATION], force=force)
+    from codec.vae.paths import traverse as walk
+
+    steps = [span * (2 * index / (count - 1) - 1) for index in range(count)]
+    with task_bar("frames", quiet=quiet) as progress:
+        frames = walk(picture, channel, steps, quality=quality, threads=threads, progress=progress)
+    for path, pixels in zip(paths, frames, strict=True):
+        save_png(path, pixels, force=force)
+    save_png(sheet, contact_sheet(frames, min(count, 9)), force=force)
+    save_animation(animation, frames, force=force)
+    if not quiet:
+        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")

@@ -1,0 +1,40 @@
+"""What a variational autoencoder is good for beside compression, with the shipped weights.
+
+`elbo` weighs pictures, `sample` draws new ones, `interpolate` and `traverse` move through latent space,
+`AnomalyModel` finds what is unlike normal pictures, `impute` fills in what is missing. `classical` holds a
+small VAE of the plain kind. Names are fetched on first use, so importing this package loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+_EXPORTS = {
+    "AnomalyModel": "codec.vae.anomaly",
+    "ClassicalVae": "codec.vae.classical",
+    "Elbo": "codec.vae.evidence",
+    "elbo": "codec.vae.evidence",
+    "impute": "codec.vae.imputation",
+    "interpolate": "codec.vae.paths",
+    "sample": "codec.vae.generation",
+    "traverse": "codec.vae.paths",
+}
+
+if TYPE_CHECKING:
+    from codec.vae.anomaly import AnomalyModel
+    from codec.vae.classical import ClassicalVae
+    from codec.vae.evidence import Elbo, elbo
+    from codec.vae.generation import sample
+    from codec.vae.imputation import impute
+    from codec.vae.paths import interpolate, traverse
+
+__all__ = ["AnomalyModel", "ClassicalVae", "Elbo", "elbo", "impute", "interpolate", "sample", "traverse"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value

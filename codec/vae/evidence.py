@@ -1,0 +1,136 @@
+"""The evidence lower bound of pictures: rate = -log2 p(latent), distortion = -log2 p(picture | latent).
+
+With samples in [0, 1] and p(x | y) a Gaussian around x_hat, lmbda * 255^2 * MSE is its exponent in bits per
+pixel where sigma^2 = 3 / (2 ln 2 * lmbda * 255^2); its norm is 1.5 * log2(2 pi sigma^2).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.bitstream.geometry import LATENT_STRIDE
+from codec.bitstream.quality import rate_band
+from codec.image.convert import PictureLike, load_rgb
+from codec.runtime.latents import TileSymbols
+from codec.runtime.threads import Progress, worker_count
+from codec.vae.picture_latents import PictureLatents, decode_latents, encode_latents, joined
+from codec.vae.setting import Setting, choose
+from codec.vae.symbol_bits import cell_bits
+
+PEAK_SQUARED = 255.0**2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Elbo:
+    """The negative evidence lower bound of one picture, by 16x16 cell; all totals in bits per pixel.
+
+    width, height: pixels. beta: as weighed. rate: 0..1792. cells_z, cells_y: bits of each cell's latents,
+    float64 [rows, columns]. cells_error: squared error of each cell over samples in [0, 1], summed over its
+    pixels and averaged over channels.
+    """
+
+    width: int
+    height: int
+    beta: float
+    rate: int
+    cells_z: NDArray[np.float64]
+    cells_y: NDArray[np.float64]
+    cells_error: NDArray[np.float64]
+
+    @property
+    def rate_z(self) -> float:
+        """-log2 p(z)."""
+        return float(self.cells_z.sum()) / self._pixels
+
+    @property
+    def rate_y(self) -> float:
+        """-log2 p(y | z)."""
+        return float(self.cells_y.sum()) / self._pixels
+
+    @property
+    def mse(self) -> float:
+        """Mean squared error over samples in [0, 1]."""
+        return float(self.cells_error.sum()) / self._pixels
+
+    @property
+    def distortion(self) -> float:
+        """lmbda * 255^2 * MSE: -log2 p(x | y) without its norm."""
+        return PEAK_SQUARED * self.mse / self.beta
+
+    @property
+    def norm(self) -> float:
+        """1.5 * log2(2 pi sigma^2): what the Gaussian's norm adds, the same for all pictures."""
+        return 1.5 * math.log2(2 * math.pi * variance(self.beta))
+
+    @property
+    def negative_elbo(self) -> float:
+        """-log2 p(x), or more: of a density over [0, 1], so it may lie below 0.
+
+        24 more is a bound on the bits per pixel that coding the 8-bit samples without loss takes.
+        """
+        return self.rate_z + self.rate_y + self.distortion + self.norm
+
+    def cells(self) -> NDArray[np.float64]:
+        """Rate and distortion of each cell in bits per pixel of a whole cell, float64 [rows, columns]."""
+        bits = self.cells_z + self.cells_y + PEAK_SQUARED / self.beta * self.cells_error
+        return bits / LATENT_STRIDE**2
+
+    @property
+    def _pixels(self) -> int:
+        return self.width * self.height
+
+
+def variance(beta: float) -> float:
+    """sigma^2 of p(x | y) over samples in [0, 1]."""
+    return 3 * beta / (2 * math.log(2) * PEAK_SQUARED)
+
+
+def elbo(
+    image: PictureLike,
+    *,
+    beta: float | None = None,
+    quality: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Elbo:
+    """Weigh one picture by the model; see `choose` for what beta and quality (0..100) mean.
+
+    Raises UnsupportedImage, LimitExceeded or UsageError.
+    """
+    setting = choose(quality, beta)
+    return weigh(load_rgb(image), setting, threads=worker_count(threads), progress=progress)
+
+
+def weigh(
+    pixels: NDArray[np.uint8], setting: Setting, *, threads: int, progress: Progress | None = None
+) -> Elbo:
+    """Weigh samples uint8 [H, W, 3] with a setting at hand."""
+    model, rate = setting.model, setting.rate
+    latents = encode_latents(model, pixels, rate, threads=threads, progress=progress)
+    x_hat = decode_latents(model, latents, threads=threads)
+    bits = functools.partial(_bits, setting)
+    z, y = joined(latents, lambda s: bits(s)[0]), joined(latents, lambda s: bits(s)[1])
+    return Elbo(
+        latents.width, latents.height, setting.beta, rate, z, y, _squared_error(pixels, x_hat, latents)
+    )
+
+
+def _bits(setting: Setting, symbols: TileSymbols) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return cell_bits(setting.model.coder.tables, symbols, rate_band(setting.rate))
+
+
+def _squared_error(
+    x: NDArray[np.uint8], x_hat: NDArray[np.uint8], latents: PictureLatents
+) -> NDArray[np.float64]:
+    """Sum over each cell of the squared error of its pixels, float64 [rows, columns]."""
+    error = np.square((x.astype(np.float64) - x_hat) / 255).mean(2)
+    rows, columns = -(-latents.height // LATENT_STRIDE), -(-latents.width // LATENT_STRIDE)
+    whole = np.zeros((rows * LATENT_STRIDE, columns * LATENT_STRIDE))
+    whole[: latents.height, : latents.width] = error
+    summed: NDArray[np.float64] = whole.reshape(rows, LATENT_STRIDE, columns, LATENT_STRIDE).sum((1, 3))
+    return summed

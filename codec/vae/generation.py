@@ -1,0 +1,106 @@
+"""New pictures from the codec's prior: z from its tables, then y step by step from p(y | z)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from codec.bitstream.quality import rate_band
+from codec.entropy.tables import EntropyTables
+from codec.errors import UsageError
+from codec.model.weights import LoadedModel
+from codec.runtime.latents import rate_tensor
+from codec.runtime.threads import Progress, map_ordered, worker_count
+from codec.vae.hyperprior import walk
+from codec.vae.picture_latents import synthesise_whole
+from codec.vae.setting import choose
+
+SIDE = 128
+MAX_SIDE = 512
+
+
+def sample(
+    count: int,
+    *,
+    seed: int = 0,
+    side: int = SIDE,
+    temperature_z: float = 1.0,
+    temperature_y: float = 1.0,
+    quality: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> list[NDArray[np.uint8]]:
+    """Draw pictures, each uint8 [side, side, 3], from the model's prior at a quality 0..100.
+
+    Picture i depends on the seed and i alone. side: pixels, a multiple of 64, at most 512. A temperature T
+    draws with probabilities proportional to p^(1/T); 0 takes the likeliest symbol. p(z) knows nothing of
+    places, so samples are textures, not scenes. Raises UsageError.
+    """
+    for name, value in (("temperature_z", temperature_z), ("temperature_y", temperature_y)):
+        if not 0 <= value <= 10:
+            raise UsageError(f"{name} must be from 0 to 10, not {value!r}", field=name)
+    if side % 64 or not 0 < side <= MAX_SIDE:
+        raise UsageError(f"side must be a multiple of 64 and at most {MAX_SIDE}, not {side}", field="side")
+    if count < 1 or seed < 0:
+        raise UsageError("count must be above 0 and seed not below 0", field="count")
+    setting = choose(quality)
+
+    def one(index: int) -> NDArray[np.uint8]:
+        rng = np.random.default_rng([seed, index])
+        with torch.inference_mode():
+            z = draw_z(setting.model, side, setting.rate, temperature_z, rng)
+            y_hat = draw_y(setting.model, z, setting.rate, temperature_y, rng)
+            unscaled = setting.model.network.unscale_latent(y_hat, rate_tensor(setting.rate))
+        return synthesise_whole(setting.model, unscaled, setting.rate, 1)
+
+    return map_ordered(one, range(count), worker_count(threads), progress)
+
+
+def draw_z(
+    model: LoadedModel, side: int, quality: int, temperature: float, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """Draw hyper-latents of a square of pixels from their tables: int16 [H, hz, wz]."""
+    tables, band, cells = model.coder.tables, rate_band(quality), side // model.config.z_stride
+    z = np.empty((tables.z_channels, cells, cells), np.int16)
+    for channel in range(tables.z_channels):
+        pmf = tempered(tables.z_table(band, channel), temperature)
+        drawn = rng.choice(pmf.size, (cells, cells), p=pmf)
+        z[channel] = drawn + int(tables.z_lo[band, channel])
+    return z
+
+
+def draw_y(
+    model: LoadedModel, z: NDArray[np.int16], quality: int, temperature: float, rng: np.random.Generator
+) -> Tensor:
+    """Draw a latent given its hyper-latents: y_hat, float [1, M, h, w]."""
+    tables = model.coder.tables
+
+    def draw(_mu: Tensor, level: Tensor) -> Tensor:
+        return torch.from_numpy(draw_residuals(tables, level.numpy(), temperature, rng))
+
+    return walk(model, z, quality, draw).y_hat
+
+
+def draw_residuals(
+    tables: EntropyTables, level: NDArray[np.int64], temperature: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw a residual for each scale level, float32 of the shape of `level`; escapes are left out."""
+    r = np.zeros(level.shape, np.float32)
+    for value in np.unique(level[level > 0]):
+        pmf = tempered(tables.r_table(int(value))[:-1], temperature)
+        chosen = level == value
+        r[chosen] = rng.choice(pmf.size, int(chosen.sum()), p=pmf) - int(tables.r_half[value])
+    return r
+
+
+def tempered(freq: NDArray[np.uint32], temperature: float) -> NDArray[np.float64]:
+    """Return the probabilities of a table's entries at a temperature: float64, they sum to 1."""
+    log_p = np.log(freq.astype(np.float64))
+    if temperature == 0:
+        pmf = (log_p == log_p.max()).astype(np.float64)
+    else:
+        pmf = np.exp((log_p - log_p.max()) / temperature)
+    normed: NDArray[np.float64] = pmf / pmf.sum()
+    return normed

@@ -1,0 +1,207 @@
+"""Fill in what is missing of a picture: the latents that explain the known pixels best, decoded.
+
+Gradient descent on y, with the distortion counted on known pixels only and the rate as the prior. Rates rise
+from coarse to fine; z and the scales are taken anew from the filled picture at each, then held.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from codec.bitstream.quality import rate_band
+from codec.entropy.tables import LEVELS, PRECISION, EntropyTables
+from codec.errors import UsageError
+from codec.image.convert import PictureLike, load_rgb
+from codec.model.config import STEP_UNITS
+from codec.model.index import default_model_id
+from codec.model.weights import LoadedModel, load_model
+from codec.runtime.latents import rate_tensor
+from codec.runtime.threads import Progress, map_ordered
+from codec.vae.hyperprior import means, scale_levels
+from codec.vae.smooth_fill import smooth_fill
+
+RATES = (512, 768, 1024, 1280)
+STEPS = 30
+LEARNING_RATE = 0.5
+# Noise of further samples, in quantiser steps times temperature, dying away within each rate.
+NOISE = 0.7
+BLOCK, MARGIN = 128, 48
+PEAK_SQUARED = 255.0**2
+
+
+def impute(
+    image: PictureLike,
+    missing: NDArray[np.bool_],
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    temperature: float = 1.0,
+    progress: Progress | None = None,
+) -> list[NDArray[np.uint8]]:
+    """Fill in a picture, `samples` times: uint8 [H, W, 3] each, equal to it wherever nothing is missing.
+
+    missing: bool [H, W]. The first result is the likeliest found and needs no chance; further ones differ by
+    noise of this temperature on the latents while they are sought. Works block by block around what is
+    missing, so the time depends on that alone. Raises UsageError, UnsupportedImage or LimitExceeded.
+    """
+    pixels = load_rgb(image)
+    if missing.shape != pixels.shape[:2] or missing.dtype != np.bool_:
+        raise UsageError(
+            f"the mask must be of the picture's size, {pixels.shape[1]}x{pixels.shape[0]}, "
+            f"not {missing.shape[1]}x{missing.shape[0]}"
+        )
+    if missing.all():
+        raise UsageError("the mask leaves no pixel of the picture known")
+    if samples < 1 or seed < 0 or not 0 <= temperature <= 10:
+        raise UsageError("samples must be above 0, seed not below 0, temperature from 0 to 10")
+    if not missing.any():
+        return [pixels.copy() for _ in range(samples)]
+    model = load_model(default_model_id())
+    blocks = list(_blocks(missing))
+    start = smooth_fill(pixels / 255, missing)
+
+    def work(index: int) -> NDArray[np.uint8]:
+        noise = None if index == 0 else torch.Generator().manual_seed(seed * 1_000_003 + index)
+        done = functools.partial(_report, progress, index * len(blocks), samples * len(blocks))
+        return _fill(model, pixels, missing, start, blocks, noise, temperature, done)
+
+    # One after another on a single-threaded worker: results must not depend on the machine's cores.
+    return map_ordered(work, range(samples), 1)
+
+
+def _report(progress: Progress | None, before: int, total: int, done: int) -> None:
+    if progress is not None:
+        progress(before + done, total)
+
+
+def _blocks(missing: NDArray[np.bool_]) -> Iterator[tuple[slice, slice]]:
+    for top in range(0, missing.shape[0], BLOCK):
+        for left in range(0, missing.shape[1], BLOCK):
+            rows, columns = slice(top, top + BLOCK), slice(left, left + BLOCK)
+            if missing[rows, columns].any():
+                yield rows, columns
+
+
+def _fill(
+    model: LoadedModel,
+    pixels: NDArray[np.uint8],
+    missing: NDArray[np.bool_],
+    start: NDArray[np.float64],
+    blocks: list[tuple[slice, slice]],
+    noise: torch.Generator | None,
+    temperature: float,
+    done: Callable[[int], None],
+) -> NDArray[np.uint8]:
+    filled, unknown = pixels.copy(), missing.copy()
+    guess = start.copy()
+    for count, (rows, columns) in enumerate(blocks):
+        height, width = missing.shape
+        top, left = max(0, rows.start - MARGIN), max(0, columns.start - MARGIN)
+        wide = slice(top, min(height, rows.stop + MARGIN)), slice(left, min(width, columns.stop + MARGIN))
+        x_hat = _window(model, guess[wide], unknown[wide], noise, temperature)
+        inner = x_hat[rows.start - top :, columns.start - left :][:BLOCK, :BLOCK]
+        inner = inner[: height - rows.start, : width - columns.start]
+        hole = missing[rows, columns]
+        guess[rows, columns][hole] = inner[hole]
+        filled[rows, columns][hole] = np.rint(inner[hole] * 255).astype(np.uint8)
+        # Later blocks go on from this one, so that no seam shows in large holes.
+        unknown[rows, columns] = False
+        done(count + 1)
+    return filled
+
+
+def _window(
+    model: LoadedModel,
+    guess: NDArray[np.float64],
+    unknown: NDArray[np.bool_],
+    noise: torch.Generator | None,
+    temperature: float,
+) -> NDArray[np.float64]:
+    """Fill one window: float64 [h, w, 3] in [0, 1], of which only unknown pixels are meant to be used."""
+    height, width = unknown.shape
+    unit = model.config.z_stride
+    pad = ((0, -height % unit), (0, -width % unit))
+    x = torch.from_numpy(np.pad(guess, (*pad, (0, 0)), mode="edge")).float().permute(2, 0, 1)[None]
+    # What is padded is neither known nor wanted.
+    known = torch.from_numpy(~np.pad(unknown, pad, constant_values=True)).float()[None, None]
+    current = x
+    for rate in RATES:
+        x_hat = _explain(model, current, x, known, rate, noise, temperature)
+        current = torch.where(known > 0, x, x_hat)
+    samples: NDArray[np.float64] = current[0].permute(1, 2, 0)[:height, :width].double().numpy()
+    return samples
+
+
+def _explain(
+    model: LoadedModel,
+    current: Tensor,
+    target: Tensor,
+    known: Tensor,
+    rate: int,
+    noise: torch.Generator | None,
+    temperature: float,
+) -> Tensor:
+    """Decode the likeliest latents, sought from `current` on: float [1, 3, H, W] in [0, 1]."""
+    network, tables = model.network, model.coder.tables
+    rates, lmbda = rate_tensor(rate), model.config.lmbda(rate / STEP_UNITS)
+    cost = RateCurve(tables)
+    with torch.no_grad():
+        y = network.scale_latent(network.g_a(current), rates)
+        z = tables.clamp_z(network.h_a(y)[0].round().numpy(), rate_band(rate))
+        level = scale_levels(model, z, rate)
+        z_hat = torch.from_numpy(z.astype(np.float32))[None]
+    y = y.clone().requires_grad_(True)
+    optimiser = torch.optim.Adam([y], lr=LEARNING_RATE, betas=(0.9, 0.95))
+    for step in range(STEPS):
+        left = 1 - step / STEPS
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * left
+        if noise is not None:
+            with torch.no_grad():
+                y += NOISE * temperature * left**2 * torch.randn(y.shape, generator=noise)
+        bits = cost(y - means(model, z_hat, y, rate), level).sum()
+        x_hat = network.g_s(network.unscale_latent(y, rates), rates)
+        error = ((x_hat - target).square() * known).sum() / 3
+        loss = bits + lmbda * PEAK_SQUARED * error
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        decoded: Tensor = network.g_s(network.unscale_latent(y, rates), rates).clamp(0, 1)
+    return decoded
+
+
+class RateCurve:
+    """Bits of a residual that need not be an integer: the stored tables, joined by straight lines."""
+
+    def __init__(self, tables: EntropyTables) -> None:
+        self._curve = _curve(tables)
+
+    def __call__(self, r: Tensor, level: Tensor) -> Tensor:
+        """r: float, level: int64 in 0..63, of one shape -> bits, differentiable in r."""
+        width = self._curve.shape[1]
+        magnitude = r.abs().clamp(max=width - 2)
+        low = magnitude.detach().floor()
+        index = level * width + low.long()
+        flat = self._curve.reshape(-1)
+        return torch.lerp(flat[index], flat[index + 1], magnitude - low)
+
+
+@functools.lru_cache(maxsize=4)
+def _curve(tables: EntropyTables) -> Tensor:
+    """Bits by level and magnitude, float [64, longest + 2], going on as they end beyond each table."""
+    longest = int(tables.r_half.max())
+    curve = np.zeros((LEVELS, longest + 2))
+    for level in range(1, LEVELS):
+        half = int(tables.r_half[level])
+        bits = PRECISION - np.log2(tables.r_table(level)[half : 2 * half + 1].astype(np.float64))
+        beyond = np.arange(1, longest + 2 - half)
+        curve[level] = np.concatenate([bits, bits[-1] + (bits[-1] - bits[-2]) * beyond])
+    # Level 0 codes nothing but zeros; the gentlest curve keeps its residuals near them.
+    curve[0] = curve[1]
+    return torch.from_numpy(curve).float()

@@ -1,0 +1,111 @@
+"""A picture's latents, tile by tile as a file holds them, and back to samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
+from codec.encoder import tile_symbols
+from codec.image.picture import Samples
+from codec.model.scale_network import TILE
+from codec.model.weights import LoadedModel
+from codec.runtime.latents import TileSymbols, dequantise_tile
+from codec.runtime.threads import Progress, map_ordered
+from codec.runtime.transform_blocks import synthesis_blocks, synthesise
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PictureLatents:
+    """The symbols of a picture of width x height pixels at quality 0..1792, one for each of its tiles."""
+
+    width: int
+    height: int
+    quality: int
+    symbols: tuple[TileSymbols, ...]
+
+    @property
+    def tiles(self) -> list[Tile]:
+        """The tiles that the symbols belong to, in file order."""
+        return tile_grid(self.width, self.height, TILE)
+
+
+def encode_latents(
+    model: LoadedModel, pixels: Samples, quality: int, *, threads: int, progress: Progress | None = None
+) -> PictureLatents:
+    """Return the latents of a picture [H, W, 3], as compressing it at this quality (0..1792) finds them."""
+    height, width = pixels.shape[:2]
+    code = functools.partial(_symbols, model, pixels, quality)
+    tiles = tile_grid(width, height, TILE)
+    return PictureLatents(width, height, quality, tuple(map_ordered(code, tiles, threads, progress)))
+
+
+def _symbols(model: LoadedModel, pixels: Samples, quality: int, tile: Tile) -> TileSymbols:
+    return tile_symbols(model, pixels, tile, quality)
+
+
+def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int) -> NDArray[np.uint8]:
+    """Return the samples that latents stand for, uint8 [H, W, 3], as decompressing finds them."""
+    rows, columns = y_shape(latents.width, latents.height, model.config.z_stride)
+    unscaled = torch.zeros(1, model.config.m, rows, columns)
+
+    def rebuild(item: tuple[Tile, TileSymbols]) -> None:
+        tile, symbols = item
+        with torch.inference_mode():
+            part = dequantise_tile(model, symbols, latents.quality)
+        top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
+        unscaled[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+
+    map_ordered(rebuild, zip(latents.tiles, latents.symbols, strict=True), threads)
+    return synthesise_whole(model, unscaled, latents.quality, threads)[: latents.height, : latents.width]
+
+
+def synthesise_whole(model: LoadedModel, unscaled: Tensor, quality: int, threads: int) -> NDArray[np.uint8]:
+    """Return the samples of a whole latent map, float [1, M, h, w] -> uint8 [16h, 16w, 3]."""
+    rows, columns = unscaled.shape[2:]
+    samples = np.empty((rows * LATENT_STRIDE, columns * LATENT_STRIDE, 3), np.uint8)
+    blocks = synthesis_blocks(rows, columns, threads)
+
+    def paint(index: int) -> None:
+        block = blocks[index]
+        with torch.inference_mode():
+            part = synthesise(model, unscaled, block, quality)
+        top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
+        samples[top : top + part.shape[0], left : left + part.shape[1]] = part
+
+    map_ordered(paint, range(len(blocks)), threads)
+    return samples
+
+
+def joined(
+    latents: PictureLatents, maps: Callable[[TileSymbols], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Join maps of 16x16 cells, one for each tile, into that of the whole picture, cut to its cells."""
+    rows, columns = -(-latents.height // LATENT_STRIDE), -(-latents.width // LATENT_STRIDE)
+    whole = np.zeros((rows, columns))
+    for tile, symbols in zip(latents.tiles, latents.symbols, strict=True):
+        top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
+        room = whole[top : top + tile_cells(tile.height), left : left + tile_cells(tile.width)]
+        part = maps(symbols)
+        room += part[: room.shape[0], : room.shape[1]]
+        # What lies beyond the picture's last cells is paid for all the same.
+        _fold(room, part)
+    return whole
+
+
+def tile_cells(side: int) -> int:
+    """Return how many cells of 16 pixels cover a side of a tile."""
+    return -(-side // LATENT_STRIDE)
+
+
+def _fold(room: NDArray[np.float64], part: NDArray[np.float64]) -> None:
+    rows, columns = room.shape
+    room[-1] += part[rows:, :columns].sum(0)
+    room[:, -1] += part[:rows, columns:].sum(1)
+    room[-1, -1] += part[rows:, columns:].sum()
