@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from codec.entropy.steps import STEPS
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
-from codec.model.quadtree import STEPS, step_masks
+from codec.model.quadtree import step_masks
 from codec.model.quantiser import reconstruct
 from codec.model.weights import LoadedModel
-from codec.runtime.latents import rate_tensor
+from codec.runtime.latents import R_MAX, rate_tensor
 
 # mu, scale level: float and int64 [1, M, h, w] -> residual of that shape; only the step's elements count.
 Choice = Callable[[Tensor, Tensor], Tensor]
@@ -31,25 +32,36 @@ class Walked(NamedTuple):
     level: Tensor
 
 
-def scale_levels(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
-    """Scale levels of a tile, int64 [1, M, h, w], from its hyper-latents; quality 0..1792."""
-    return torch.from_numpy(model.scale.scale_index(z, quality).astype(np.int64))[None]
+def scale_levels(model: LoadedModel, z: NDArray[np.int16], r: Tensor, quality: int) -> Tensor:
+    """Scale levels of a tile, int64 [1, M, h, w]; quality 0..1792.
+
+    z: hyper-latents int16 [H, hz, wz]. r: all residuals, float [1, M, h, w]; the nearest integers count.
+    """
+    return torch.from_numpy(model.scale.scale_indices(z, _integers(r), quality).astype(np.int64))[None]
+
+
+def _integers(r: Tensor) -> NDArray[np.int16]:
+    whole: NDArray[np.int16] = r[0].detach().round().clamp(-R_MAX, R_MAX).numpy().astype(np.int16)
+    return whole
 
 
 def walk(model: LoadedModel, z: NDArray[np.int16], quality: int, choose: Choice) -> Walked:
     """Go through a tile's latent in coding order, from its hyper-latents int16 [H, hz, wz] on."""
-    level = scale_levels(model, z, quality)
+    start = model.scale.start(z)
     features = model.network.h_s_mean(torch.from_numpy(z.astype(np.float32))[None], rate_tensor(quality))
-    lean = model.network.lean_at(level)
-    masks = step_masks(level.shape[1], *level.shape[2:])
-    y_hat = torch.zeros(level.shape)
-    residual = torch.zeros(level.shape)
+    masks = step_masks(*start.levels.shape)
+    y_hat = torch.zeros(1, *start.levels.shape)
+    residual = torch.zeros_like(y_hat)
+    levels = torch.zeros_like(y_hat, dtype=torch.int64)
     for step in range(STEPS):
+        index = model.scale.scale_index(step, start, _integers(residual), quality)
+        level = torch.from_numpy(index.astype(np.int64))[None]
         mu = model.network.context(step, features, y_hat)
         r = torch.where(masks[step] & (level > 0), choose(mu, level), 0.0)
         residual = residual + r
-        y_hat = torch.where(masks[step], mu + reconstruct(r, lean), y_hat)
-    return Walked(y_hat, residual, level)
+        levels = torch.where(masks[step], level, levels)
+        y_hat = torch.where(masks[step], mu + reconstruct(r, model.network.lean_at(level)), y_hat)
+    return Walked(y_hat, residual, levels)
 
 
 def means(model: LoadedModel, z_hat: Tensor, y: Tensor, quality: int) -> Tensor:

@@ -154,8 +154,9 @@ def _explain(
     with torch.no_grad():
         y = network.scale_latent(network.g_a(current), rates)
         z = tables.clamp_z(network.h_a(y)[0].round().numpy(), rate_band(rate))
-        level = scale_levels(model, z, rate)
         z_hat = torch.from_numpy(z.astype(np.float32))[None]
+        # Held as they are at the start: where they lead is not differentiable.
+        level = scale_levels(model, z, y - means(model, z_hat, y, rate), rate)
     y = y.clone().requires_grad_(True)
     optimiser = torch.optim.Adam([y], lr=LEARNING_RATE, betas=(0.9, 0.95))
     for step in range(STEPS):
