@@ -56,6 +56,11 @@ def is_deep(picture: Image.Image) -> bool:
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
             return True
+        # A PPM file names its largest sample instead.
+        if tile[0].startswith("ppm") and any(
+            isinstance(argument, int) and argument > 255 for argument in arguments
+        ):
+            return True
     return False
 
 

@@ -82,6 +82,14 @@ def test_rgb_of_16_bits(small, there_and_back, psnr):
     assert "16-bit samples are reduced to 8 bits" in told
 
 
+@pytest.mark.parametrize("largest", [1023, 65_535])
+def test_ppm_of_more_than_8_bits(small, there_and_back, psnr, largest):
+    samples = np.rint(np.asarray(small) / 255.0 * largest).astype(">u2")
+    _, back, told = there_and_back(b"P6 61 47 %d\n" % largest + samples.tobytes())
+    assert psnr(small, back) > 30
+    assert "16-bit samples are reduced to 8 bits" in told
+
+
 def test_palette_with_alpha(there_and_back, saved):
     source = Image.fromarray(np.arange(17 * 33, dtype=np.uint8).reshape(33, 17) % 8).convert("P")
     source.putpalette([value for i in range(8) for value in (30 * i, 255 - 30 * i, 90)])
