@@ -33,12 +33,12 @@ _EXPORTS = {
     "UsageError": "codec.errors",
     "WeightsError": "codec.errors",
     "compress": "codec.encoder",
-    "decompress": "codec.decoder",
+    "decompress": "codec.oneshot",
     "info": "codec.inspect",
 }
 
 if TYPE_CHECKING:
-    from codec.decoder import Decoder, decompress
+    from codec.decoder import Decoder
     from codec.encoder import Encoder, compress
     from codec.errors import (
         BackendMismatch,
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from codec.image.convert import ConversionWarning
     from codec.inspect import info
     from codec.limits import Limits
+    from codec.oneshot import decompress
     from codec.types import ImageInfo
 
 __all__ = [

@@ -26,6 +26,7 @@ from codec.image.lossless import unpack, unpack_plane
 from codec.image.metadata import attach
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
+from codec.runtime.budget import affordable_workers
 from codec.runtime.latents import TileSymbols, dequantise_tile
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import presence
@@ -37,8 +38,8 @@ Box = tuple[int, int, int, int]
 class Decoder:
     """Decompress `.vae` data. Threads may share it; models are loaded at first need and kept.
 
-    threads: workers over tiles, default one for each core. limits: what a file may declare before anything of
-    that size is allocated.
+    threads: workers over tiles, default one for each core, but no more than limits.max_memory_bytes allows.
+    limits: what a file may declare before anything of that size is allocated.
     """
 
     def __init__(self, *, threads: int | None = None, limits: Limits | None = None) -> None:
@@ -77,9 +78,12 @@ class _Job:
         self, decoder: Decoder, data: memoryview, file_map: FileMap, box: Box, progress: Progress | None
     ) -> None:
         self.header = file_map.header
-        self.threads = decoder.threads
         self.box = box
         self.model = load_model(self.header.model_id)
+        size = box[2] - box[0], box[3] - box[1]
+        self.threads = affordable_workers(
+            decoder.limits, self.header, self.model.config, size, decoder.threads
+        )
         self.window = window_over(self.header, self.model, box)
         self.grid = tile_grid(self.header.width, self.header.height, self.header.tile_size)
         self.alpha = next((c.payload for c in file_map.chunks if c.kind == chunks.ALPHA), None)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from codec.batch.task import Options
 from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
 from codec.cli.many import Many, explain, summary
-from codec.cli.options import batch_options, file_options, refuse_nan
+from codec.cli.options import batch_options, file_options, limit_option, refuse_nan
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
 from codec.storage.pictures import is_picture
+
+if TYPE_CHECKING:
+    from codec.limits import Limits
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
@@ -37,6 +42,7 @@ from codec.storage.pictures import is_picture
     metavar="JOBS",
     help="Pictures at a time, each in a process of one thread.  [default: 1, of all cores]",
 )
+@limit_option("pictures")
 @batch_options
 @file_options(".vae")
 def compress(
@@ -45,6 +51,7 @@ def compress(
     lossless: bool,
     strip: bool,
     jobs: int,
+    limits: Limits,
     skip_existing: bool,
     manifest: str | None,
     retry: bool,
@@ -68,6 +75,7 @@ def compress(
         overwrite=force,
         skip_existing=skip_existing,
         threads=threads or (1 if jobs > 1 else None),
+        limits=limits,
     )
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     if any(STANDARD in (job.source, job.target) for job in planned):

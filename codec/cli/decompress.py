@@ -9,7 +9,7 @@ import click
 from codec.bitstream.container import parse_container
 from codec.cli import formats
 from codec.cli.jobs import Job, Writer, plan, read_input, run
-from codec.cli.options import file_options, parse_region
+from codec.cli.options import file_options, limit_option, parse_region
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say, warn
 from codec.model.index import model_entry
@@ -17,6 +17,7 @@ from codec.storage.pictures import is_stream
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
+    from codec.limits import Limits
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     metavar="X,Y,W,H",
     help="Decode only this rectangle, in pixels from the top left corner.",
 )
+@limit_option("files")
 @file_options(".png")
 def decompress(
     files: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
+    limits: Limits,
     output: str | None,
     force: bool,
     threads: int | None,
@@ -52,14 +55,14 @@ def decompress(
         writer.check(job)
         data = read_input(job.source)
         # Faulty structure and unknown models are refused here, before torch is loaded.
-        header = parse_container(data).header
+        header = parse_container(data, limits).header
         width, height = (header.width, header.height) if region is None else region[2:]
         formats.check_size(job.target, chosen[job], width, height)
         model_entry(header.model_id)
         if decoder is None:
             from codec.decoder import Decoder
 
-            decoder = Decoder(threads=threads)
+            decoder = Decoder(threads=threads, limits=limits)
         with progress_bar(job.source_name, width * height, quiet=quiet) as progress:
             picture = decoder.decode(data, region=region, progress=progress)
         writer.write(job, lambda file: formats.save(picture, chosen[job], file))
