@@ -35,6 +35,7 @@ _EXPORTS = {
     "compress": "codec.encoder",
     "decompress": "codec.oneshot",
     "info": "codec.inspect",
+    "salvage": "codec.salvaging",
 }
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from codec.inspect import info
     from codec.limits import Limits
     from codec.oneshot import decompress
+    from codec.salvaging import salvage
     from codec.types import ImageInfo
 
 __all__ = [
@@ -84,6 +86,7 @@ __all__ = [
     "compress",
     "decompress",
     "info",
+    "salvage",
 ]
 
 

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 import click
 
 from codec.bitstream.container import parse_container
+from codec.bitstream.header import parse_header
 from codec.cli import formats
 from codec.cli.jobs import Job, Writer, plan, read_input, run
 from codec.cli.options import file_options, limit_option, parse_region
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say, warn
+from codec.errors import CorruptPayload, UsageError
 from codec.model.index import model_entry
 from codec.storage.pictures import is_stream
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
     from codec.limits import Limits
+
+# Lost tiles that a message names one by one.
+_TOLD = 8
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
@@ -28,11 +33,17 @@ if TYPE_CHECKING:
     metavar="X,Y,W,H",
     help="Decode only this rectangle, in pixels from the top left corner.",
 )
+@click.option(
+    "--salvage",
+    is_flag=True,
+    help="Of a damaged file, write the intact tiles and mark the lost ones; exit 4.",
+)
 @limit_option("files")
 @file_options(".png")
 def decompress(
     files: tuple[str, ...],
     region: tuple[int, int, int, int] | None,
+    salvage: bool,
     limits: Limits,
     output: str | None,
     force: bool,
@@ -45,6 +56,8 @@ def decompress(
     format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more.
     Transparency is laid over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
     """
+    if salvage and region is not None:
+        raise UsageError("--salvage takes the whole picture; leave --region out")
     decoder: Decoder | None = None
     jobs = plan(files, output, ".png", force=force, accepts=is_stream)
     writer = Writer(force, jobs)
@@ -55,10 +68,13 @@ def decompress(
         writer.check(job)
         data = read_input(job.source)
         # Faulty structure and unknown models are refused here, before torch is loaded.
-        header = parse_container(data, limits).header
+        header = parse_header(data, limits) if salvage else parse_container(data, limits).header
         width, height = (header.width, header.height) if region is None else region[2:]
         formats.check_size(job.target, chosen[job], width, height)
         model_entry(header.model_id)
+        if salvage:
+            _salvage(job, writer, data, chosen[job], threads=threads, limits=limits, quiet=quiet)
+            return
         if decoder is None:
             from codec.decoder import Decoder
 
@@ -72,3 +88,27 @@ def decompress(
             say(f"{job.source_name} -> {job.target_name}: {picture.width}x{picture.height}")
 
     return run(jobs, work)
+
+
+def _salvage(
+    job: Job,
+    writer: Writer,
+    data: bytes,
+    chosen: formats.Format,
+    *,
+    threads: int | None,
+    limits: Limits,
+    quiet: bool,
+) -> None:
+    """Write what is intact of a file. Raises CorruptPayload, saying what is lost, unless all of it is."""
+    from codec.salvaging import salvage
+
+    found = salvage(data, threads=threads, limits=limits)
+    writer.write(job, lambda file: formats.save(found.picture, chosen, file))
+    lost = [f"tile {t.index} at {t.x},{t.y} of {t.width}x{t.height} pixels" for t in found.lost]
+    told = [*lost[:_TOLD], *([f"{len(lost) - _TOLD} more tiles"] if len(lost) > _TOLD else []), *found.notes]
+    if told:
+        kept = f"{found.tiles - len(lost)} of {found.tiles} tiles are in {job.target_name}"
+        raise CorruptPayload(f"{kept}; damaged or lost: {'; '.join(told)}")
+    if not quiet:
+        say(f"{job.source_name} -> {job.target_name}: sound, nothing to salvage")
