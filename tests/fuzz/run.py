@@ -3,8 +3,8 @@
     python tests/fuzz/run.py [--cheap N] [--full N] [--seed S] [--out RESULT.json] [TARGET...]
 
 N inputs for all header-level targets together, and for all others. A child is killed where one input takes
-more than 0.5 s of CPU time and 4 us for each pixel that may be declared. Any exception but a CodecError ends it
-too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed. With
+more than 0.5 s of CPU time and 4 us for each pixel that may be declared. Any exception but a CodecError ends
+it too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed. With
 --atheris TARGET, atheris chooses the inputs instead, until it is interrupted.
 """
 
