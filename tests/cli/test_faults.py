@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -39,6 +41,9 @@ class FailsAt:
         self.room -= len(data)
         return len(data)
 
+    def fileno(self):
+        raise io.UnsupportedOperation("fileno")
+
     def __getattr__(self, name):
         return getattr(self.file, name)
 
@@ -60,6 +65,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
     formats.save(picture, chosen, whole)
     size = len(whole.getvalue())
     (tmp_path / "old").write_bytes(b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     for room in {*range(0, size, max(1, size // 25)), size - 1}:
         for name in ("new", "old"):
             with pytest.raises(OSError, match="No space left"):
@@ -68,6 +74,15 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
                     lambda file, room=room: formats.save(picture, chosen, FailsAt(file, room)),
                     overwrite=True,
                 )
+            # The same by the system's own hand: Pillow writes some formats past Python's file objects.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+            try:
+                with pytest.raises(OSError, match="File too large"):
+                    write_atomic(
+                        tmp_path / name, lambda file: formats.save(picture, chosen, file), overwrite=True
+                    )
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             assert names(tmp_path) == ["old"]
             assert (tmp_path / "old").read_bytes() == b"old"
 

@@ -100,7 +100,7 @@ def test_mending_restores_what_only_the_crc_lost(targets):
 
 
 def test_the_child_notices_a_hang_and_an_exception(tmp_path):
-    """The watchdog is no decoration: a loop that never ends is killed, and a stray exception fails the run."""
+    """The watchdog is no decoration: a loop without end is killed, a stray exception fails the run."""
     for body, code in (("while True: pass", -26), ("raise IndexError('stray')", 1)):
         program = (
             f"import sys; sys.path.insert(0, {str(HERE)!r}); import run, targets\n"

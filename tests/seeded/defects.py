@@ -1,4 +1,4 @@
-"""Defects to plant one at a time: (name, file, what stands there once, what takes its place, tests that must fail)."""
+"""Defects to plant one at a time, and the tests that must notice."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ DEFECTS = [
            "if not chunk.kind and chunk.kind not in _KNOWN:", _CONTAINER),
     Defect("tile of another length than the index", "codec/bitstream/container.py",
            "    if reader.left:\n        msg = f\"tile {index} at byte {span.offset}: the index",
-           "    if reader.left < 0:\n        msg = f\"tile {index} at byte {span.offset}: the index", _CONTAINER),
+           "    if reader.left < 0:\n        msg = f\"tile {index} at byte {span.offset}: the index",
+           _CONTAINER),
     Defect("inflates before it checks", "codec/bitstream/metadata.py",
            "limits.check_metadata(total + size)", "pass", _METADATA),
     Defect("metadata there twice", "codec/bitstream/metadata.py",
@@ -75,9 +76,12 @@ DEFECTS = [
            "if digest != entry.sha256:", "if digest is None:", _WEIGHTS),
     Defect("known answer unchecked", "codec/model/scale_network.py",
            "if self.known_answer(z) != expected:", "if self.known_answer(z) is None:", _WEIGHTS),
-    Defect("output written in place", "codec/files.py",
-           'temporary = target.parent / f".vaezip-{secrets.token_hex(8)}.tmp"\n    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL',
-           "temporary = target\n    flags = os.O_WRONLY | os.O_CREAT", _FILES),
+    Defect("output never replaced", "codec/files.py",
+           "            temporary.replace(target)\n        else:",
+           "            os.link(temporary, target)\n        else:", _FILES),
+    Defect("disk that fills up unnoticed", "codec/files.py",
+           '        data(cast("IO[bytes]", _NoDescriptor(file)))', "        data(file)",
+           "tests/cli/test_faults.py"),
     Defect("temporary file left behind", "codec/files.py",
            "            temporary.unlink()\n    _sync", "            pass\n    _sync", _FILES),
     Defect("salvaged tile in a wrong place", "codec/bitstream/remains.py",
