@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
-CHEAP = ("header", "container", "metadata")
+CHEAP = ("header", "container", "metadata", "frames")
 # CPU time of the refusal alone, and of the whole process, of a header of 65,535 x 65,535 pixels in 42 bytes.
 PROGRAM = """
 import time, codec

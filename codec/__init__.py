@@ -22,6 +22,7 @@ _EXPORTS = {
     "CorruptPayload": "codec.errors",
     "Decoder": "codec.decoder",
     "Encoder": "codec.encoder",
+    "Failure": "codec.types",
     "FormatError": "codec.errors",
     "ImageInfo": "codec.types",
     "LimitExceeded": "codec.errors",
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from codec.limits import Limits
     from codec.oneshot import decompress
     from codec.salvaging import salvage
-    from codec.types import ImageInfo
+    from codec.types import Failure, ImageInfo
 
 __all__ = [
     "BackendMismatch",
@@ -72,6 +73,7 @@ __all__ = [
     "CorruptPayload",
     "Decoder",
     "Encoder",
+    "Failure",
     "FormatError",
     "ImageInfo",
     "LimitExceeded",

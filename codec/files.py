@@ -90,6 +90,24 @@ def write_atomic(
     _sync_folder(target.parent)
 
 
+def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
+    """Write all of `data` to a file object whose write() may take less at a time, and flush it.
+
+    Raises BlockingIOError for a non-blocking file that takes nothing.
+    """
+    rest = memoryview(data).cast("B")
+    while rest:
+        written: int | None = fp.write(rest)
+        if written is None and isinstance(fp, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "takes nothing now; use a blocking file")
+        if written is None:
+            break  # a file-like object that does not say, and takes all
+        rest = rest[written:]
+    flush = getattr(fp, "flush", None)
+    if flush is not None:
+        flush()
+
+
 def _fill(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
     if callable(data):
         data(cast("IO[bytes]", _NoDescriptor(file)))

@@ -26,7 +26,7 @@ from codec.image.lossless import pack, unpack, unpack_plane
 from codec.limits import Limits
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.budget import affordable_workers
-from codec.runtime.threads import Progress, map_ordered
+from codec.runtime.threads import Progress, map_ordered, on_worker
 
 # Squares of magenta and black, of white and black in gray pictures: no photo looks like that.
 SQUARE = 16
@@ -66,7 +66,7 @@ def salvage(
     decoder = Decoder(threads=threads, limits=limits)
     remains = recover(memoryview(data), decoder.limits)
     header = remains.header
-    model = load_model(header.model_id)
+    model = on_worker(functools.partial(load_model, header.model_id))
     workers = affordable_workers(
         decoder.limits, header, model.config, (header.width, header.height), decoder.threads
     )

@@ -6,10 +6,19 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Failure:
+    """What `map` yields in the place of a result, if asked to: which item failed, from 0, and how."""
+
+    index: int
+    error: Exception
+
+
+@dataclass(frozen=True)
 class ImageInfo:
     """What a .vae file says about itself, read without decoding any pixels.
 
-    width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. bit_depth: bits per sample, 8.
+    width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. gray: whether it has no colour, even as RGB.
+    bit_depth: bits per sample, 8.
     quality: 0..1792, in 1/256 of the step between two of the model's eight rate points.
     model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number.
     lossless_tiles: how many of them are stored exactly. n_bytes: of the whole file.
@@ -20,6 +29,7 @@ class ImageInfo:
     width: int
     height: int
     layout: str
+    gray: bool
     bit_depth: int
     quality: int
     model_id: str

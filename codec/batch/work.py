@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from codec.batch.task import MAX_TRIES, Options, Result, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
+from codec.heap import giving_back, share_one_heap
 from codec.limits import DEFAULT_LIMITS
 from codec.storage.access import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 
@@ -105,7 +106,7 @@ def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = Non
     picture, notes = _load(source, options)
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
         data = _encoder(options.quality, options.lossless, options.strip, options.threads).encode(
-            picture, progress=progress
+            picture, progress=giving_back(progress)
         )
     return Packed(data, picture.width, picture.height, notes)
 
@@ -170,6 +171,7 @@ def _read_back(target: str, packed: Packed) -> None:
 def _encoder(quality: float, lossless: bool, strip: bool, threads: int | None) -> Encoder:
     from codec.encoder import Encoder
 
+    share_one_heap()
     return Encoder(quality, threads=threads, strip=strip, lossless=lossless)
 
 

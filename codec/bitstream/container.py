@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from codec.bitstream import chunks
 from codec.bitstream.geometry import tile_at
-from codec.bitstream.header import BIT_DEPTHS, LAYOUTS, VERSION, Header, read_header
+from codec.bitstream.header import BIT_DEPTHS, VERSION, Header, read_header
 from codec.bitstream.tile import (
     MIN_TILE_BYTES,
     LosslessTile,
@@ -150,7 +150,8 @@ def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Imag
     return ImageInfo(
         width=header.width,
         height=header.height,
-        layout=LAYOUTS[header.layout],
+        layout=header.mode,
+        gray=header.is_gray,
         bit_depth=BIT_DEPTHS[header.depth],
         quality=header.quality,
         model_id=header.model_id.hex(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from codec.bitstream.geometry import tile_count
 from codec.bitstream.quality import MAX_QUALITY
@@ -22,11 +23,29 @@ from codec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x97VAE\r\n\x1a\n"
 VERSION = (0, 1)
-LAYOUTS = {0: "RGB", 1: "L", 2: "LA", 3: "RGBA"}
+
+
+class Layout(NamedTuple):
+    """mode: the channels, as Pillow calls them. gray: whether those of colour are equal."""
+
+    mode: str
+    gray: bool
+
+
+LAYOUTS = {
+    0: Layout("RGB", False),
+    1: Layout("L", True),
+    2: Layout("LA", True),
+    3: Layout("RGBA", False),
+    4: Layout("RGB", True),
+    5: Layout("RGBA", True),
+}
 BIT_DEPTHS = {0: 8}
 MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
 
 _FIXED = struct.Struct("<BH4sB")
+# What follows the varints: fixed fields and CRC.
+FIXED_BYTES = _FIXED.size + 4
 
 
 @dataclass(frozen=True)
@@ -59,13 +78,13 @@ class Header:
 
     @property
     def mode(self) -> str:
-        """The layout's name: RGB, L, LA or RGBA, as Pillow calls them."""
-        return LAYOUTS[self.layout]
+        """The channels of the picture: RGB, L, LA or RGBA, as Pillow calls them."""
+        return LAYOUTS[self.layout].mode
 
     @property
     def is_gray(self) -> bool:
-        """Whether the picture has one channel of colour instead of three."""
-        return self.mode in ("L", "LA")
+        """Whether the picture has no colour: one channel of it, or three that are equal."""
+        return LAYOUTS[self.layout].gray
 
     @property
     def has_alpha(self) -> bool:
@@ -98,6 +117,11 @@ class Header:
             if not low <= value <= high:
                 return name, f"header: {name} must lie in {low}..{high}, it is {value}"
         return None
+
+
+def layout_code(mode: str, *, gray: bool) -> int:
+    """Return the layout of these channels; gray: whether those of colour are equal."""
+    return next(code for code, layout in LAYOUTS.items() if layout == Layout(mode, gray))
 
 
 def parse_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Header:

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     metavar="JOBS",
     help="Pictures at a time, each in a process of one thread.  [default: 1, of all cores]",
 )
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="IN is PPM or PNG pictures, one after another; OUT is a .vaes stream of their .vae files.",
+)
 @limit_option("pictures")
 @batch_options
 @file_options(".vae")
@@ -50,6 +55,7 @@ def compress(
     quality: float,
     lossless: bool,
     strip: bool,
+    stream: bool,
     jobs: int,
     limits: Limits,
     skip_existing: bool,
@@ -68,6 +74,21 @@ def compress(
     mirrored below OUT, or '-' for standard input. Gray, transparency and metadata are kept; what is not, such
     as 16-bit samples or further frames, is told in a warning.
     """
+    if stream:
+        if jobs > 1 or manifest or remove_sources or as_json or skip_existing:
+            raise UsageError("--jobs, --json, --manifest, --rm and --skip-existing are not for --stream")
+        from codec.cli.stream_in import compress_stream
+
+        return compress_stream(
+            pictures,
+            output,
+            quality=quality,
+            lossless=lossless,
+            strip=strip,
+            force=force,
+            threads=threads,
+            quiet=quiet,
+        )
     options = Options(
         quality,
         lossless,

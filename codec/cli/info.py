@@ -59,6 +59,7 @@ def _as_record(facts: ImageInfo) -> dict[str, object]:
         "width": facts.width,
         "height": facts.height,
         "layout": facts.layout,
+        "gray": facts.gray,
         "bit_depth": facts.bit_depth,
         "version": facts.version,
         "model_id": facts.model_id,
@@ -76,7 +77,7 @@ def _as_record(facts: ImageInfo) -> dict[str, object]:
 
 def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
     return [
-        ("size", f"{facts.width}x{facts.height} {facts.layout}, {facts.bit_depth} bits"),
+        ("size", _describe_size(facts)),
         ("version", facts.version),
         ("model", facts.model_id),
         ("quality", _describe_quality(facts)),
@@ -85,6 +86,11 @@ def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
         ("rate", f"{_bpp(facts):.3f} bpp"),
         ("chunks", ", ".join(f"{name} {n_bytes} bytes" for name, n_bytes in facts.chunks) or "tiles only"),
     ]
+
+
+def _describe_size(facts: ImageInfo) -> str:
+    gray = ", all gray" if facts.gray and facts.layout.startswith("RGB") else ""
+    return f"{facts.width}x{facts.height} {facts.layout}, {facts.bit_depth} bits{gray}"
 
 
 def _describe_tiles(facts: ImageInfo) -> str:

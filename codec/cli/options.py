@@ -101,6 +101,11 @@ def parse_region(
     return x, y, width, height
 
 
+def parse_scale(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
+    """Read a scale 1/N as N."""
+    return int(value.rpartition("/")[2])
+
+
 def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
     """Refuse `nan`, which passes every comparison with a range."""
     if math.isnan(value):

@@ -14,31 +14,44 @@ from codec.errors import CorruptPayload
 # The first is best for flat areas, the second for all else; more takes seconds and gains nothing on text.
 _EFFORTS = ({"method": 0, "quality": 0}, {"method": 4, "quality": 75})
 
-# Of photos, few pixels equal the one before them, and no lossless stream takes fewer bits per pixel.
+# Of photos, few pixels equal the one before them.
 DRAWN_SHARE = 0.3
-PHOTO_BPP = 4.0
+# The streams of a part of this side, quick and good, may take so many times the bytes per pixel that there
+# are, and so many bytes more: they are less than the whole one has to gain from.
+PROBE_SIDE = 128
+PROBE_FACTORS, PROBE_BYTES = (4.0, 2.2), 512
 
 
 def pack(samples: NDArray[np.uint8]) -> bytes:
     """Return samples, uint8 [h, w] or [h, w, 3], as a VP8L stream; gray becomes three equal channels."""
     picture = Image.fromarray(samples)
-    streams = []
-    for effort in _EFFORTS:
-        buffer = BytesIO()
-        picture.save(buffer, "WEBP", lossless=True, **effort)
-        streams.append(unwrap_webp(buffer.getvalue()))
-    return min(streams, key=len)
+    return min((_stream(picture, effort) for effort in _EFFORTS), key=len)
+
+
+def _stream(picture: Image.Image, effort: dict[str, int]) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "WEBP", lossless=True, **effort)
+    return unwrap_webp(buffer.getvalue())
 
 
 def may_pay(samples: NDArray[np.uint8], n_bytes: int) -> bool:
-    """Tell whether a lossless stream of samples, uint8 [h, w, 3], might take no more than n_bytes.
+    """Tell whether it is worth trying to store samples, uint8 [h, w, 3], without loss instead of in n_bytes.
 
-    A cheap guess that spares photos the attempt: what is drawn repeats pixels, what is photographed does not.
+    A cheap guess that spares photos the attempt: what is drawn repeats pixels or compresses well at once,
+    what is photographed does not.
     """
-    if 8 * n_bytes > PHOTO_BPP * samples[..., 0].size:
-        return True
     rows = samples[::4]
-    return rows.shape[1] == 1 or bool((rows[:, 1:] == rows[:, :-1]).all(2).mean() > DRAWN_SHARE)
+    if rows.shape[1] == 1 or (rows[:, 1:] == rows[:, :-1]).all(2).mean() > DRAWN_SHARE:
+        return True
+    height, width = samples.shape[:2]
+    top, left = max(0, height - PROBE_SIDE) // 2, max(0, width - PROBE_SIDE) // 2
+    part = np.ascontiguousarray(samples[top : top + PROBE_SIDE, left : left + PROBE_SIDE])
+    most = n_bytes * part[..., 0].size / (height * width)
+    picture = Image.fromarray(part)
+    return all(
+        len(_stream(picture, effort)) < factor * most + PROBE_BYTES
+        for effort, factor in zip(_EFFORTS, PROBE_FACTORS, strict=True)
+    )
 
 
 def unpack(stream: bytes | memoryview, where: str) -> NDArray[np.uint8]:

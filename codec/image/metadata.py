@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -36,6 +37,14 @@ def collect(picture: Image.Image, layout: str, limits: Limits, notes: list[str])
         notes.append(f"metadata of {metadata.n_bytes:,} bytes is not kept, the limit is {most:,}")
         return Metadata(dpi=metadata.dpi)
     return metadata
+
+
+def at_scale(metadata: Metadata, scale: int) -> Metadata:
+    """Return the metadata of a preview so many times smaller, which shows the same inches."""
+    if metadata.dpi is None:
+        return metadata
+    x, y = metadata.dpi
+    return replace(metadata, dpi=(x / scale, y / scale))
 
 
 def attach(metadata: Metadata, picture: Image.Image) -> None:

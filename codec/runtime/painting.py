@@ -16,6 +16,7 @@ from codec.bitstream.header import Header
 from codec.image.canvas import Canvas
 from codec.model.weights import LoadedModel
 
+from .preview import REACH, preview
 from .threads import map_ordered
 from .transform_blocks import Block, reach, synthesis_blocks, synthesise
 
@@ -51,15 +52,15 @@ class Window:
         ]
 
 
-def window_over(header: Header, model: LoadedModel, box: tuple[int, int, int, int]) -> Window:
-    """Return the window that shows a rectangle of pixels (left, top, right, bottom)."""
+def window_over(header: Header, model: LoadedModel, box: tuple[int, int, int, int], scale: int = 1) -> Window:
+    """Return the window that shows a rectangle of pixels (left, top, right, bottom), or a preview of it."""
     rows, columns = y_shape(header.width, header.height, model.config.z_stride)
     left, top = (value // LATENT_STRIDE for value in box[:2])
     right, bottom = (math.ceil(value / LATENT_STRIDE) for value in box[2:])
     whole = (0, 0, header.width, header.height)
     # The map may reach a little beyond the picture; all of it together is cheaper than a cut.
     inner = Block(0, 0, rows, columns) if box == whole else Block(top, left, bottom, right)
-    return Window(inner, inner.grown(reach(model.config), rows, columns), rows, columns)
+    return Window(inner, inner.grown(_halo(model, scale), rows, columns), rows, columns)
 
 
 def paint(
@@ -70,16 +71,21 @@ def paint(
     latents: Latents,
     present: NDArray[np.bool_] | None,
     threads: int,
+    scale: int = 1,
 ) -> None:
     """Synthesise the learned part of a window onto a canvas.
 
     latents: called once for each tile of the window that has latents, on a worker thread, from top to bottom;
-    returns the tile's unscaled latent, float [1, M, h, w]. present: as for synthesise.
+    returns the tile's unscaled latent, float [1, M, h, w]. present: as for synthesise. scale: 1, or one of
+    preview.SCALES for a canvas of a picture so many times smaller.
     """
-    halo, outer = reach(model.config), window.outer
-    held = _Held(model.config.m, outer)
+    halo, outer = _halo(model, scale), window.outer
+    groups = list(_groups(window.tile_rows(header)))
+    # Rows wait for a halo below them, and need one above.
+    most_rows = max(_latent_rows(group, header) for group, _ in groups) + 2 * halo
+    held = _Held(model.config.m, outer, min(most_rows, outer.bottom - outer.top))
     done = window.inner.top
-    for group, is_last in _groups(window.tile_rows(header)):
+    for group, is_last in groups:
         bottom = outer.bottom if is_last else (group[-1].y + group[-1].height) // LATENT_STRIDE
         held.grow(bottom)
 
@@ -94,24 +100,33 @@ def paint(
         if ready <= done:
             continue
         strip = Block(done, window.inner.left, ready, window.inner.right)
-        _paint_strip(canvas, model, header, held, strip, present, threads)
+        _paint_strip(canvas, model, header, held, strip, present, threads, scale)
         done = ready
         held.drop_above(done - halo)
 
 
 class _Held:
-    """The latents of some whole rows of a window's outer block, growing below and dropped above."""
+    """The latents of some whole rows of a window's outer block, growing below and dropped above.
 
-    def __init__(self, channels: int, outer: Block) -> None:
+    One buffer for all of them: allocating anew for every group of tiles leaves the heap full of holes.
+    """
+
+    def __init__(self, channels: int, outer: Block, most_rows: int) -> None:
         self.block = Block(outer.top, outer.left, outer.top, outer.right)
-        self.map = self._empty(channels, 0)
+        size = (1, channels, most_rows, outer.right - outer.left)
+        self._buffer = torch.zeros(size).contiguous(memory_format=torch.channels_last)
+
+    @property
+    def map(self) -> Tensor:
+        """What is held, float [1, M, rows, columns]."""
+        return self._buffer[:, :, : self.block.bottom - self.block.top]
 
     def grow(self, bottom: int) -> None:
         """Make room for rows down to `bottom`."""
-        grown = self._empty(self.map.shape[1], bottom - self.block.top)
-        grown[:, :, : self.map.shape[2]] = self.map
-        self.map = grown
+        top = self.map.shape[2]
         self.block = dataclasses.replace(self.block, bottom=bottom)
+        # Zeros, not just anything: masks that hide gaps multiply.
+        self.map[:, :, top:] = 0
 
     def put(self, top: int, left: int, part: Tensor) -> None:
         """Store a tile's latents, as far as they lie in the block."""
@@ -125,13 +140,9 @@ class _Held:
     def drop_above(self, top: int) -> None:
         """Forget the rows above `top`."""
         if top > self.block.top:
-            self.map = self.map[:, :, top - self.block.top :]
+            kept = self.map[:, :, top - self.block.top :].clone()
             self.block = dataclasses.replace(self.block, top=top)
-
-    def _empty(self, channels: int, rows: int) -> Tensor:
-        # Zeros, not just anything: masks that hide gaps multiply.
-        width = self.block.right - self.block.left
-        return torch.zeros(1, channels, rows, width).contiguous(memory_format=torch.channels_last)
+            self.map[:] = kept
 
 
 def _paint_strip(
@@ -142,6 +153,7 @@ def _paint_strip(
     strip: Block,
     present: NDArray[np.bool_] | None,
     threads: int,
+    scale: int,
 ) -> None:
     """Synthesise a rectangle of a picture whose latents, and those around it, are all held."""
     origin = held.block
@@ -153,12 +165,24 @@ def _paint_strip(
         if own is not None and not own[local.top : local.bottom, local.left : local.right].any():
             return
         with torch.inference_mode():
-            part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
-        canvas.paint(
-            (origin.left + local.left) * LATENT_STRIDE, (origin.top + local.top) * LATENT_STRIDE, part
-        )
+            if scale == 1:
+                part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
+            else:
+                part = preview(model, held.map, local, scale, gray=header.is_gray, present=own)
+        step = LATENT_STRIDE // scale
+        canvas.paint((origin.left + local.left) * step, (origin.top + local.top) * step, part)
 
     map_ordered(work, synthesis_blocks(strip.bottom - strip.top, strip.right - strip.left, threads), threads)
+
+
+def _halo(model: LoadedModel, scale: int) -> int:
+    return reach(model.config) if scale == 1 else REACH
+
+
+def _latent_rows(group: list[Tile], header: Header) -> int:
+    """Return how many rows of latents some rows of tiles have at most."""
+    rows_of_tiles = (group[-1].y - group[0].y) // header.tile_size + 1
+    return rows_of_tiles * header.tile_size // LATENT_STRIDE
 
 
 def _groups(rows: list[list[Tile]]) -> Iterator[tuple[list[Tile], bool]]:

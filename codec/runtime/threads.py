@@ -20,6 +20,16 @@ Progress: TypeAlias = Callable[[int, int], None]
 _setting = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """In a forked child: a thread that held the lock in the parent will never let it go there."""
+    global _setting  # noqa: PLW0603
+    _setting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def worker_count(threads: int | None) -> int:
     """Return what was asked for, or one worker for each core this process may use. Raises UsageError."""
     if threads is None:
@@ -42,6 +52,14 @@ def _single_threaded() -> None:
         keeper = threading.Thread(target=torch.set_num_threads, args=(before,))
         keeper.start()
         keeper.join()
+
+
+def on_worker(function: Callable[[], R]) -> R:
+    """Call a function on a worker thread of its own.
+
+    After a fork the caller's own thread may wait for ever for helpers that OpenMP had given it in the parent.
+    """
+    return map_ordered(lambda _: function(), [None], 1)[0]
 
 
 def map_ordered(

@@ -17,8 +17,8 @@ from codec.model.weights import LoadedModel
 from . import masked
 from .latents import rate_tensor
 
-# Largest side of a synthesised block in latents: memory stays bounded and the halo's share small.
-BLOCK_ROWS, BLOCK_COLUMNS = 32, 96
+# Largest side of a synthesised block in latents: its feature maps stay small, and the halo's share too.
+BLOCK_ROWS, BLOCK_COLUMNS = 32, 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ def padded_region(pixels: Samples, block: Block) -> Tensor:
     # Without padding a copy all the same: torch warns of arrays that it could write to but must not.
     whole = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else np.array(part)
     x = torch.from_numpy(whole).permute(2, 0, 1)[None]
-    return x.contiguous(memory_format=torch.channels_last).float() / 255
+    return x.contiguous(memory_format=torch.channels_last).float().div_(255)
 
 
 def analyse(

@@ -31,7 +31,7 @@ VECTORS = json.loads(re.search(r"```json\n(.*?)\n```", TEXT, re.S)[1])
 SYMBOLS = VECTORS["symbols"]
 
 
-@pytest.mark.parametrize("vector", VECTORS["files"], ids=["learned", "tiled", "lossless"])
+@pytest.mark.parametrize("vector", VECTORS["files"], ids=["learned", "tiled", "lossless", "gray"])
 def test_files(vector):
     data = bytes.fromhex(vector["bytes"])
     back = parse_container(data)
@@ -58,6 +58,7 @@ def test_files(vector):
         assert unpack_plane(part, (header.height, header.width), "alpha").tolist() == vector["alpha"]
     info = read_info(data)
     assert info.lossless_tiles == len(lossless_tiles)
+    assert info.gray == vector.get("gray", header.layout in (1, 2))
     assert (info.model_id, info.layout, info.bit_depth, info.version) == (
         vector["model_id"],
         header.mode,

@@ -40,7 +40,7 @@ def test_exact_bytes():
         quality=st.integers(0, 1792),
         model_id=st.binary(min_size=4, max_size=4),
         tile_log2=st.integers(6, 12),
-        layout=st.integers(0, 3),
+        layout=st.integers(0, 5),
     )
 )
 def test_round_trip(header):
@@ -53,7 +53,7 @@ def test_round_trip(header):
     [
         (8, 0x02, UnsupportedVersion),
         (8, 0x11, UnsupportedVersion),
-        (12, 0x04, UnsupportedVersion),
+        (12, 0x06, UnsupportedVersion),
         (12, 0x10, UnsupportedVersion),
         (11, 0x00, CorruptPayload),
         (14, 0xFF, CorruptPayload),
@@ -105,7 +105,7 @@ def test_other_files_are_told_apart(data, words):
         {"quality": 1793},
         {"model_id": b"abc"},
         {"tile_log2": 5},
-        {"layout": 4},
+        {"layout": 6},
     ],
 )
 def test_header_cannot_hold_what_the_format_cannot(change):

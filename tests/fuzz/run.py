@@ -26,10 +26,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 SECONDS = 0.5 + 4e-6 * (1 << 16)
 MEMORY = 1 << 30
-CHEAP, FULL = ("header", "container", "metadata"), ("entropy", "decode", "salvage", "roundtrip")
+CHEAP = ("header", "container", "metadata", "frames")
+FULL = ("entropy", "decode", "salvage", "splits", "roundtrip")
 # How a total is shared out.
-SHARES = {"header": 0.4, "container": 0.4, "metadata": 0.2, "entropy": 0.3, "decode": 0.5, "salvage": 0.1,
-          "roundtrip": 0.1}  # fmt: skip
+SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.3, "decode": 0.4,
+          "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
 
 
 def _status(name: str) -> int:

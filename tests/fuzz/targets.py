@@ -31,7 +31,8 @@ from codec.entropy.tables import BANDS, LEVELS
 from codec.errors import CodecError
 from codec.image.lossless import pack, pack_plane
 from codec.image.metadata import attach
-from codec.limits import Limits
+from codec.limits import UNLIMITED, Limits
+from codec.stream import Reader, Writer
 
 LIMITS = Limits(max_pixels=1 << 16, max_side=1 << 12, max_chunks=50, max_metadata_bytes=1 << 16)
 TINY = tiny.tiny_model()
@@ -159,10 +160,45 @@ def roundtrip(data: bytes) -> None:
         assert back.tobytes() == picture.tobytes()
 
 
+class Halting:
+    """A file that gives a few bytes at a time, as sockets do."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file, self._rng = BytesIO(data), random.Random(data)
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Return some of what is asked for, at least a byte of what is left."""
+        most = 100 if n_bytes < 0 else n_bytes
+        return self._file.read(min(most, self._rng.choice((1, 2, 7, 100))))
+
+
+def splits(data: bytes) -> None:
+    """A file that comes in pieces is what it is in one piece: the same pixels, or refused as well."""
+    try:
+        whole = _decoder().decode(data)
+    except CodecError:
+        # What follows the picture stays unread, so that alone may be accepted in pieces.
+        _decoder().decode_from(Halting(data))  # type: ignore[arg-type]
+        return
+    assert _decoder().decode_from(Halting(data)).tobytes() == whole.tobytes()  # type: ignore[arg-type]
+
+
+def frames(data: bytes) -> None:
+    """A stream of frames in pieces: sound frames in rising order, and an end to every stream."""
+    strict = Reader(Halting(data))  # type: ignore[arg-type]
+    lenient = Reader(BytesIO(data), on_loss="skip", max_frame_bytes=1 << 16)
+    numbers = []
+    for frame in lenient:
+        parse_container(frame.data, UNLIMITED)
+        numbers.append(frame.number)
+    assert numbers == sorted(set(numbers))
+    assert [frame.number for frame in strict] == numbers
+
+
 Target = Callable[[bytes], None]
-CHEAP: dict[str, Target] = {"header": header, "container": container, "metadata": metadata}
+CHEAP: dict[str, Target] = {"header": header, "container": container, "metadata": metadata, "frames": frames}
 FULL: dict[str, Target] = {
-    "entropy": entropy, "decode": decode, "salvage": salvage, "roundtrip": roundtrip,
+    "entropy": entropy, "decode": decode, "salvage": salvage, "splits": splits, "roundtrip": roundtrip,
 }  # fmt: skip
 TARGETS = {**CHEAP, **FULL}
 
@@ -206,6 +242,15 @@ def seeds(name: str) -> list[bytes]:
         return [bytes([order.index(c.kind)]) + bytes(c.payload) for c in found if c.kind in order]
     if name == "entropy":
         return [np.random.default_rng(i).bytes(4 * i) for i in range(1, 40)]
+    if name == "frames":
+        streams = []
+        for count in range(4):
+            out = BytesIO()
+            with Writer(out, index=bool(count % 2)) as writer:
+                for data in files()[:count]:
+                    writer.write(data)
+            streams.append(out.getvalue())
+        return streams
     if name == "header":
         return [data[:40] for data in files()]
     return files()

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 RUN = HERE / "run.py"
 CHEAP, FULL = 19_000, 1_500
 MEBIBYTES = 128
-NAMES = ("header", "container", "metadata", "entropy", "decode", "salvage", "roundtrip")
+NAMES = ("header", "container", "metadata", "frames", "entropy", "decode", "salvage", "splits", "roundtrip")
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_corpus(targets, name):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), name=st.sampled_from(NAMES[:3]))
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(NAMES[:4]))
 def test_any_mutation(targets, seed, name):
     from mutate import mutated
 

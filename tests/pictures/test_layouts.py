@@ -29,6 +29,39 @@ def test_gray_stays_gray(face, there_and_back, psnr, colour):
     assert (info.layout, info.lossless_tiles) == ("L", 0)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_three_equal_channels_stay_equal(decoder, face, soft_alpha, psnr, mode, lossless):
+    """Gray that is stored as RGB comes back as RGB, without a tint, and costs what gray costs."""
+    gray = face.convert("L")
+    source = gray.convert("RGB")
+    if mode == "RGBA":
+        # What nobody sees may have any colour.
+        source.paste("magenta", mask=Image.fromarray(np.where(soft_alpha > 0, 0, 255).astype(np.uint8)))
+        for picture in (source, gray):
+            picture.putalpha(Image.fromarray(soft_alpha))
+    coder = Encoder(75, threads=2, lossless=lossless)
+    data = coder.encode(source)
+    back = decoder.decode(data)
+    assert back.mode == mode
+    samples = np.asarray(back)
+    assert (samples[..., :3] == samples[..., :1]).all()
+    shown = soft_alpha > 0 if mode == "RGBA" else np.ones((80, 96), bool)
+    assert psnr(samples[..., 0], np.asarray(source)[..., 0], shown) > (90 if lossless else 33)
+    info = codec.info(data)
+    assert (info.layout, info.gray, info.lossless_tiles) == (mode, True, int(lossless))
+    as_gray = coder.encode(gray)
+    assert len(data) == len(as_gray)
+    assert np.array_equal(decoder.decode(as_gray).getchannel("L"), samples[..., 0])
+
+
+def test_one_coloured_pixel_makes_a_colour_picture(encoder, face):
+    source = face.convert("L").convert("RGB")
+    source.putpixel((95, 79), (200, 201, 200))
+    assert not codec.info(encoder.encode(source)).gray
+    assert not codec.info(encoder.encode(face)).gray
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_is_exact_and_what_shows_is_as_good(face, soft_alpha, there_and_back, psnr, colour, mode):
     source = face.convert(mode[:-1])

@@ -130,3 +130,27 @@ def test_damaged_streams_are_refused(decoder):
         decoder.decode(
             write_container(container.header, [bytes(tile.stream)[: len(tile.stream) // 2]], lossless={0})
         )
+
+
+def checks(level):
+    rows, columns = np.indices((150, 200))
+    return np.repeat((level + (255 - level) * ((rows + columns) % 2))[..., None], 3, 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize("quality", [5, 50, 90])
+def test_what_no_photo_holds_is_never_absurd(decoder, quality):
+    """Patterns of single pixels, which the model loses, are worth their lossless bytes at any quality."""
+    rows, columns = np.indices((160, 160)) - 80
+    rings = (127.5 + 127.5 * np.cos(np.pi * (rows**2 + columns**2) / 160)).astype(np.uint8)
+    for samples in (checks(0), checks(120), np.repeat(rings[..., None], 3, 2)):
+        data = Encoder(quality, threads=2).encode(samples)
+        assert codec.info(data).lossless_tiles == 1
+        assert np.array_equal(decoder.decode(data), samples)
+
+
+def test_exactness_has_its_price(decoder):
+    """Noise costs 8 bits a sample without loss: where little quality is asked for, it is not worth that."""
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    found = [codec.info(Encoder(q, threads=2).encode(Image.fromarray(noise))) for q in (10, 90)]
+    assert [info.lossless_tiles for info in found] == [0, 1]
+    assert found[0].n_bytes < 0.5 * noise.size

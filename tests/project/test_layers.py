@@ -17,21 +17,25 @@ ROOT = Path(codec.__file__).parent
 # From the ground up. A module imports from its own package and from lower layers.
 LAYERS = (
     {"codec.errors", "codec.types"},
-    {"codec.limits", "codec.files"},
+    {"codec.limits", "codec.files", "codec.heap"},
     {"codec.storage"},
     {"codec.bitstream"},
-    {"codec.entropy", "codec.image", "codec.data"},
+    {"codec.entropy", "codec.image", "codec.data", "codec.stream"},
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
     {"codec.verify", "codec.oneshot", "codec.salvaging"},
-    {"codec.train", "codec.plugins", "codec.batch", "codec.bench"},  # calibration runs the whole codec
+    # Calibration runs the whole codec.
+    {"codec.train", "codec.plugins", "codec.pillow", "codec.batch", "codec.bench"},
     {"codec.cli"},
     {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
-LIGHT = ("codec", *(f"codec.{name}" for name in ("errors", "limits", "types", "files", "inspect", "oneshot")))
-LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch")
+LIGHT = (
+    "codec",
+    *(f"codec.{n}" for n in ("errors", "limits", "types", "files", "heap", "inspect", "oneshot")),
+)
+LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch", "codec.stream")
 HEAVY = (
     "torch",
     "numpy",

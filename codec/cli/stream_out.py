@@ -1,0 +1,60 @@
+"""`vaezip decompress --stream`: a .vaes stream to PPM or PNG pictures, one after another."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from codec.cli import formats
+from codec.cli.jobs import Job, run
+from codec.cli.report import Exit, fail, say
+from codec.cli.stream_options import fill, opened, plan_stream
+from codec.files import write_all
+from codec.stream import Reader
+
+if TYPE_CHECKING:
+    from codec.limits import Limits
+
+
+def decompress_stream(
+    sources: tuple[str, ...],
+    output: str | None,
+    *,
+    suffix: str,
+    limits: Limits,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
+) -> Exit:
+    """Decompress one stream. Damaged frames are told, left out, and cost exit code 1."""
+    lost = 0
+
+    def work(job: Job) -> None:
+        from io import BytesIO
+
+        count = 0
+
+        def write(out: IO[bytes]) -> None:
+            nonlocal count, lost
+            with opened(job) as file:
+                reader = Reader(file, on_loss="skip")
+                from codec.decoder import Decoder
+
+                decoder = Decoder(threads=threads, limits=limits)
+                for picture in decoder.map(frame.data for frame in reader):
+                    buffer = BytesIO()
+                    formats.save(picture, formats.FORMATS[suffix], buffer)
+                    write_all(out, buffer.getbuffer())
+                    count += 1
+            for frames in reader.lost:
+                lost += len(frames)
+                fail(f"{job.source_name}: frames {frames[0]} to {frames[-1]} are damaged and left out")
+            if not reader.ended:
+                lost += 1
+                fail(f"{job.source_name}: the stream was cut short behind frame {count - 1}; fetch it again")
+
+        fill(job, write, force=force)
+        if not quiet:
+            say(f"{job.source_name} -> {job.target_name}: {count} frames")
+
+    done = run([plan_stream(sources, output, suffix, force=force)], work)
+    return Exit.SOME_FAILED if done == Exit.OK and lost else done

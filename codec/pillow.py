@@ -1,0 +1,139 @@
+"""The Pillow plugin: importing this module lets Pillow open and save `.vae` files.
+
+    import codec.pillow
+    from PIL import Image
+    Image.open("photo.vae")
+
+Pillow looks for no plugins by itself (it has no entry point for them), so the import is needed once a
+process. Opening reads header and metadata only; torch is loaded when pixels are asked for. Pillow's own
+limit on the number of pixels holds. Damaged files raise a `codec.FormatError`, which is a ValueError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+from codec.bitstream.header import SIGNATURE
+from codec.bitstream.incoming import Source, read_file, read_head
+from codec.bitstream.metadata import parse_metadata
+from codec.image.metadata import attach
+from codec.limits import DEFAULT_LIMITS, Limits
+
+if TYPE_CHECKING:
+    from codec.decoder import Decoder
+    from codec.encoder import Encoder
+
+FORMAT = "VAEZIP"
+MIME = "image/x-vaezip"
+# Pillow takes these from the picture itself where a caller passes none, as it does for JPEG, PNG and AVIF.
+_INHERITED = ("icc_profile", "transparency")
+_PASSED = ("exif", "xmp", "dpi")
+_SCALES = (16, 8)
+# Right behind the header Pillow itself looks at the size, and refuses it in its own words.
+_ANY_SIZE = dataclasses.replace(DEFAULT_LIMITS, max_pixels=None, max_side=None)
+
+
+class VaezipImageFile(ImageFile.ImageFile):
+    """A `.vae` file that Pillow has opened; its pixels are decoded when they are first asked for."""
+
+    format = FORMAT
+    format_description = "vaezip learned image"
+
+    def _open(self) -> None:
+        self._start = self._file.tell()
+        self._scale = 1
+        header, found = read_head(Source(self._file), _ANY_SIZE)
+        self._mode = header.mode
+        self._size = (header.width, header.height)
+        attach(parse_metadata(found, DEFAULT_LIMITS), self)
+        self._waiting = True
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Prepare for a fast preview, 8 or 16 times smaller but no smaller than `size`; see Image.draft.
+
+        Returns the mode and the box of the original in it, or None where nothing smaller is on offer.
+        """
+        if size is None or not self._waiting or self._scale != 1:
+            return None
+        width, height = self.size
+        fits = (s for s in _SCALES if s * size[0] <= width and s * size[1] <= height)
+        self._scale = next(fits, 1)
+        if self._scale == 1:
+            return None
+        self._size = (-(-width // self._scale), -(-height // self._scale))
+        return self.mode, (0, 0, width / self._scale, height / self._scale)
+
+    def load(self) -> Any:
+        """Decode the pixels, once. Raises CodecError for damaged data and what reading the file raises."""
+        if self._waiting:
+            self._file.seek(self._start)
+            data = read_file(self._file, _limits())
+            picture = _decoder(_limits()).decode(data, scale=self._scale)
+            self.im = picture.im
+            self._waiting = False
+            if self._exclusive_fp and self._close_exclusive_fp_after_loading:
+                self._file.close()
+                self.fp = None
+        return super().load()
+
+    @property
+    def _file(self) -> IO[bytes]:
+        if self.fp is None:
+            raise ValueError("the file is closed; open the picture again")
+        return self.fp
+
+
+def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write a picture as `.vae`, for Image.save.
+
+    Options: quality (0..100, default 75), lossless, exif (bytes or Image.Exif), icc_profile, xmp (bytes),
+    dpi, threads. The colour profile is the picture's own unless one is passed (None leaves it out), other
+    metadata is written only if passed. A picture that its EXIF data turns is stored turned.
+    """
+    options = image.encoderinfo
+    exif = options.get("exif")
+    if isinstance(exif, Image.Exif):
+        options = {**options, "exif": exif.tobytes()}
+    plain = image.copy()
+    plain.info = {key: image.info[key] for key in _INHERITED if key in image.info}
+    plain.info |= {key: options[key] for key in (*_PASSED, *_INHERITED) if key in options}
+    plain.info = {key: value for key, value in plain.info.items() if value is not None}
+    encoder = _encoder(options.get("quality", 75), bool(options.get("lossless")), options.get("threads"))
+    encoder.encode_to(plain, fp)
+
+
+def accepts(start: bytes) -> bool:
+    """Tell a `.vae` file by its first bytes."""
+    return start.startswith(SIGNATURE)
+
+
+def _limits() -> Limits:
+    """Return limits that leave the number of pixels to Pillow, which refuses twice its MAX_IMAGE_PIXELS."""
+    most = Image.MAX_IMAGE_PIXELS
+    return dataclasses.replace(_ANY_SIZE, max_pixels=None if most is None else 2 * most)
+
+
+@functools.lru_cache(maxsize=4)
+def _decoder(limits: Limits) -> Decoder:
+    from codec.decoder import Decoder
+
+    return Decoder(limits=limits)
+
+
+@functools.lru_cache(maxsize=16)
+def _encoder(quality: Any, lossless: bool, threads: int | None) -> Encoder:
+    from codec.encoder import Encoder
+
+    return Encoder(quality, lossless=lossless, threads=threads)
+
+
+Image.register_open(FORMAT, VaezipImageFile, accepts)
+Image.register_save(FORMAT, save)
+Image.register_extension(FORMAT, ".vae")
+Image.register_mime(FORMAT, MIME)

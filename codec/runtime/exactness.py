@@ -1,0 +1,44 @@
+"""What storing a tile without loss is worth: the error it saves, in bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from codec.model.config import STEP_UNITS
+from codec.model.weights import LoadedModel
+
+from .latents import TileSymbols, dequantise_tile
+from .transform_blocks import Block, synthesise
+
+# The error of mid-gray for black and white. No learned tile is worse, so none needs decoding to know.
+WORST_MSE = 255**2 / 4
+
+
+def exact_pays(
+    model: LoadedModel,
+    symbols: TileSymbols,
+    samples: NDArray[np.uint8],
+    quality: int,
+    extra_bytes: int,
+    *,
+    gray: bool,
+) -> bool:
+    """Tell whether a tile's error costs more than extra_bytes, at the slope the quality stands for.
+
+    By the loss that the model was trained for: bits + lmbda * squared error, 8-bit samples, the mean of the
+    channels. samples: the tile's, uint8 [h, w, 3]. quality: 0..1792. gray: as for synthesise.
+    """
+    lmbda = model.config.lmbda(quality / STEP_UNITS)
+    height, width = samples.shape[:2]
+    extra_error = 8 * extra_bytes / (lmbda * height * width)
+    if extra_error <= 0:
+        return True
+    if extra_error > WORST_MSE:
+        return False
+    with torch.inference_mode():
+        latents = dequantise_tile(model, symbols, quality)
+        whole = Block(0, 0, latents.shape[2], latents.shape[3])
+        decoded = synthesise(model, latents, whole, quality, gray=gray)[:height, :width]
+    return bool(np.square(decoded.astype(np.float32) - samples).mean() > extra_error)
