@@ -34,12 +34,13 @@ _EXPORTS = {
     "UsageError": "codec.errors",
     "WeightsError": "codec.errors",
     "compress": "codec.encoder",
-    "decompress": "codec.decoder",
+    "decompress": "codec.oneshot",
     "info": "codec.inspect",
+    "salvage": "codec.salvaging",
 }
 
 if TYPE_CHECKING:
-    from codec.decoder import Decoder, decompress
+    from codec.decoder import Decoder
     from codec.encoder import Encoder, compress
     from codec.errors import (
         BackendMismatch,
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from codec.image.convert import ConversionWarning
     from codec.inspect import info
     from codec.limits import Limits
+    from codec.oneshot import decompress
+    from codec.salvaging import salvage
     from codec.types import Failure, ImageInfo
 
 __all__ = [
@@ -85,6 +88,7 @@ __all__ = [
     "compress",
     "decompress",
     "info",
+    "salvage",
 ]
 
 

@@ -32,6 +32,7 @@ from codec.image.reduce import reduced
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.ahead import OnError, map_ahead
+from codec.runtime.budget import affordable_workers
 from codec.runtime.latents import TileSymbols, decode_residuals, dequantise_tile
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import presence
@@ -49,8 +50,8 @@ class Decoder:
     Pickles as its options. As a context manager it does nothing but mark where it is used: it holds nothing
     that must be closed.
 
-    threads: workers over tiles, default one for each core. limits: what a file may declare before anything of
-    that size is allocated.
+    threads: workers over tiles, default one for each core, but no more than limits.max_memory_bytes allows.
+    limits: what a file may declare before anything of that size is allocated.
     """
 
     def __init__(self, *, threads: int | None = None, limits: Limits | None = None) -> None:
@@ -155,13 +156,16 @@ class _Job:
         progress: Progress | None,
     ) -> None:
         self.header = file_map.header
-        self.threads = decoder.threads
         self.scale = scale
         # What is shown, in pixels of the result, and all that takes part in it, in pixels of the picture.
         self.shown = shown_box(box, scale)
         left, top, right, bottom = (scale * side for side in self.shown)
         self.box = left, top, min(right, self.header.width), min(bottom, self.header.height)
         self.model = on_worker(functools.partial(load_model, self.header.model_id))
+        size = self.box[2] - left, self.box[3] - top
+        self.threads = affordable_workers(
+            decoder.limits, self.header, self.model.config, size, decoder.threads
+        )
         self.window = window_over(self.header, self.model, self.box, scale)
         self.grid = tile_grid(self.header.width, self.header.height, self.header.tile_size)
         self.alpha = next((c.payload for c in file_map.chunks if c.kind == chunks.ALPHA), None)

@@ -9,7 +9,7 @@ import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,9 +110,23 @@ def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
 
 def _fill(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
     if callable(data):
-        data(file)
+        data(cast("IO[bytes]", _NoDescriptor(file)))
     else:
         file.write(data)
+
+
+class _NoDescriptor:
+    """A file that hides its descriptor: Pillow would write to that, and not notice a disk that fills up."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def fileno(self) -> NoReturn:
+        """Refuse, as files in memory do."""
+        raise io.UnsupportedOperation("fileno")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
 
 
 def _name_exclusively(temporary: Path, target: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from codec.batch.task import Options
 from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
 from codec.cli.many import Many, explain, summary
-from codec.cli.options import batch_options, file_options, refuse_nan
+from codec.cli.options import batch_options, file_options, limit_option, refuse_nan
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
 from codec.storage.pictures import is_picture
+
+if TYPE_CHECKING:
+    from codec.limits import Limits
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
@@ -42,6 +47,7 @@ from codec.storage.pictures import is_picture
     is_flag=True,
     help="IN is PPM or PNG pictures, one after another; OUT is a .vaes stream of their .vae files.",
 )
+@limit_option("pictures")
 @batch_options
 @file_options(".vae")
 def compress(
@@ -51,6 +57,7 @@ def compress(
     strip: bool,
     stream: bool,
     jobs: int,
+    limits: Limits,
     skip_existing: bool,
     manifest: str | None,
     retry: bool,
@@ -89,6 +96,7 @@ def compress(
         overwrite=force,
         skip_existing=skip_existing,
         threads=threads or (1 if jobs > 1 else None),
+        limits=limits,
     )
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     if any(STANDARD in (job.source, job.target) for job in planned):

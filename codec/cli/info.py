@@ -10,6 +10,7 @@ import click
 
 from codec.bitstream.quality import MAX_QUALITY
 from codec.cli.jobs import STANDARD, Job, read_input, run
+from codec.cli.options import limit_option
 from codec.cli.report import EXIT_CODES_HELP, printable
 from codec.errors import CodecError
 from codec.inspect import info as read_info
@@ -17,20 +18,22 @@ from codec.model.index import model_entry
 from codec.model.quality import clamped_above, clamped_below, from_rate
 
 if TYPE_CHECKING:
+    from codec.limits import Limits
     from codec.types import ImageInfo
 
 
 @click.command("info", epilog=EXIT_CODES_HELP)
 @click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@limit_option("files")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
-def info(files: tuple[str, ...], as_json: bool) -> int:
+def info(files: tuple[str, ...], limits: Limits, as_json: bool) -> int:
     """Show size, version, model, quality and structure of .vae files.
 
     IN is a .vae file, or '-' for standard input.
     """
 
     def work(job: Job) -> None:
-        facts = read_info(read_input(job.source))
+        facts = read_info(read_input(job.source), limits=limits)
         if as_json:
             print(json.dumps({"file": job.source, **_as_record(facts)}))
         else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from codec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +63,27 @@ _BATCH_OPTIONS = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
 )
+
+
+def limit_option(what: str) -> Callable[[_Command], _Command]:
+    """Add --max-pixels to a command that reads `what`."""
+    return click.option(
+        "--max-pixels",
+        "limits",
+        type=click.IntRange(min=1),
+        callback=_to_limits,
+        metavar="N",
+        help=f"Refuse {what} of more pixels.  [default: {DEFAULT_LIMITS.max_pixels}]",
+    )
+
+
+def _to_limits(_context: click.Context, _parameter: click.Parameter, value: int | None) -> Limits:
+    """Return the limits that --max-pixels asks for; whoever raises it trusts the file in its memory, too."""
+    if value is None:
+        return DEFAULT_LIMITS
+    if DEFAULT_LIMITS.max_pixels is None or value <= DEFAULT_LIMITS.max_pixels:
+        return dataclasses.replace(DEFAULT_LIMITS, max_pixels=value)
+    return dataclasses.replace(DEFAULT_LIMITS, max_pixels=value, max_side=None, max_memory_bytes=None)
 
 
 def parse_region(

@@ -103,7 +103,8 @@ def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
 
 def _too_many_pixels(n_pixels: int, limit: int) -> LimitExceeded:
     return LimitExceeded(
-        f"declares {n_pixels:,} pixels and the limit is {limit:,}; scale it down or cut it into parts",
+        f"declares {n_pixels:,} pixels and the limit is {limit:,}; scale it down, cut it into "
+        "parts, or, if you trust it, raise the limit with --max-pixels",
         field="max_pixels",
     )
 

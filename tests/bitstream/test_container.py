@@ -194,6 +194,9 @@ def test_index_must_fit_the_tiles():
         parse_container(b"".join([head, *tiles, good]))
     with pytest.raises(CorruptPayload, match="there"):
         parse_container(b"".join([ONE.pack(), pack_chunk(INDEX, bytes([10])), pack_chunk(TILE, tile())]))
+    stray = [head, pack_chunk(INDEX, bytes([10, 10, 14, 18])), tiles[0], bytes(4), *tiles[1:]]
+    with pytest.raises(CorruptPayload, match="another length"):
+        parse_container(b"".join(stray))
     with pytest.raises(CorruptPayload, match="EXIF chunk is in its place"):
         parse_container(b"".join([head, good, pack_chunk(EXIF, bytes(6)), *tiles[1:]]))
 

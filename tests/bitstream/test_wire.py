@@ -24,7 +24,9 @@ def test_varint_round_trip(value, rest):
     assert reader.left == len(rest)
 
 
-@pytest.mark.parametrize("form", ["8000", "ff00", "80808000", "ffffffff10", "ffffffffff01", "808080808000"])
+@pytest.mark.parametrize(
+    "form", ["8000", "ff00", "80808000", "ffffffff10", "ffffffffff01", "808080808000", "8080808080"]
+)
 def test_long_and_large_varints_are_refused(form):
     with pytest.raises(CorruptPayload, match="n at byte 0"):
         Reader(bytes.fromhex(form)).varint("n")

@@ -24,14 +24,17 @@ LAYERS = (
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
-    {"codec.verify", "codec.vae"},
+    {"codec.verify", "codec.vae", "codec.oneshot", "codec.salvaging"},
     # Calibration runs the whole codec.
     {"codec.train", "codec.plugins", "codec.pillow", "codec.batch", "codec.bench"},
     {"codec.cli"},
     {"codec.__main__"},
 )
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
-LIGHT = ("codec", "codec.errors", "codec.limits", "codec.types", "codec.files", "codec.heap", "codec.inspect")
+LIGHT = (
+    "codec",
+    *(f"codec.{n}" for n in ("errors", "limits", "types", "files", "heap", "inspect", "oneshot")),
+)
 LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch", "codec.stream")
 HEAVY = (
     "torch",
@@ -119,7 +122,7 @@ def reach(start: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("start", ["codec.decoder", "codec.cli.decompress"])
+@pytest.mark.parametrize("start", ["codec.decoder", "codec.oneshot", "codec.cli.decompress"])
 def test_decoding_never_reaches_encoder_or_training(start):
     assert start in MODULES
     assert not {m for m in reach(start) if unit(m) in ("codec.encoder", "codec.train")}

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Write README's table of safety from what was recorded, and measure how soon a bomb is refused.
+
+    python tests/fuzz/run.py --out FOLDER/fuzz.json
+    python tests/seeded/run.py --out FOLDER/seeded.json
+    python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
+    python benchmarks/safety.py FOLDER README.md
+
+FOLDER is benchmarks/results/<version>/safety.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
+CHEAP = ("header", "container", "metadata", "frames")
+# CPU time of the refusal alone, and of the whole process, of a header of 65,535 x 65,535 pixels in 42 bytes.
+PROGRAM = """
+import time, codec
+from codec.bitstream.header import Header
+data = Header(65_535, 65_535, 0, bytes(4)).pack() + bytes(12)
+began = time.process_time()
+try:
+    codec.info(data)
+except codec.LimitExceeded:
+    print(time.process_time() - began, time.process_time(), len(data))
+"""
+
+
+def bomb() -> dict[str, float]:
+    """Refuse it in nine fresh processes; return medians in milliseconds."""
+    root = Path(__file__).resolve().parents[1]
+    rows = []
+    for _ in range(9):
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, cwd=root)
+        rows.append([float(part) for part in done.stdout.split()])
+    refusal, process, n_bytes = (statistics.median(column) for column in zip(*rows, strict=True))
+    return {"refusal_ms": 1e3 * refusal, "process_ms": 1e3 * process, "bytes": n_bytes}
+
+
+def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
+    """Return table rows of header-level and of full inputs."""
+    rows = []
+    for label, chosen in (("header-level", True), ("full", False)):
+        found = {n: t for n, t in targets.items() if (n in CHEAP) == chosen}
+        done = {n: t for n, t in found.items() if "failed" not in t}
+        inputs = sum(t["inputs"] for t in done.values())
+        if found:
+            most = max((t["grown_mib"] for t in done.values()), default=0)
+            rows.append(
+                f"| mutated inputs, {label} ({', '.join(found)}) | {inputs:,}, "
+                f"{len(found) - len(done)} failures, memory grew by {most} MiB at most |"
+            )
+    return rows
+
+
+def main() -> int:
+    """Write the table between its marks."""
+    folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
+    measured = bomb()
+    (folder / "bomb.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    rows = fuzz_rows(json.loads((folder / "fuzz.json").read_text(encoding="utf-8"))["targets"])
+    seeded = json.loads((folder / "seeded.json").read_text(encoding="utf-8"))
+    rows.append(
+        f"| defects planted in the code | {sum(map(bool, seeded.values()))} of {len(seeded)} noticed |"
+    )
+    rows.append(
+        f"| 65,535 x 65,535 pixels in {measured['bytes']:.0f} bytes | refused in "
+        f"{measured['refusal_ms']:.1f} ms, process {measured['process_ms']:.0f} ms, CPU time |"
+    )
+    versions = (folder / "versions.txt").read_text(encoding="utf-8").splitlines()[1:]
+    names = ", ".join(line.split()[0].split("+")[0] for line in versions)
+    same = sum(line.split()[1] == "same" for line in versions)
+    rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
+    table = "\n".join(["| tried | found |", "|---|---|", *rows])
+    text = readme.read_text(encoding="utf-8")
+    before, rest = text.split(START)
+    readme.write_text(f"{before}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

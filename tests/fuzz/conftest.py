@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# The targets are no package: scripts run them, too.
+sys.path.insert(0, str(Path(__file__).parent))

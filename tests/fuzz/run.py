@@ -1,0 +1,147 @@
+"""Run targets on mutated inputs, each target in a child process with limits on memory and time.
+
+    python tests/fuzz/run.py [--cheap N] [--full N] [--seed S] [--out RESULT.json] [TARGET...]
+
+N inputs for all header-level targets together, and for all others. A child is killed where one input takes
+more than 0.5 s of CPU time and 4 us for each pixel that may be declared. Any exception but a CodecError ends
+it too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed. With
+--atheris TARGET, atheris chooses the inputs instead, until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+SECONDS = 0.5 + 4e-6 * (1 << 16)
+MEMORY = 1 << 30
+CHEAP = ("header", "container", "metadata", "frames")
+FULL = ("entropy", "decode", "salvage", "splits", "roundtrip")
+# How a total is shared out.
+SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.3, "decode": 0.4,
+          "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
+
+
+def _status(name: str) -> int:
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
+
+
+def child(name: str, count: int, seed: int) -> dict[str, object]:
+    """Run one target in this very process; return what happened."""
+    from mutate import mutated
+    from targets import TARGETS, seeds
+
+    from codec.errors import CodecError
+
+    target, start, rng = TARGETS[name], seeds(name), random.Random(f"{name} {seed}")
+    for data in start:  # whatever is loaded at first use is loaded before limits count
+        with suppress(CodecError):
+            target(data)
+    resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize:") + MEMORY,) * 2)
+    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+    outcome: Counter[str] = Counter()
+    before, began = _status("VmRSS:"), time.process_time()
+    data = b""
+    try:
+        for _ in range(count):
+            data = mutated(rng, start)
+            signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+            try:
+                target(data)
+                outcome["accepted"] += 1
+            except CodecError as error:
+                outcome[type(error).__name__] += 1
+    except BaseException:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        (HERE / "failed").mkdir(exist_ok=True)
+        (HERE / "failed" / f"{name}-{seed}-{sum(outcome.values())}").write_bytes(data)
+        raise
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    grown = max(0, _status("VmHWM:") - before) / (1 << 20)
+    seconds = round(time.process_time() - began, 1)
+    return {
+        "inputs": count,
+        **dict(sorted(outcome.items())),
+        "cpu_seconds": seconds,
+        "grown_mib": round(grown),
+    }
+
+
+def in_child(name: str, count: int, seed: int) -> dict[str, object]:
+    """Run one target in a process of its own. Raises RuntimeError where that ends in any way but well."""
+    command = [sys.executable, __file__, "--child", "--cheap", str(count), "--seed", str(seed), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}: ended with {done.returncode}\n{done.stderr[-3000:]}")
+    record: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return record
+
+
+def with_atheris(name: str) -> None:
+    """Hand the choice of inputs to atheris."""
+    import atheris
+
+    with atheris.instrument_imports():
+        from targets import TARGETS, seeds
+
+        from codec.errors import CodecError
+
+    def one_input(data: bytes) -> None:
+        try:
+            TARGETS[name](data)
+        except CodecError:
+            return
+
+    corpus = HERE / "failed" / f"corpus-{name}"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(seeds(name)):
+        (corpus / str(number)).write_bytes(data)
+    atheris.Setup([sys.argv[0], str(corpus)], one_input)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cheap", type=int, default=2_000_000)
+    parser.add_argument("--full", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--child", action="store_true")
+    parser.add_argument("--atheris", action="store_true")
+    parser.add_argument("names", nargs="*", default=[*CHEAP, *FULL])
+    options = parser.parse_args()
+    if options.atheris:
+        with_atheris(options.names[0])
+    if options.child:
+        print(json.dumps(child(options.names[0], options.cheap, options.seed)))
+        return 0
+    failed, found = False, {}
+    for name in options.names:
+        count = round((options.cheap if name in CHEAP else options.full) * SHARES[name])
+        try:
+            found[name] = in_child(name, count, options.seed)
+        except RuntimeError as error:
+            failed, found[name] = True, {"failed": str(error).splitlines()[0]}
+            print(error, file=sys.stderr)
+        print(name, json.dumps(found[name]), flush=True)
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps({"seed": options.seed, "targets": found}, indent=1) + "\n")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

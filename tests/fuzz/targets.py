@@ -1,0 +1,256 @@
+"""What is fuzzed: functions of any bytes that return, or raise a CodecError, and nothing else.
+
+`except Exception` has no place here. Decoding runs with a tiny model in place of the shipped one.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import tiny
+from PIL import Image
+
+import codec.decoder
+import codec.encoder
+import codec.salvaging
+from codec.bitstream import chunks
+from codec.bitstream.alpha import parse_alpha
+from codec.bitstream.container import parse_container, read_info, write_container
+from codec.bitstream.geometry import tile_grid
+from codec.bitstream.header import Header, parse_header
+from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
+from codec.bitstream.tile import LosslessTile
+from codec.cli import formats
+from codec.entropy import reference
+from codec.entropy.coder import TileCoder, symbol_crc
+from codec.entropy.tables import BANDS, LEVELS
+from codec.errors import CodecError
+from codec.image.lossless import pack, pack_plane
+from codec.image.metadata import attach
+from codec.limits import UNLIMITED, Limits
+from codec.stream import Reader, Writer
+
+LIMITS = Limits(max_pixels=1 << 16, max_side=1 << 12, max_chunks=50, max_metadata_bytes=1 << 16)
+TINY = tiny.tiny_model()
+Z_SIZE = (5, 6)
+
+
+def load_tiny(_model_id: bytes) -> object:
+    """Stand in for load_model: any id is the tiny model."""
+    return TINY
+
+
+for module in (codec.decoder, codec.encoder, codec.salvaging):
+    module.load_model = load_tiny  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _decoder() -> codec.decoder.Decoder:
+    return codec.decoder.Decoder(threads=1, limits=LIMITS)
+
+
+@functools.cache
+def _encoder(quality: float, lossless: bool) -> codec.encoder.Encoder:
+    return codec.encoder.Encoder(quality, threads=1, lossless=lossless)
+
+
+def header(data: bytes) -> None:
+    """The header alone; one that is accepted is written back the same."""
+    found = parse_header(data, LIMITS)
+    assert data.startswith(found.pack())
+
+
+def container(data: bytes) -> None:
+    """All of the structure: chunks, index, alpha, payloads of tiles."""
+    read_info(data, LIMITS)
+    found = parse_container(data, LIMITS)
+    grid = tile_grid(found.header.width, found.header.height, found.header.tile_size)
+    assert len(found.tiles) == len(grid)
+    for chunk in found.chunks:
+        if chunk.kind == chunks.ALPHA:
+            parse_alpha(chunk.payload, grid)
+    exact = {i for i, tile in enumerate(found.tiles) if isinstance(tile, LosslessTile)}
+    metadata = [(c.kind, bytes(c.payload)) for c in found.chunks if c.kind & chunks.ANCILLARY]
+    alpha = next((bytes(c.payload) for c in found.chunks if c.kind == chunks.ALPHA), None)
+    payloads = [tile.pack() for tile in found.tiles]
+    assert write_container(found.header, payloads, metadata, alpha=alpha, lossless=exact) == data
+
+
+def metadata(data: bytes) -> None:
+    """Content of metadata chunks, as far as a PNG that takes it all."""
+    kinds = (chunks.ICC, chunks.EXIF, chunks.XMP, chunks.TEXT, chunks.DENSITY)
+    kind = kinds[data[0] % len(kinds)] if data else chunks.ICC
+    found = parse_metadata([chunks.Chunk(kind, memoryview(data)[1:], 0)], LIMITS)
+    picture = Image.new("RGB", (1, 1))
+    attach(found, picture)
+    formats.save(picture, formats.FORMATS[".png"], BytesIO())
+
+
+@functools.cache
+def _plain() -> tuple[TileCoder, reference.Tables]:
+    tables = TINY.coder.tables
+    h = tables.z_channels
+    return TINY.coder, reference.Tables(
+        r_half=tables.r_half.tolist(),
+        r_freq=[[]] + [tables.r_table(level).tolist() for level in range(1, LEVELS)],
+        z_lo=tables.z_lo.tolist(),
+        z_freq=[[tables.z_table(b, c).tolist() for c in range(h)] for b in range(BANDS)],
+    )
+
+
+def entropy(data: bytes) -> None:
+    """Words of the range coder: the fast decoder and the plain one agree on symbols, and on refusal."""
+    coder, plain = _plain()
+
+    def fast() -> tuple[object, int]:
+        decoder = coder.decoder(data, 0)
+        z = decoder.z(*Z_SIZE)
+        return z.tolist(), symbol_crc(z, np.zeros((1, 0, 0), np.int16))
+
+    def slow() -> tuple[object, int]:
+        decoder = reference.RangeDecoder(data)
+        z = reference.decode_z(decoder, plain, 0, *Z_SIZE)
+        return z, reference.symbol_crc(z, [])
+
+    outcomes: list[object] = []
+    for decode in (fast, slow):
+        try:
+            outcomes.append(decode())
+        except CodecError as error:
+            outcomes.append(type(error))
+    assert outcomes[0] == outcomes[1], outcomes
+    if isinstance(outcomes[0], type):
+        raise outcomes[0]("refused by both")
+
+
+def decode(data: bytes) -> None:
+    """Bytes to pixels, and a region of them."""
+    picture = _decoder().decode(data)
+    assert picture.width * picture.height <= 1 << 16
+    box = (picture.width // 3, picture.height // 3, 1 + picture.width // 2, 1 + picture.height // 2)
+    part = _decoder().decode(data, region=box)
+    assert part.size == box[2:]
+
+
+def salvage(data: bytes) -> None:
+    """What is had of a damaged file is itself a sound file of the same size."""
+    found = codec.salvaging.salvage(data, threads=1, limits=LIMITS)
+    assert parse_container(found.data, LIMITS).header == parse_header(data, LIMITS)
+
+
+def roundtrip(data: bytes) -> None:
+    """Any small picture is coded and comes back: of its size and mode, and exactly where that is promised."""
+    rng = random.Random(data)
+    mode = rng.choice(("L", "LA", "RGB", "RGBA"))
+    width, height = rng.randint(1, 70), rng.randint(1, 70)
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    raw = (data or b"\0") * (1 + width * height * channels // max(1, len(data)))
+    picture = Image.frombytes(mode, (width, height), raw[: width * height * channels])
+    lossless = rng.random() < 0.5
+    coded = _encoder(rng.choice((0, 40, 100)), lossless).encode(picture)
+    back = _decoder().decode(coded)
+    assert (back.mode, back.size) == (picture.mode, picture.size)
+    if mode in ("LA", "RGBA"):
+        assert back.getchannel("A").tobytes() == picture.getchannel("A").tobytes()
+    elif lossless:
+        assert back.tobytes() == picture.tobytes()
+
+
+class Halting:
+    """A file that gives a few bytes at a time, as sockets do."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file, self._rng = BytesIO(data), random.Random(data)
+
+    def read(self, n_bytes: int = -1) -> bytes:
+        """Return some of what is asked for, at least a byte of what is left."""
+        most = 100 if n_bytes < 0 else n_bytes
+        return self._file.read(min(most, self._rng.choice((1, 2, 7, 100))))
+
+
+def splits(data: bytes) -> None:
+    """A file that comes in pieces is what it is in one piece: the same pixels, or refused as well."""
+    try:
+        whole = _decoder().decode(data)
+    except CodecError:
+        # What follows the picture stays unread, so that alone may be accepted in pieces.
+        _decoder().decode_from(Halting(data))  # type: ignore[arg-type]
+        return
+    assert _decoder().decode_from(Halting(data)).tobytes() == whole.tobytes()  # type: ignore[arg-type]
+
+
+def frames(data: bytes) -> None:
+    """A stream of frames in pieces: sound frames in rising order, and an end to every stream."""
+    strict = Reader(Halting(data))  # type: ignore[arg-type]
+    lenient = Reader(BytesIO(data), on_loss="skip", max_frame_bytes=1 << 16)
+    numbers = []
+    for frame in lenient:
+        parse_container(frame.data, UNLIMITED)
+        numbers.append(frame.number)
+    assert numbers == sorted(set(numbers))
+    assert [frame.number for frame in strict] == numbers
+
+
+Target = Callable[[bytes], None]
+CHEAP: dict[str, Target] = {"header": header, "container": container, "metadata": metadata, "frames": frames}
+FULL: dict[str, Target] = {
+    "entropy": entropy, "decode": decode, "salvage": salvage, "splits": splits, "roundtrip": roundtrip,
+}  # fmt: skip
+TARGETS = {**CHEAP, **FULL}
+
+
+@functools.cache
+def files() -> list[bytes]:
+    """Sound files of every kind, made with the tiny model."""
+    rng = np.random.default_rng(2)
+    made = []
+    for size, log2, layout in (
+        ((40, 30), 9, 0), ((17, 9), 9, 1), ((30, 20), 9, 2), ((20, 30), 9, 3),
+        ((150, 70), 6, 0), ((70, 130), 6, 3),
+    ):  # fmt: skip
+        head = Header(*size, 700, tiny.MODEL_ID, log2, layout)
+        ramp = np.add.outer(np.arange(size[1]), np.arange(size[0])) * 2 % 256
+        pixels = np.dstack([ramp, ramp[::-1], 255 - ramp]).astype(np.uint8)
+        payloads, exact, parts = [], set(), []
+        for tile in tile_grid(*size, head.tile_size):
+            here = np.s_[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+            if tile.index % 3 == 1:
+                exact.add(tile.index)
+                payloads.append(pack(pixels[here]))
+            else:
+                payloads.append(codec.encoder.encode_tile(TINY, pixels, tile, quality=700))
+            parts.append(pack_plane(pixels[here][..., 1]))
+        alpha = codec.encoder.pack_alpha(parts) if head.has_alpha else None
+        beside = Metadata(
+            b"", b"II*\0\x08\0\0\0\0\0", b"<x/>", (("k", "v" * int(rng.integers(1, 60))),), (72, 96)
+        )
+        told = pack_metadata(beside) if layout else []
+        made.append(write_container(head, payloads, told, alpha=alpha, lossless=exact))
+    return made
+
+
+@functools.cache
+def seeds(name: str) -> list[bytes]:
+    """Inputs to start from."""
+    if name == "metadata":
+        found = [c for data in files() for c in parse_container(data).chunks]
+        order = [chunks.ICC, chunks.EXIF, chunks.XMP, chunks.TEXT, chunks.DENSITY]
+        return [bytes([order.index(c.kind)]) + bytes(c.payload) for c in found if c.kind in order]
+    if name == "entropy":
+        return [np.random.default_rng(i).bytes(4 * i) for i in range(1, 40)]
+    if name == "frames":
+        streams = []
+        for count in range(4):
+            out = BytesIO()
+            with Writer(out, index=bool(count % 2)) as writer:
+                for data in files()[:count]:
+                    writer.write(data)
+            streams.append(out.getvalue())
+        return streams
+    if name == "header":
+        return [data[:40] for data in files()]
+    return files()

@@ -1,0 +1,115 @@
+"""Mutated inputs give a result or a CodecError: no other exception, no signal, no hang, bounded memory.
+
+tests/fuzz/run.py does the same for as long as one likes; results of deep runs are in tests/fuzz/results. What
+once failed is kept in tests/fuzz/corpus/TARGET, and tried here for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+HERE = Path(__file__).parent
+RUN = HERE / "run.py"
+CHEAP, FULL = 19_000, 1_500
+MEBIBYTES = 128
+NAMES = ("header", "container", "metadata", "frames", "entropy", "decode", "salvage", "splits", "roundtrip")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    out = tmp_path_factory.mktemp("fuzz") / "result.json"
+    command = [sys.executable, str(RUN), "--cheap", str(CHEAP), "--full", str(FULL), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())["targets"]
+
+
+def test_twenty_thousand_inputs(results):
+    assert sum(record["inputs"] for record in results.values()) >= 20_000
+    assert all(record["grown_mib"] < MEBIBYTES for record in results.values())
+
+
+@pytest.mark.parametrize("name", ["header", "container", "metadata", "decode", "salvage"])
+def test_some_inputs_get_through_and_most_do_not(results, name):
+    """Otherwise nothing behind the first check was tried, or nothing was damaged."""
+    record = results[name]
+    assert record["accepted"] > 0
+    assert record["CorruptPayload"] > 0
+    assert record["accepted"] < 0.6 * record["inputs"]
+
+
+@pytest.fixture(scope="module")
+def targets():
+    """The targets, in this process; shipped weights are back in use afterwards."""
+    import codec.decoder
+    import codec.encoder
+    import codec.salvaging
+
+    modules = (codec.decoder, codec.encoder, codec.salvaging)
+    before = [module.load_model for module in modules]
+    import targets
+
+    for module in modules:
+        module.load_model = targets.load_tiny
+    yield targets
+    for module, load in zip(modules, before, strict=True):
+        module.load_model = load
+
+
+def refused_or_accepted(targets, name, data):
+    try:
+        targets.TARGETS[name](data)
+    except targets.CodecError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_corpus(targets, name):
+    assert set(targets.TARGETS) == set(NAMES)
+    for path in sorted((HERE / "corpus" / name).glob("*")):
+        refused_or_accepted(targets, name, path.read_bytes())
+    accepted = [refused_or_accepted(targets, name, data) for data in targets.seeds(name)]
+    assert all(accepted) or name == "entropy"
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(NAMES[:4]))
+def test_any_mutation(targets, seed, name):
+    from mutate import mutated
+
+    refused_or_accepted(targets, name, mutated(random.Random(seed), targets.seeds(name)))
+
+
+def test_mending_restores_what_only_the_crc_lost(targets):
+    from mutate import mended
+
+    for data in targets.files():
+        assert mended(data) == data
+        assert mended(data[:-4] + b"\0\0\0\0") == data
+        damaged = data[:12] + bytes([data[12] ^ 1]) + data[13:]
+        assert mended(damaged) != damaged
+
+
+def test_the_child_notices_a_hang_and_an_exception(tmp_path):
+    """The watchdog is no decoration: a loop without end is killed, a stray exception fails the run."""
+    for body, code in (("while True: pass", -26), ("raise IndexError('stray')", 1)):
+        program = (
+            f"import sys; sys.path.insert(0, {str(HERE)!r}); import run, targets\n"
+            f"calls = []\n"
+            f"def target(data):\n"
+            f"    calls.append(data)\n"
+            f"    if len(calls) > len(targets.seeds('header')) + 3:\n        {body}\n"
+            f"targets.TARGETS['header'] = target; run.HERE = run.Path({str(tmp_path)!r})\n"
+            f"run.child('header', 100, 0)"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+        assert done.returncode == code, done.stderr.decode()

@@ -1,0 +1,70 @@
+"""A model of eight channels with random weights: all of the format, and a decode takes milliseconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+import torch
+
+from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
+from codec.model.config import RATE_POINTS, ModelConfig
+from codec.model.network import Network
+from codec.model.scale_network import ScaleNetwork
+from codec.model.weights import NETWORK, LoadedModel, build
+
+SIZES = {"c8": 8, "c16": 8, "m": 8, "h": 4, "hyper": 8, "blocks8": 1, "blocks16": 1, "scale_context": 4}
+MODEL_ID = b"tiny"
+
+
+def tables(channels: int) -> EntropyTables:
+    """Peaked tables of seven residuals and an escape each."""
+    r = [TOTAL // 16] * 8
+    r[3] += TOTAL // 2
+    z = [TOTAL // 8] * 8
+    return EntropyTables(
+        r_half=np.array([0, *[3] * (LEVELS - 1)], np.int32),
+        r_freq=np.array(r * (LEVELS - 1), np.uint32),
+        z_lo=np.full((BANDS, channels), -4, np.int16),
+        z_size=np.full((BANDS, channels), 8, np.int32),
+        z_freq=np.array(z * BANDS * channels, np.uint32),
+    )
+
+
+def layer_arrays(rng, prefix, layers, channels):
+    """Random integers for the layers of one integer network, whose input has `channels`."""
+    arrays = {}
+    for i, layer in enumerate(layers):
+        shape = (layer.out, channels, layer.kernel, layer.kernel)
+        arrays[f"{prefix}.{i}.weight"] = rng.integers(-40, 60, shape).astype(np.int16)
+        arrays[f"{prefix}.{i}.bias"] = rng.integers(0, 2000, layer.out).astype(np.int32)
+        channels = layer.out // 4 if layer.shuffle else layer.out
+    return arrays
+
+
+@functools.cache
+def tiny_model() -> LoadedModel:
+    """Build it; the same on every call and machine."""
+    rng = np.random.default_rng(1)
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    config = ModelConfig(**{name: value for name, value in SIZES.items() if name in known})
+    torch.manual_seed(1)
+    arrays = {
+        NETWORK + name: value.detach().half().numpy() for name, value in Network(config).named_parameters()
+    }
+    parts = {"scale_layers": config.scale_layers}
+    arrays |= layer_arrays(rng, "scale", config.scale_layers, config.h)
+    if "scale_context" in known:
+        parts["context_layers"] = config.context_layers
+        inputs = config.m + config.scale_layers[-2].out
+        for step in range(3):
+            arrays |= layer_arrays(rng, f"scale.context.{step}", config.context_layers, inputs)
+    arrays["scale.offset"] = rng.integers(-200, 200, (RATE_POINTS, config.m)).astype(np.int16)
+    arrays["scale.kat_z"] = rng.integers(-4, 4, (config.h, 32, 32)).astype(np.int16)
+    network = ScaleNetwork(*parts.values(), config.z_stride, arrays)
+    arrays["scale.kat_crc"] = np.array([network.known_answer(arrays["scale.kat_z"])], np.int64)
+    arrays |= tables(config.h).to_arrays()
+    layers = {name: json.dumps([dataclasses.asdict(layer) for layer in part]) for name, part in parts.items()}
+    return build(MODEL_ID, arrays, {"config": config.to_json(), **layers})

@@ -1,0 +1,96 @@
+"""Defects to plant one at a time, and the tests that must notice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Defect(NamedTuple):
+    """One change of one file, and the tests among which one must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+_CONTAINER = "tests/bitstream/test_container.py"
+_HEADER = "tests/bitstream/test_header.py"
+_WIRE = "tests/bitstream/test_wire.py"
+_METADATA = "tests/bitstream/test_metadata.py"
+_DAMAGE = "tests/codec/test_damage.py"
+_SALVAGE = "tests/codec/test_salvage.py"
+_FILES = "tests/cli/test_files.py"
+_WEIGHTS = "tests/model/test_weights.py"
+_CODER = "tests/entropy/test_coder.py"
+
+DEFECTS = [
+    Defect("header CRC unchecked", "codec/bitstream/header.py",
+           'if zlib.crc32(body) != reader.uint(4, "header CRC"):',
+           'if zlib.crc32(body) == -reader.uint(4, "header CRC") - 1:', _HEADER),
+    Defect("chunk CRC unchecked", "codec/bitstream/chunks.py",
+           'if zlib.crc32(body) != reader.uint(4, "chunk CRC"):',
+           'if zlib.crc32(body) == -reader.uint(4, "chunk CRC") - 1:', _CONTAINER),
+    Defect("symbol CRC unchecked", "codec/decoder.py",
+           "!= payload.crc:", "== -1:", _DAMAGE),
+    Defect("limit off by one", "codec/limits.py",
+           "if cap is not None and value > cap:", "if cap is not None and value > cap + 1:",
+           f"{_CONTAINER} {_METADATA} tests/cli/test_limits.py"),
+    Defect("pixels summed, not multiplied", "codec/limits.py",
+           'self.max_pixels, width * height, f"{size} has"', 'self.max_pixels, width + height, f"{size} has"',
+           f"{_HEADER} {_CONTAINER}"),
+    Defect("pixels wrap at 32 bits", "codec/limits.py",
+           'self.max_pixels, width * height, f"{size} has"',
+           'self.max_pixels, width * height & 0xFFFFFFF, f"{size} has"', _HEADER),
+    Defect("varint without an end", "codec/bitstream/wire.py",
+           "for i in range(VARINT_BYTES):", "for i in range(99):", _WIRE),
+    Defect("varint above 2**32", "codec/bitstream/wire.py",
+           "if value > VARINT_MAX or (byte == 0 and i > 0):", "if byte == 0 and i > 0:", _WIRE),
+    Defect("varint in long form", "codec/bitstream/wire.py",
+           "if value > VARINT_MAX or (byte == 0 and i > 0):", "if value > VARINT_MAX:", _WIRE),
+    Defect("reads past the end", "codec/bitstream/wire.py",
+           "if self.left < n_bytes:", "if self.left + 1 < n_bytes:", f"{_WIRE} {_HEADER}"),
+    Defect("bytes after the end taken", "codec/bitstream/container.py",
+           "if n_bytes > end:", "if n_bytes > end + 1:", _CONTAINER),
+    Defect("tiles not compared with bytes", "codec/bitstream/container.py",
+           "if reader.left < least:", "if reader.left < 0:", _CONTAINER),
+    Defect("critical chunks skipped", "codec/bitstream/container.py",
+           "if not chunk.kind & chunks.ANCILLARY and chunk.kind not in _KNOWN:",
+           "if not chunk.kind and chunk.kind not in _KNOWN:", _CONTAINER),
+    Defect("tile of another length than the index", "codec/bitstream/container.py",
+           "    if reader.left:\n        msg = f\"tile {index} at byte {span.offset}: the index",
+           "    if reader.left < 0:\n        msg = f\"tile {index} at byte {span.offset}: the index",
+           _CONTAINER),
+    Defect("inflates before it checks", "codec/bitstream/metadata.py",
+           "limits.check_metadata(total + size)", "pass", _METADATA),
+    Defect("metadata there twice", "codec/bitstream/metadata.py",
+           "if chunk.kind in contents:", "if chunk.kind in ():", _METADATA),
+    Defect("lossless stream of any size", "codec/bitstream/vp8l.py",
+           "if found != (width, height) or bits >> 29:", "if bits >> 29:", _CONTAINER),
+    Defect("escape beyond 16 bits", "codec/entropy/escapes.py",
+           "int(magnitude.max()) > R_MAX:", "int(magnitude.max()) > 2 * R_MAX:", _CODER),
+    Defect("words left over", "codec/entropy/coder.py",
+           "if not self._coder.maybe_exhausted():", "if self._coder is None:", f"{_CODER} {_DAMAGE}"),
+    Defect("weights unhashed", "codec/model/weights.py",
+           "if digest != entry.sha256:", "if digest is None:", _WEIGHTS),
+    Defect("known answer unchecked", "codec/model/scale_network.py",
+           "if self.known_answer(z) != expected:", "if self.known_answer(z) is None:", _WEIGHTS),
+    Defect("output never replaced", "codec/files.py",
+           "            temporary.replace(target)\n        else:",
+           "            os.link(temporary, target)\n        else:", _FILES),
+    Defect("disk that fills up unnoticed", "codec/files.py",
+           '        data(cast("IO[bytes]", _NoDescriptor(file)))', "        data(file)",
+           "tests/cli/test_faults.py"),
+    Defect("temporary file left behind", "codec/files.py",
+           "            temporary.unlink()\n    _sync", "            pass\n    _sync", _FILES),
+    Defect("salvaged tile in a wrong place", "codec/bitstream/remains.py",
+           "return [*map(_span, before), *missing, *map(_span, behind)]",
+           "return [*map(_span, before), *map(_span, behind), *missing]", _SALVAGE),
+    Defect("salvage trusts tiles that do not decode", "codec/salvaging.py",
+           "    except CodecError:\n        return False\n    return payload is not None",
+           "    except CodecError:\n        return True\n    return payload is not None", _SALVAGE),
+    Defect("memory unlimited", "codec/limits.py",
+           "return min(wanted, (self.max_memory_bytes - shared) // each)", "return wanted",
+           "tests/runtime/test_budget.py"),
+]  # fmt: skip

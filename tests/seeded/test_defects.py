@@ -1,0 +1,25 @@
+"""The list of planted defects keeps up with the code; tests/seeded/run.py plants them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import codec
+
+ROOT = Path(codec.__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))
+
+from defects import DEFECTS  # noqa: E402
+
+
+def test_there_are_twenty_and_more():
+    assert len({defect.name for defect in DEFECTS}) == len(DEFECTS) >= 20
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_place_is_there(defect):
+    assert (ROOT / defect.file).read_text(encoding="utf-8").count(defect.old) == 1
+    assert defect.new not in defect.old
