@@ -48,19 +48,16 @@ def layer_arrays(rng, prefix, layers, channels):
 def tiny_model() -> LoadedModel:
     """Build it; the same on every call and machine."""
     rng = np.random.default_rng(1)
-    known = {field.name for field in dataclasses.fields(ModelConfig)}
-    config = ModelConfig(**{name: value for name, value in SIZES.items() if name in known})
+    config = ModelConfig(**SIZES)
     torch.manual_seed(1)
     arrays = {
         NETWORK + name: value.detach().half().numpy() for name, value in Network(config).named_parameters()
     }
-    parts = {"scale_layers": config.scale_layers}
+    parts = {"scale_layers": config.scale_layers, "context_layers": config.context_layers}
     arrays |= layer_arrays(rng, "scale", config.scale_layers, config.h)
-    if "scale_context" in known:
-        parts["context_layers"] = config.context_layers
-        inputs = config.m + config.scale_layers[-2].out
-        for step in range(3):
-            arrays |= layer_arrays(rng, f"scale.context.{step}", config.context_layers, inputs)
+    inputs = config.m + config.scale_layers[-2].out
+    for step in range(3):
+        arrays |= layer_arrays(rng, f"scale.context.{step}", config.context_layers, inputs)
     arrays["scale.offset"] = rng.integers(-200, 200, (RATE_POINTS, config.m)).astype(np.int16)
     arrays["scale.kat_z"] = rng.integers(-4, 4, (config.h, 32, 32)).astype(np.int16)
     network = ScaleNetwork(*parts.values(), config.z_stride, arrays)
