@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from codec.entropy.coder import TileCoder
 from codec.entropy.tables import EntropyTables
@@ -49,13 +50,20 @@ def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str,
     """Read a weights file after checking its sha256: arrays and metadata. Raises WeightsError."""
     path = weights_folder() / entry.file
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest != entry.sha256:
+        # Read once: a file put in its place meanwhile must not be parsed for the one that was checked.
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
             raise WeightsError(f"{path}: sha256 differs from the index; reinstall vaezip")
-        with safe_open(path, "np") as stored:
-            return {name: stored.get_tensor(name) for name in stored.keys()}, stored.metadata()  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+        return load(data), _metadata(data)
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); reinstall vaezip") from error
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Metadata of a safetensors file, which its library gives out for files by name only."""
+    size = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + size])["__metadata__"]
+    return metadata
 
 
 def build(model_id: bytes, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, str]) -> LoadedModel:
