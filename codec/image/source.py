@@ -85,12 +85,13 @@ def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
     stream.seek(0)
     if not start:
         raise UnsupportedImage("is empty; pass a picture file")
+    # Asked before Pillow, which opens these too once codec.pillow is imported.
+    if start == SIGNATURE:
+        raise UnsupportedImage("is a .vae file already; 'vaezip decompress' opens it")
     with pillow_errors():
         try:
             picture = Image.open(stream)
         except UnidentifiedImageError as error:
-            if start.startswith(SIGNATURE):
-                raise UnsupportedImage("is a .vae file already; 'vaezip decompress' opens it") from error
             raise UnsupportedImage(
                 "is not a picture that Pillow can read; convert it to PNG, JPEG, WebP or TIFF first"
             ) from error

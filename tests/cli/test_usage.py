@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import codec
+from codec.bitstream.header import VERSION
 
 USAGE, BAD_PICTURE, BAD_STREAM, LIMIT, INPUT_OUTPUT, INTERRUPTED = 2, 3, 4, 5, 6, 130
 
@@ -42,7 +43,7 @@ def test_version_names_package_bitstream_and_model(vaezip):
     done = vaezip("--version")
     package, bitstream, model = done.stdout.decode().splitlines()
     assert package == f"vaezip {codec.__version__}"
-    assert bitstream == "bitstream 0.1"
+    assert bitstream == f"bitstream {VERSION[0]}.{VERSION[1]}"
     assert model.startswith("model ")
 
 
@@ -218,7 +219,15 @@ def test_info_prints_plain_lines_into_a_pipe(vaezip, tmp_path, hollow_stream):
     done = vaezip("info", "a.vae")
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode()
-    for word in ("a.vae\n", "20000x3 RGB", "version: 0.1", "00000000", "5 of 4096x4096", "bpp", "chunks"):
+    for word in (
+        "a.vae\n",
+        "20000x3 RGB",
+        f"version: {VERSION[0]}.{VERSION[1]}",
+        "00000000",
+        "5 of 4096x4096",
+        "bpp",
+        "chunks",
+    ):
         assert word in text
     assert "\x1b" not in text
 
