@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import torch
@@ -55,11 +56,25 @@ def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
     return features
 
 
+def _level(scale_index: NDArray[np.uint8]) -> Tensor:
+    """Scale indices [M, h, w] as int64 [1, M, h, w] in the layout of the latents: mixed layouts are slow."""
+    return torch.from_numpy(scale_index)[None].contiguous(memory_format=torch.channels_last).long()
+
+
+@functools.lru_cache(maxsize=4)
+def _masks(channels: int, height: int, width: int) -> tuple[Tensor, ...]:
+    """The step masks of one size, bool [1, M, h, w] each, in the layout of the latents; never written to."""
+    # Made in inference mode they could serve no gradient later.
+    with torch.inference_mode(False):
+        masks = step_masks(channels, height, width)
+        return tuple(mask[None].contiguous(memory_format=torch.channels_last) for mask in masks)
+
+
 def _walk(
     model: LoadedModel, start: ScaleStart, features: Tensor, y: Tensor, quality: int, lift: bool
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
     """Quantise y [1, M, h, w] in four steps: r, scale_index, and the bits that coding the zeros is worth."""
-    masks = step_masks(y.shape[1], *y.shape[2:])
+    masks, steps = _masks(*y.shape[1:]), step_of(*y.shape[1:])
     residual = torch.zeros_like(y)
     y_hat = torch.zeros_like(y)
     scale_index = np.zeros(y.shape[1:], np.uint8)
@@ -67,19 +82,24 @@ def _walk(
     for step in range(STEPS):
         own_index = model.scale.scale_index(step, start, residual[0].numpy().astype(np.int16), quality)
         own_index = np.maximum(own_index, 1) if lift else own_index
-        scale_index = np.where(masks[step].numpy(), own_index, scale_index)
-        level = torch.from_numpy(own_index.astype(np.int64))[None]
+        scale_index = np.where(steps == step, own_index, scale_index)
+        level = _level(own_index)
         coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
         mu = model.network.context(step, features, y_hat)
         exact = torch.where(masks[step], y - mu, 0.0)
         r = quantise(exact, threshold).clamp(-R_MAX, R_MAX)
-        outlier = torch.where(coded, 0.0, r)
-        gain = BITS_PER_SQUARED_STEP * (exact.square() - (exact - r).square()) - OUTLIER_BITS
-        missed += float(torch.where(outlier != 0, gain, 0.0).clamp(min=0).sum())
-        r = torch.where(coded, r, 0.0)
+        missed += _worth(exact, r, (r != 0) & ~coded)
+        r *= coded
         residual += r
         y_hat = torch.where(masks[step], mu + reconstruct(r, lean), y_hat)
     return residual[0].numpy().astype(np.int16), scale_index, missed
+
+
+def _worth(exact: Tensor, r: Tensor, where: Tensor) -> float:
+    """Bits that coding residuals r of exact values is worth at some places, most often none."""
+    e, whole = exact[where], r[where]
+    gain = BITS_PER_SQUARED_STEP * (e.square() - (e - whole).square()) - OUTLIER_BITS
+    return float(gain.clamp(min=0).sum())
 
 
 def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
@@ -115,10 +135,10 @@ def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> T
     """Rebuild what g_s takes, float [1, M, h, w], from a tile's symbols and its own quality 0..1792."""
     z, r = symbols.z, symbols.r
     features = _features(model, z, quality)
-    level = torch.from_numpy(symbols.scale_index.astype(np.int64))[None]
-    points = reconstruct(torch.from_numpy(r.astype(np.float32))[None], model.network.lean_at(level))
-    residual = points.contiguous(memory_format=torch.channels_last)
-    masks = step_masks(r.shape[0], *r.shape[1:])
+    lean = model.network.lean_at(_level(symbols.scale_index))
+    whole = torch.from_numpy(r.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
+    residual = reconstruct(whole, lean)
+    masks = _masks(*r.shape)
     y_hat = torch.zeros_like(residual)
     for step in range(STEPS):
         mu = model.network.context(step, features, y_hat)
