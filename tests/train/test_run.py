@@ -56,6 +56,9 @@ def test_every_parameter_learns(options):
     with torch.no_grad():
         # At the very start all hyper-latents round to 0, and what multiplies them has no gradient yet.
         state.model.network.h_a.leave.bias.copy_(torch.linspace(-9, 9, 8))
+        # So it is with the scale context, which starts without effect.
+        for context in state.model.scale.context:
+            context[-1].weight.normal_(0, 0.1)
     start = {k: v.detach().clone() for k, v in state.model.named_parameters()}
     for _ in range(6):
         state.train_step()
