@@ -6,6 +6,7 @@ import gc
 import io
 import tarfile
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,7 +129,9 @@ class Files(torch.utils.data.Dataset):
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_data_loader_workers(photo, context):
+def test_data_loader_workers(photo, context, monkeypatch):
+    # Workers that are spawned import this module by its name.
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     files = [codec.compress(photo(48, 32)) for _ in range(6)]
     codec.decompress(files[0])  # torch is in use before the workers start
     loader = torch.utils.data.DataLoader(

@@ -6,9 +6,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import pytest
+
 import codec
 
-ROOT = Path(codec.__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("run from a checkout", allow_module_level=True)
 
 
 def test_readme_holds_the_measured_numbers():
