@@ -295,6 +295,14 @@ def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality
     return TileSymbols(z, r, scale_index, payload.lift)
 
 
+def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTile, quality: int) -> None:
+    """Raise what is wrong with a tile, learned or lossless, without making pixels of latents."""
+    if isinstance(payload, LosslessTile):
+        unpack(payload.stream, f"tile {tile.index}")
+    else:
+        decode_symbols(model, tile, payload, quality)
+
+
 @functools.cache
 def _decoder() -> Decoder:
     return Decoder()

@@ -20,9 +20,9 @@ from codec.bitstream.header import Header
 from codec.bitstream.metadata import parse_metadata
 from codec.bitstream.remains import Remains, recover
 from codec.bitstream.tile import LosslessTile, TilePayload
-from codec.decoder import Decoder, decode_symbols
+from codec.decoder import Decoder, check_tile
 from codec.errors import CodecError, CorruptPayload, LimitExceeded
-from codec.image.lossless import pack, unpack, unpack_plane
+from codec.image.lossless import pack, unpack_plane
 from codec.limits import Limits
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.budget import affordable_workers
@@ -87,16 +87,15 @@ def _is_sound(
 ) -> bool:
     """Tell whether a tile decodes. What its pixels become depends on its neighbours, so they wait."""
     payload = tiles[tile.index]
+    if payload is None:
+        return False
     try:
-        if isinstance(payload, TilePayload):
-            decode_symbols(model, tile, payload, header.quality)
-        elif payload is not None:
-            unpack(payload.stream, f"tile {tile.index}")
+        check_tile(model, tile, payload, header.quality)
     except LimitExceeded:
         raise
     except CodecError:
         return False
-    return payload is not None
+    return True
 
 
 def _repair(

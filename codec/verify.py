@@ -9,9 +9,8 @@ from codec.bitstream.alpha import parse_alpha
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.metadata import parse_metadata
-from codec.bitstream.tile import LosslessTile
-from codec.decoder import decode_symbols
-from codec.image.lossless import unpack, unpack_plane
+from codec.decoder import check_tile
+from codec.image.lossless import unpack_plane
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import load_model
 from codec.runtime.threads import map_ordered, worker_count
@@ -35,11 +34,7 @@ def verify(
     model = load_model(header.model_id)
 
     def check(tile: Tile) -> None:
-        payload = container.tiles[tile.index]
-        if isinstance(payload, LosslessTile):
-            unpack(payload.stream, f"tile {tile.index}")
-        else:
-            decode_symbols(model, tile, payload, header.quality)
+        check_tile(model, tile, container.tiles[tile.index], header.quality)
 
     map_ordered(check, grid, min(worker_count(threads), len(grid)))
     for chunk in container.chunks:

@@ -15,11 +15,13 @@ STEPS = 4
 ORDER = (0, 3, 2, 1)
 
 
+@functools.lru_cache(maxsize=8)
 def step_of(channels: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Return the step that codes each element: uint8 [channels, height, width] in 0..3."""
+    """Return the step that codes each element: uint8 [channels, height, width] in 0..3, read-only."""
     group = (np.arange(channels) % STEPS)[:, None, None]
     position = 2 * (np.arange(height) % 2)[:, None] + np.arange(width) % 2
     steps: NDArray[np.uint8] = np.argsort(ORDER).astype(np.uint8)[group ^ position]
+    steps.flags.writeable = False
     return steps
 
 

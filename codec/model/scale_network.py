@@ -96,17 +96,17 @@ class ScaleNetwork:
 
     @torch.inference_mode()
     def scale_index(
-        self, step: int, start: ScaleStart, r: NDArray[np.int16], quality: int
+        self, step: int, start: ScaleStart, r: NDArray[np.int16], quality: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
         """Return scale indices uint8 [M, h, w] in 0..63, meaningful where this step codes.
 
-        r: residuals int16 [M, h, w], zero where not yet decoded. quality: 0..1792.
+        r: residuals int16 [M, h, w], zero where not yet decoded. quality: 0..1792. lift: raise 0 to 1.
         """
         levels = start.levels + torch.from_numpy(interpolate_offset(self.offset, quality))[:, None, None]
         if step:
             levels = levels + self._from_residuals(step, start, r)
         # Whole numbers below 2**24 over 16: exact.
-        return torch.floor(levels / 16).clamp_(0, SCALE_LEVELS - 1).to(torch.uint8).numpy()
+        return torch.floor(levels / 16).clamp_(int(lift), SCALE_LEVELS - 1).to(torch.uint8).numpy()
 
     def _from_residuals(self, step: int, start: ScaleStart, r: NDArray[np.int16]) -> Tensor:
         channels, height, width = r.shape

@@ -80,8 +80,8 @@ def _walk(
     scale_index = np.zeros(y.shape[1:], np.uint8)
     missed = 0.0
     for step in range(STEPS):
-        own_index = model.scale.scale_index(step, start, residual[0].numpy().astype(np.int16), quality)
-        own_index = np.maximum(own_index, 1) if lift else own_index
+        known = residual[0].numpy().astype(np.int16)
+        own_index = model.scale.scale_index(step, start, known, quality, lift=lift)
         scale_index = np.where(steps == step, own_index, scale_index)
         level = _level(own_index)
         coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
@@ -124,8 +124,7 @@ def decode_residuals(
     scale_index = np.zeros(r.shape, np.uint8)
     steps = step_of(*r.shape)
     for step in range(STEPS):
-        own_index = model.scale.scale_index(step, start, r, quality)
-        own_index = np.maximum(own_index, 1) if lift else own_index
+        own_index = model.scale.scale_index(step, start, r, quality, lift=lift)
         scale_index = np.where(steps == step, own_index, scale_index)
         r = decoder.r(own_index)
     return r, scale_index

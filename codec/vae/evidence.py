@@ -7,7 +7,6 @@ pixel where sigma^2 = 3 / (2 ln 2 * lmbda * 255^2); its norm is 1.5 * log2(2 pi 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from codec.bitstream.geometry import LATENT_STRIDE
 from codec.bitstream.quality import rate_band
 from codec.image.convert import PictureLike, load_rgb
-from codec.runtime.latents import TileSymbols
 from codec.runtime.threads import Progress, worker_count
 from codec.vae.picture_latents import PictureLatents, decode_latents, encode_latents, joined
 from codec.vae.setting import Setting, choose
@@ -113,15 +111,12 @@ def weigh(
     model, rate = setting.model, setting.rate
     latents = encode_latents(model, pixels, rate, threads=threads, progress=progress)
     x_hat = decode_latents(model, latents, threads=threads)
-    bits = functools.partial(_bits, setting)
-    z, y = joined(latents, lambda s: bits(s)[0]), joined(latents, lambda s: bits(s)[1])
+    tables, band = model.coder.tables, rate_band(rate)
+    bits_z, bits_y = zip(*(cell_bits(tables, symbols, band) for symbols in latents.symbols), strict=True)
+    z, y = joined(latents, bits_z), joined(latents, bits_y)
     return Elbo(
         latents.width, latents.height, setting.beta, rate, z, y, _squared_error(pixels, x_hat, latents)
     )
-
-
-def _bits(setting: Setting, symbols: TileSymbols) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return cell_bits(setting.model.coder.tables, symbols, rate_band(setting.rate))
 
 
 def _squared_error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -83,16 +83,13 @@ def synthesise_whole(model: LoadedModel, unscaled: Tensor, quality: int, threads
     return samples
 
 
-def joined(
-    latents: PictureLatents, maps: Callable[[TileSymbols], NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def joined(latents: PictureLatents, maps: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Join maps of 16x16 cells, one for each tile, into that of the whole picture, cut to its cells."""
     rows, columns = -(-latents.height // LATENT_STRIDE), -(-latents.width // LATENT_STRIDE)
     whole = np.zeros((rows, columns))
-    for tile, symbols in zip(latents.tiles, latents.symbols, strict=True):
+    for tile, part in zip(latents.tiles, maps, strict=True):
         top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
         room = whole[top : top + tile_cells(tile.height), left : left + tile_cells(tile.width)]
-        part = maps(symbols)
         room += part[: room.shape[0], : room.shape[1]]
         # What lies beyond the picture's last cells is paid for all the same.
         _fold(room, part)
