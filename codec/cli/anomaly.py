@@ -9,6 +9,7 @@ import click
 
 from codec.cli.folders import prepare, save_png
 from codec.cli.jobs import STANDARD, Job, run
+from codec.cli.options import quiet_option, threads_option
 from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, printable, say
 from codec.errors import UsageError
@@ -35,8 +36,8 @@ def anomaly() -> None:
     help="Share of normal pictures that may be called anomalous.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite the file.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]")
-@click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@threads_option
+@quiet_option
 def fit(folder: Path, output: Path, fpr: float, force: bool, threads: int | None, quiet: bool) -> None:
     """Learn from a folder of normal pictures, all of one kind and one scale."""
     check_writable(output, overwrite=force)

@@ -8,7 +8,7 @@ from codec.batch.cluster import connect
 from codec.batch.task import Options
 from codec.cli.jobs import STANDARD, plan
 from codec.cli.many import Many
-from codec.cli.options import batch_options, refuse_nan
+from codec.cli.options import batch_options, encoding_options, quiet_option
 from codec.cli.report import EXIT_CODES_HELP
 from codec.errors import UsageError
 from codec.storage.pictures import is_picture
@@ -23,18 +23,7 @@ from codec.storage.pictures import is_picture
     metavar="DIR",
     help="Folder or URL of outputs.  [default: beside IN]",
 )
-@click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    callback=refuse_nan,
-    default=75.0,
-    show_default=True,
-    metavar="Q",
-    help="0 (smallest) to 100 (best, still lossy); fractions count.",
-)
-@click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing.")
-@click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution.")
+@encoding_options
 @click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="JOBS", help="Worker processes.  [default: cores]"
 )
@@ -45,7 +34,7 @@ from codec.storage.pictures import is_picture
 )
 @batch_options
 @click.option("-f", "--force", is_flag=True, help="Overwrite files.")
-@click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 def batch(
     pictures: tuple[str, ...],
     output: str | None,

@@ -10,7 +10,7 @@ from codec.batch.task import Options
 from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
 from codec.cli.many import Many, explain, summary
-from codec.cli.options import batch_options, file_options, limit_option, refuse_nan
+from codec.cli.options import batch_options, encoding_options, file_options, limit_option
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
@@ -22,18 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
 @click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    callback=refuse_nan,
-    default=75.0,
-    show_default=True,
-    metavar="Q",
-    help="0 (smallest) to 100 (best, still lossy); fractions count.",
-)
-@click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing.")
-@click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution.")
+@encoding_options
 @click.option(
     "-j",
     "--jobs",

@@ -7,7 +7,7 @@ import json
 import click
 
 from codec.cli.jobs import STANDARD, Job, read_input, run
-from codec.cli.options import refuse_nan
+from codec.cli.options import refuse_nan, threads_option
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, printable
 
@@ -31,7 +31,7 @@ from codec.cli.report import EXIT_CODES_HELP, printable
 )
 @click.option("--map", "with_map", is_flag=True, help="With --json, add rate and distortion by 16x16 cell.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture, a line each.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]")
+@threads_option
 @click.option("-Q", "--quiet", is_flag=True, help="Show no progress.")
 def elbo(
     pictures: tuple[str, ...],

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from codec.cli.folders import contact_sheet, prepare, save_animation, save_png
-from codec.cli.options import refuse_nan
+from codec.cli.options import quality_option, quiet_option, threads_option
 from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 SHEET, ANIMATION = "sheet.png", "animation.webp"
 
 _output = click.option("-o", "--output", "folder", metavar="DIR", type=_FOLDER, required=True, help="Folder.")
 _force = click.option("-f", "--force", is_flag=True, help="Overwrite files.")
-_quality = click.option(
-    "-q",
-    "--quality",
-    type=click.FloatRange(0, 100),
-    callback=refuse_nan,
-    default=75.0,
-    show_default=True,
-    metavar="Q",
-    help="Rate of the latents, 0 to 100.",
-)
-_threads = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"
-)
-_quiet = click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+_quality = quality_option("Rate of the latents, 0 to 100.")
 
 
 @click.command("sample", epilog=EXIT_CODES_HELP)
@@ -47,8 +41,8 @@ _quiet = click.option("-Q", "--quiet", is_flag=True, help="Print nothing but err
 @_quality
 @_output
 @_force
-@_threads
-@_quiet
+@threads_option
+@quiet_option
 def sample(
     count: int,
     seed: int,
@@ -102,8 +96,8 @@ def sample(
 @_quality
 @_output
 @_force
-@_threads
-@_quiet
+@threads_option
+@quiet_option
 def interpolate(
     first: str,
     second: str,
@@ -119,20 +113,14 @@ def interpolate(
 
     Both must be of one size, at most 512 pixels a side.
     """
-    names = [f"frame_{index:03d}.png" for index in range(count)]
-    *paths, sheet, animation = prepare(folder, [*names, SHEET, ANIMATION], force=force)
+    paths = _prepare_frames(folder, count, force=force)
     from codec.vae.paths import interpolate as walk
 
     with task_bar("frames", quiet=quiet) as progress:
         frames = walk(
             first, second, count, spherical=spherical, quality=quality, threads=threads, progress=progress
         )
-    for path, pixels in zip(paths, frames, strict=True):
-        save_png(path, pixels, force=force)
-    save_png(sheet, contact_sheet(frames, min(count, 9)), force=force)
-    save_animation(animation, frames, force=force)
-    if not quiet:
-        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")
+    _save_frames(paths, frames, folder, force=force, quiet=quiet)
 
 
 @click.command("traverse", epilog=EXIT_CODES_HELP)
@@ -143,8 +131,8 @@ def interpolate(
 @_quality
 @_output
 @_force
-@_threads
-@_quiet
+@threads_option
+@quiet_option
 def traverse(
     picture: str,
     channel: int,
@@ -157,16 +145,29 @@ def traverse(
     quiet: bool,
 ) -> None:
     """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps."""
-    names = [f"frame_{index:03d}.png" for index in range(count)]
-    *paths, sheet, animation = prepare(folder, [*names, SHEET, ANIMATION], force=force)
+    paths = _prepare_frames(folder, count, force=force)
     from codec.vae.paths import traverse as walk
 
     steps = [span * (2 * index / (count - 1) - 1) for index in range(count)]
     with task_bar("frames", quiet=quiet) as progress:
         frames = walk(picture, channel, steps, quality=quality, threads=threads, progress=progress)
-    for path, pixels in zip(paths, frames, strict=True):
+    _save_frames(paths, frames, folder, force=force, quiet=quiet)
+
+
+def _prepare_frames(folder: Path, count: int, *, force: bool) -> list[Path]:
+    """Return where the frames go, then the contact sheet and the animation."""
+    names = [f"frame_{index:03d}.png" for index in range(count)]
+    return prepare(folder, [*names, SHEET, ANIMATION], force=force)
+
+
+def _save_frames(
+    paths: list[Path], frames: Sequence[NDArray[np.uint8]], folder: Path, *, force: bool, quiet: bool
+) -> None:
+    """Write frames, their contact sheet and their animation to the places that _prepare_frames gave."""
+    *singles, sheet, animation = paths
+    for path, pixels in zip(singles, frames, strict=True):
         save_png(path, pixels, force=force)
-    save_png(sheet, contact_sheet(frames, min(count, 9)), force=force)
+    save_png(sheet, contact_sheet(frames, min(len(frames), 9)), force=force)
     save_animation(animation, frames, force=force)
     if not quiet:
-        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")
+        say(f"{folder}: {len(frames)} frames, {SHEET} and {ANIMATION}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from codec.cli.folders import save_png
+from codec.cli.options import quiet_option
 from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
@@ -28,7 +29,7 @@ from codec.files import check_writable
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True)
 @click.option("-f", "--force", is_flag=True, help="Overwrite files.")
-@click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@quiet_option
 def impute(
     picture: str,
     mask: str,

@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound="Callable[..., Any]")
 
 
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"
+)
+quiet_option = click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+
+
 def file_options(suffix: str) -> Callable[[_Command], _Command]:
     """Add -o, -f, --threads and -Q to a command whose outputs get `suffix` by default."""
-    options = (
+    return _all_of(
         click.option(
             "-o",
             "--output",
@@ -27,9 +33,27 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
             help=f"Output file, or '-', or with several inputs a folder.  [default: IN with {suffix}]",
         ),
         click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary data to a terminal."),
-        click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]"),
-        click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        threads_option,
+        quiet_option,
     )
+
+
+def quality_option(help_text: str) -> Callable[[_Command], _Command]:
+    """Add -q, 0 to 100, with 75 for its default."""
+    return click.option(
+        "-q",
+        "--quality",
+        type=click.FloatRange(0, 100),
+        callback=refuse_nan,
+        default=75.0,
+        show_default=True,
+        metavar="Q",
+        help=help_text,
+    )
+
+
+def _all_of(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """Make one decorator of several options, which are listed in this order."""
 
     def decorate(command: _Command) -> _Command:
         for option in reversed(options):
@@ -37,32 +61,6 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
         return command
 
     return decorate
-
-
-def batch_options(command: _Command) -> _Command:
-    """Add to a command what is of use with many files."""
-    for option in reversed(_BATCH_OPTIONS):
-        command = option(command)
-    return command
-
-
-_BATCH_OPTIONS = (
-    click.option("--skip-existing", is_flag=True, help="Leave outputs that exist, and count them as done."),
-    click.option(
-        "--manifest",
-        type=click.Path(),
-        metavar="FILE",
-        help="Note each file there as it is done; with the same FILE, go on where a run was cut off.",
-    ),
-    click.option("--retry", is_flag=True, help="Try files again that the manifest has set aside."),
-    click.option(
-        "--rm",
-        "remove_sources",
-        is_flag=True,
-        help="Remove each picture, after its .vae file was read back and decoded.",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
-)
 
 
 def limit_option(what: str) -> Callable[[_Command], _Command]:
@@ -111,3 +109,29 @@ def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: floa
     if math.isnan(value):
         raise click.BadParameter("nan is no number from 0 to 100.")
     return value
+
+
+# What decides about the bytes of a .vae file.
+encoding_options = _all_of(
+    quality_option("0 (smallest) to 100 (best, still lossy); fractions count."),
+    click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing."),
+    click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution."),
+)
+# What is of use with many files.
+batch_options = _all_of(
+    click.option("--skip-existing", is_flag=True, help="Leave outputs that exist, and count them as done."),
+    click.option(
+        "--manifest",
+        type=click.Path(),
+        metavar="FILE",
+        help="Note each file there as it is done; with the same FILE, go on where a run was cut off.",
+    ),
+    click.option("--retry", is_flag=True, help="Try files again that the manifest has set aside."),
+    click.option(
+        "--rm",
+        "remove_sources",
+        is_flag=True,
+        help="Remove each picture, after its .vae file was read back and decoded.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
+)

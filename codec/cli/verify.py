@@ -8,6 +8,7 @@ import click
 
 from codec.bitstream.container import parse_container
 from codec.cli.jobs import STANDARD, Job, read_input, run
+from codec.cli.options import quiet_option, threads_option
 from codec.cli.report import EXIT_CODES_HELP, describe, is_expected, say
 from codec.model.index import model_entry
 from codec.storage.mapping import expand
@@ -17,8 +18,8 @@ from codec.storage.pictures import is_stream
 @click.command("verify", epilog=EXIT_CODES_HELP)
 @click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads.  [default: cores]")
-@click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@threads_option
+@quiet_option
 def verify(files: tuple[str, ...], as_json: bool, threads: int | None, quiet: bool) -> int:
     """Check .vae files: structure, every checksum and all coded symbols, without computing pixels.
 
