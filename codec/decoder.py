@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any, Literal, Self, TypeAlias, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from codec.bitstream import chunks
 from codec.bitstream.alpha import parse_alpha
@@ -205,13 +203,12 @@ class _Job:
         map_ordered(place, sorted(exact), self.threads)
         return canvas.image
 
-    def _latents(self, tile: Tile) -> Tensor:
+    def _latents(self, tile: Tile) -> NDArray[np.float32]:
         payload = self.tiles[tile.index]
         if not isinstance(payload, TilePayload):
             raise TypeError("a lossless tile has no latents")
         symbols = decode_symbols(self.model, tile, payload, self.header.quality)
-        with torch.inference_mode():
-            latents = dequantise_tile(self.model, symbols, payload.quality(self.header.quality))
+        latents = dequantise_tile(self.model, symbols, payload.quality(self.header.quality))
         self._count()
         return latents
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import IO, Any, Literal, NamedTuple, Self, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from codec.bitstream.alpha import pack_alpha
@@ -195,9 +194,8 @@ def tile_symbols(
     tile_rows, tile_columns = y_shape(tile.width, tile.height, model.config.z_stride)
     top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
     block = Block(top, left, top + tile_rows, left + tile_columns)
-    with torch.inference_mode():
-        y = analyse(model, pixels, block, rows, columns, quality, present)
-        return quantise_tile(model, y, quality)
+    y = analyse(model, pixels, block, rows, columns, quality, present)
+    return quantise_tile(model, y, quality)
 
 
 def encode_tile(

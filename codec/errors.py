@@ -61,6 +61,10 @@ class BackendMismatch(CodecError):
     """This machine's arithmetic does not reproduce the known-answer vector of the entropy network."""
 
 
+class BackendMissing(CodecError):
+    """Nothing that computes networks, onnxruntime or torch, is installed."""
+
+
 class UsageError(CodecError, ValueError):
     """An option or argument has a value outside its range."""
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SLOPE = 0.1
+from .config import SLOPE
 
 
 def act(x: Tensor) -> Tensor:

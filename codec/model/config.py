@@ -7,10 +7,16 @@ import json
 import math
 
 RATE_POINTS = 8
+# Of the leaky ReLU, the only non-linearity of the float networks.
+SLOPE = 0.1
 STEP_UNITS = 256
 MAX_RATE = (RATE_POINTS - 1) * STEP_UNITS
 LATENT_STRIDE = 16
 SCALE_LEVELS = 64
+# Where a level's symbols are nearly all zero, a one costs more bits than the error it saves. This is the
+# encoder's choice, decoders never see it; training with it lets the networks expect it.
+DEAD_ZONE_MAX = 0.65
+DEAD_ZONE_FULL, DEAD_ZONE_NONE = 8, 16
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
 SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
 

@@ -30,6 +30,7 @@ class ModelEntry:
         sha256: of that file.
         calibration: pairs (quality 0..100, rate 0..1792), both rising.
         training: record of the run that made it.
+        graphs: file and sha256 of its graphs for onnxruntime, if it was exported with such.
     """
 
     model_id: bytes
@@ -38,6 +39,7 @@ class ModelEntry:
     sha256: str
     calibration: tuple[tuple[float, int], ...]
     training: dict[str, Any]
+    graphs: tuple[str, str] | None = None
 
 
 def select_folder(folder: Path) -> None:
@@ -73,7 +75,10 @@ def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
     rising = all(q0 < q1 and r0 < r1 for (q0, r0), (q1, r1) in itertools.pairwise(calibration))
     if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE:
         raise ValueError(f"calibration of model {key} does not rise from 0 to at most {MAX_RATE}")
-    return ModelEntry(model_id, value["name"], value["file"], value["sha256"], calibration, value["training"])
+    graphs = (value["graphs"]["file"], value["graphs"]["sha256"]) if "graphs" in value else None
+    return ModelEntry(
+        model_id, value["name"], value["file"], value["sha256"], calibration, value["training"], graphs
+    )
 
 
 def default_model_id() -> bytes:

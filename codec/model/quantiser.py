@@ -5,19 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .config import SCALE_LEVELS
-
-# Where a level's symbols are nearly all zero, a one costs more bits than the error it saves. This is the
-# encoder's choice, decoders never see it; training with it lets the networks expect it.
-DEAD_ZONE_MAX = 0.65
-DEAD_ZONE_FULL, DEAD_ZONE_NONE = 8, 16
+from . import factors
 
 
 def dead_zone() -> Tensor:
-    """Return the smallest |y - mu| that becomes 1, by scale level: float [64], 0.65 up to 8, 0.5 from 16."""
-    level = torch.arange(SCALE_LEVELS, dtype=torch.float32)
-    share = ((DEAD_ZONE_NONE - level) / (DEAD_ZONE_NONE - DEAD_ZONE_FULL)).clamp(0, 1)
-    return 0.5 + (DEAD_ZONE_MAX - 0.5) * share
+    """Return the smallest |y - mu| that becomes 1, by scale level, float [64]; see factors.dead_zone."""
+    return torch.from_numpy(factors.dead_zone())
 
 
 def quantise(residual: Tensor, threshold: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .config import RATE_POINTS
+from .config import RATE_POINTS, STEP_UNITS
 
 
 def interpolate(table: Tensor, rate: Tensor) -> Tensor:
@@ -14,6 +14,11 @@ def interpolate(table: Tensor, rate: Tensor) -> Tensor:
     fraction = (rate - low)[:, None]
     index = low.long()
     return torch.lerp(table[index], table[index + 1], fraction)[:, :, None, None]
+
+
+def rate_tensor(quality: int) -> Tensor:
+    """Rate in 0..7 as the float networks take it, [1]; quality 0..1792."""
+    return torch.tensor([quality / STEP_UNITS])
 
 
 class RateScale(nn.Module):

@@ -11,18 +11,17 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
-from codec.entropy.steps import STEPS, step_of
+from codec.entropy import quarters
+from codec.entropy.steps import STEPS
 from codec.errors import BackendMismatch, WeightsError
 
 from .config import LATENT_STRIDE, MAX_RATE, RATE_POINTS, SCALE_LEVELS, STEP_UNITS, ScaleLayer
+from .inference.graphs import ACTIVATION_MAX
+from .inference.runner import Runner
 
 TILE = 512
-ACTIVATION_MAX = 255
 INPUT_MAX = 127
 SUM_LIMIT = 2**24
 # floor(16 log2(1 + v)) in whole numbers, at most 127.
@@ -42,20 +41,47 @@ class ScaleStart:
     """What depends on the hyper-latent alone.
 
     Attributes:
+        shape: M, h, w of the tile.
         hidden: integers as float [1, C, rows, columns], the input of the last layer, zero outside the tile.
-        levels: integers as float [M, h, w] in 1/16 level, without offset.
-        inside: 1 within the tile, 0 outside, float [1, 1, rows, columns].
+        quarters: integers as float [4, 4 Q, squares] in 1/16 level, without offset, step after step.
+        inside: 1 within the tile, 0 outside, float [1, 1, rows, columns]; rows and columns are even.
     """
 
-    hidden: Tensor
-    levels: Tensor
-    inside: Tensor
+    shape: tuple[int, int, int]
+    hidden: NDArray[np.float32]
+    quarters: NDArray[np.float32]
+    inside: NDArray[np.float32]
+
+    @property
+    def grid(self) -> NDArray[np.int64]:
+        """The 2x2 squares as the graphs take them."""
+        return np.array([1, -1, self.inside.shape[2] // 2, self.inside.shape[3] // 2], np.int64)
+
+    def quarter(self, step: int) -> NDArray[np.float32]:
+        """Levels of a step's elements, float [4, Q, squares]."""
+        size = self.quarters.shape[1] // STEPS
+        return self.quarters[:, step * size : (step + 1) * size]
+
+    @property
+    def levels(self) -> NDArray[np.float32]:
+        """Levels of all elements, float [M, h, w]."""
+        found = np.empty(self.shape, np.float32)
+        for step in range(STEPS):
+            quarters.put(found, step, self.cut(self.quarter(step)))
+        return found
+
+    def cut(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what lies in the tile, [4, Q, h2, w2], of [4, Q, squares]."""
+        _, _, h2, w2 = quarters.shape(*self.shape)
+        squares: NDArray[np.float32] = values.reshape(*values.shape[:2], *self.grid[2:])
+        return squares[:, :, :h2, :w2]
 
 
 class ScaleNetwork:
     """Frozen integer network. Immutable after construction, so threads may share it.
 
     Always computed at the shape of a whole tile; positions outside the tile's own stay zero in every layer.
+    arrays: of the weights file. runner: what computes the graphs.
     Raises WeightsError where a bound of FORMAT.md is broken.
     """
 
@@ -65,73 +91,92 @@ class ScaleNetwork:
         context_layers: Sequence[ScaleLayer],
         z_stride: int,
         arrays: Mapping[str, NDArray[np.generic]],
+        runner: Runner,
     ) -> None:
         self.layers, self.context_layers, self.z_stride = tuple(layers), tuple(context_layers), z_stride
         self.offset = np.asarray(arrays["scale.offset"], np.int16)
-        self._base = _read(arrays, "scale", self.layers, INPUT_MAX)
-        self._context = [
-            _read(arrays, f"scale.context.{step}", self.context_layers, ACTIVATION_MAX)
-            for step in range(STEPS - 1)
-        ]
+        self._run, self._backend = runner.run, runner.name
+        _check_bounds(arrays, "scale", len(self.layers), INPUT_MAX)
+        for step in range(STEPS - 1):
+            _check_bounds(arrays, f"scale.context.{step}", len(self.context_layers), ACTIVATION_MAX)
 
-    @torch.inference_mode()
     def start(self, z: NDArray[np.int16]) -> ScaleStart:
         """Run the network over hyper-latents z, int16 [H, hz, wz] with |z| <= 127."""
+        factor = self.z_stride // LATENT_STRIDE
         side = TILE // self.z_stride
         channels, height, width = z.shape
-        rows, columns = max(side, height), max(side, width)
-        x = torch.zeros(1, channels, rows, columns)
-        x[0, :, :height, :width] = torch.from_numpy(z.astype(np.float32))
-        inside = torch.zeros(1, 1, rows, columns)
+        # Even, at the latents too, where one position of z may be one of theirs.
+        rows, columns = (max(side, size + size % 2) for size in (height, width))
+        x = np.zeros((1, channels, rows, columns), np.float32)
+        x[0, :, :height, :width] = z
+        insides = {}
+        inside = np.zeros((1, 1, rows, columns), np.float32)
         inside[..., :height, :width] = 1
-        *before, last = self._base
-        for layer in before:
-            x = layer.clamped(x)
-            if layer.shuffle:
-                x = F.pixel_shuffle(x, 2)
-                inside = inside.repeat_interleave(2, 2).repeat_interleave(2, 3)
-            x = x * inside
-        factor = self.z_stride // LATENT_STRIDE
-        return ScaleStart(x, last(x)[0, :, : height * factor, : width * factor], inside)
+        for index in range(factor.bit_length()):
+            insides[f"inside{index}"] = inside.repeat(1 << index, 2).repeat(1 << index, 3)
+        hidden, levels = self._run("scale", {"z": x, **insides})
+        shape = (self.offset.shape[1], height * factor, width * factor)
+        return ScaleStart(shape, hidden, levels, insides[f"inside{factor.bit_length() - 1}"])
 
-    @torch.inference_mode()
+    def step_index(
+        self, step: int, start: ScaleStart, known: NDArray[np.int16], quality: int, *, lift: bool = False
+    ) -> NDArray[np.uint8]:
+        """Return scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
+
+        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..1792. lift: raise 0 to 1.
+        """
+        levels = start.quarter(step)
+        if step:
+            levels = levels + self._from_residuals(step, start, known)
+        levels = start.cut(levels) + self._offset(step, quality)
+        # Whole numbers below 2**24 over 16: exact.
+        np.floor(np.multiply(levels, np.float32(1 / 16), out=levels), out=levels)
+        return np.clip(levels, int(lift), SCALE_LEVELS - 1, out=levels).astype(np.uint8)
+
+    def _offset(self, step: int, quality: int) -> NDArray[np.float32]:
+        whole = interpolate_offset(self.offset, quality).astype(np.float32)
+        size = -(-whole.size // STEPS)
+        found = np.zeros((STEPS, size, 1, 1), np.float32)
+        for position in range(STEPS):
+            chosen = quarters.channels(whole.size, step, position)
+            found[position, : chosen.size, 0, 0] = whole[chosen]
+        return found
+
+    def _from_residuals(
+        self, step: int, start: ScaleStart, known: NDArray[np.int16]
+    ) -> NDArray[np.float32]:
+        h2, w2 = start.grid[2:].tolist()
+        codes = np.zeros((*known.shape[:2], h2, w2), np.float32)
+        size = np.minimum(np.abs(known.astype(np.int32)), MAGNITUDE_CODE.size - 1)
+        codes[:, :, : known.shape[2], : known.shape[3]] = MAGNITUDE_CODE[size]
+        inputs = {"hidden": start.hidden, "inside": start.inside, "grid": start.grid}
+        flat = codes.reshape(*codes.shape[:2], -1)
+        return self._run(f"scale{step}", {**inputs, "codes": flat})[0]
+
     def scale_index(
         self, step: int, start: ScaleStart, r: NDArray[np.int16], quality: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
-        """Return scale indices uint8 [M, h, w] in 0..63, meaningful where this step codes.
+        """Return scale indices uint8 [M, h, w] in 0..63 where this step codes, 0 elsewhere.
 
-        r: residuals int16 [M, h, w], zero where not yet decoded. quality: 0..1792. lift: raise 0 to 1.
+        r: residuals int16 [M, h, w] of the steps before, at least.
         """
-        levels = start.levels + torch.from_numpy(interpolate_offset(self.offset, quality))[:, None, None]
-        if step:
-            levels = levels + self._from_residuals(step, start, r)
-        # Whole numbers below 2**24 over 16: exact.
-        return torch.floor(levels / 16).clamp_(int(lift), SCALE_LEVELS - 1).to(torch.uint8).numpy()
-
-    def _from_residuals(self, step: int, start: ScaleStart, r: NDArray[np.int16]) -> Tensor:
-        channels, height, width = r.shape
-        hidden = start.hidden
-        x = torch.zeros(1, channels + hidden.shape[1], *hidden.shape[2:])
-        code = MAGNITUDE_CODE[np.minimum(np.abs(r.astype(np.int32)), MAGNITUDE_CODE.size - 1)]
-        x[0, :channels, :height, :width] = torch.from_numpy(code)
-        x[:, channels:] = hidden
-        *before, last = self._context[step - 1]
-        for layer in before:
-            x = layer.clamped(x) * start.inside
-        return last(x)[0, :, :height, :width]
+        known = [quarters.take(r, before) for before in range(step)]
+        index = np.zeros(r.shape, np.uint8)
+        joined = np.concatenate(known, 1) if known else np.zeros((STEPS, 0, 0, 0), np.int16)
+        quarters.put(index, step, self.step_index(step, start, joined, quality, lift=lift))
+        return index
 
     def scale_indices(self, z: NDArray[np.int16], r: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
         """Scale indices uint8 [M, h, w] of all steps, for residuals r int16 [M, h, w] that are all known."""
-        start, steps = self.start(z), step_of(*r.shape)
+        start = self.start(z)
         index = np.zeros(r.shape, np.uint8)
         for step in range(STEPS):
-            known = np.where(steps < step, r, np.int16(0))
-            index = np.where(steps == step, self.scale_index(step, start, known, quality), index)
+            index |= self.scale_index(step, start, r, quality)
         return index
 
     def known_answer(self, z: NDArray[np.int16]) -> int:
         """CRC-32 of the levels (int32 little-endian), then of the indices at both ends of quality."""
-        levels = self.start(z).levels.numpy()
+        levels = self.start(z).levels
         crc = zlib.crc32(levels.astype("<i4").tobytes())
         r = known_residuals(*levels.shape)
         for quality in (0, MAX_RATE):
@@ -142,8 +187,9 @@ class ScaleNetwork:
         """Raise BackendMismatch unless this machine's float32 convolution gives the known answer on z."""
         if self.known_answer(z) != expected:
             raise BackendMismatch(
-                "this machine's float32 convolution does not give the known answer of the entropy network; "
-                "files could not be read back. Try ONEDNN_MAX_CPU_ISA=AVX2 or another torch version"
+                f"{self._backend} on this machine does not give the known answer of the entropy network, so files "
+                "could not be read back; install another version of it, or set VAEZIP_BACKEND to the other one "
+                "of torch and onnx"
             )
 
 
@@ -155,31 +201,12 @@ def known_residuals(channels: int, height: int, width: int) -> NDArray[np.int16]
     return r
 
 
-class _Layer:
-    """One convolution of the network, with its shift."""
-
-    def __init__(self, layer: ScaleLayer, weight: Tensor, bias: Tensor) -> None:
-        self.shuffle, self._factor = layer.shuffle, 2.0**-layer.shift
-        self._weight, self._bias, self._padding = weight, bias, layer.kernel // 2
-
-    def __call__(self, x: Tensor) -> Tensor:
-        total = F.conv2d(x, self._weight, self._bias, padding=self._padding)
-        return torch.floor_(total.mul_(self._factor))
-
-    def clamped(self, x: Tensor) -> Tensor:
-        return self(x).clamp_(0, ACTIVATION_MAX)
-
-
-def _read(
-    arrays: Mapping[str, NDArray[np.generic]], prefix: str, layers: Sequence[ScaleLayer], largest: int
-) -> list[_Layer]:
-    found = []
-    for index, layer in enumerate(layers):
+def _check_bounds(
+    arrays: Mapping[str, NDArray[np.generic]], prefix: str, count: int, largest: int
+) -> None:
+    for index in range(count):
         weight = np.asarray(arrays[f"{prefix}.{index}.weight"], np.float64)
         bias = np.asarray(arrays[f"{prefix}.{index}.bias"], np.float64)
         if (np.abs(weight).sum((1, 2, 3)) * largest + np.abs(bias)).max() >= SUM_LIMIT:
             raise WeightsError(f"{prefix}.{index}: sums may reach 2**24 and lose exactness; export again")
-        weights = (torch.from_numpy(a.astype(np.float32)) for a in (weight, bias))
-        found.append(_Layer(layer, *weights))
         largest = ACTIVATION_MAX
-    return found

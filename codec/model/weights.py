@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import io
 import json
-from collections.abc import Mapping
-from typing import Any
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
@@ -21,10 +23,16 @@ from codec.errors import WeightsError
 
 from .config import ModelConfig, ScaleLayer
 from .index import ModelEntry, model_entry, weights_folder
-from .network import Network
+from .inference.folding import NETWORK, Weights, float_weights, scale_weights
+from .inference.graphs import Architecture
+from .inference.runner import CPU, Runner, choose_backend
 from .scale_network import ScaleNetwork
 
-NETWORK = "network."
+if TYPE_CHECKING:
+    from .network import Network
+
+Arrays = Mapping[str, NDArray[Any]]
+MakeRunner = Callable[[Architecture, Weights], Runner]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,29 +42,46 @@ class LoadedModel:
     Attributes:
         model_id: the 4 bytes that streams name.
         config: sizes.
-        network: float networks, in inference form.
+        arrays: of the float networks, by their names in the weights file without `network.`, float32.
+        runner: what computes the networks.
         scale: integer scale network, self-tested.
         coder: entropy coder over the stored tables.
     """
 
     model_id: bytes
     config: ModelConfig
-    network: Network
+    arrays: Arrays
+    runner: Runner
     scale: ScaleNetwork
     coder: TileCoder
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The float networks in torch, in inference form: for what needs their gradients or their parts."""
+        from .network import from_arrays
+
+        return from_arrays(self.config, self.arrays)
 
 
 def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read a weights file after checking its sha256: arrays and metadata. Raises WeightsError."""
     path = weights_folder() / entry.file
+    data = _read_checked(path, entry.sha256)
     try:
-        # Read once: a file put in its place meanwhile must not be parsed for the one that was checked.
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise WeightsError(f"{path}: sha256 differs from the index; reinstall vaezip")
         return load(data), _metadata(data)
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); reinstall vaezip") from error
+
+
+def _read_checked(path: Path, sha256: str) -> bytes:
+    """Read once: a file put in its place meanwhile must not be parsed for the one that was checked."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); reinstall vaezip") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsError(f"{path}: sha256 differs from the index; reinstall vaezip")
+    return data
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -66,36 +91,86 @@ def _metadata(data: bytes) -> dict[str, str]:
     return metadata
 
 
-def build(model_id: bytes, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, str]) -> LoadedModel:
+def architecture(meta: Mapping[str, str]) -> Architecture:
+    """Read what the metadata of a weights file says of its networks."""
+    layers, context = (
+        tuple(ScaleLayer(**layer) for layer in json.loads(meta[name]))
+        for name in ("scale_layers", "context_layers")
+    )
+    return Architecture(ModelConfig.from_json(meta["config"]), layers, context)
+
+
+def folded_weights(arch: Architecture, arrays: Arrays) -> Weights:
+    """Return the weights of all graphs."""
+    return float_weights(arrays) | scale_weights(arch.scale_layers, arch.context_layers, arrays)
+
+
+def torch_runner(arch: Architecture, weights: Weights, device: str = CPU) -> Runner:
+    """Return what computes a model's graphs by torch."""
+    from .inference.torch_runner import TorchRunner
+
+    return TorchRunner(arch, weights, device)
+
+
+def build(
+    model_id: bytes, arrays: Arrays, meta: Mapping[str, str], make_runner: MakeRunner = torch_runner
+) -> LoadedModel:
     """Build a model from the arrays and metadata of a weights file."""
     try:
-        config = ModelConfig.from_json(meta["config"])
-        layers, context = (
-            [ScaleLayer(**layer) for layer in json.loads(meta[name])]
-            for name in ("scale_layers", "context_layers")
-        )
-        network = Network(config)
-        state = {
-            name.removeprefix(NETWORK): torch.from_numpy(value.astype(np.float32))
-            for name, value in arrays.items()
-            if name.startswith(NETWORK)
-        }
-        network.load_state_dict(state)
-        scale = ScaleNetwork(layers, context, config.z_stride, arrays)
+        arch = architecture(meta)
+        runner = make_runner(arch, folded_weights(arch, arrays))
+        # Integers are exact on the CPU in float32; on a GPU that is nobody's promise.
+        exact = runner if runner.device == CPU else torch_runner(arch, _scale_only(arch, arrays))
+        scale = ScaleNetwork(arch.scale_layers, arch.context_layers, arch.config.z_stride, arrays, exact)
         scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error
-    network.eval().requires_grad_(False)
-    # Convolutions run about 1.6 times faster in this layout; torch converts the activations itself.
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return LoadedModel(model_id, config, network, scale, TileCoder(EntropyTables.from_arrays(arrays)))
+    floats = {
+        name.removeprefix(NETWORK): np.asarray(value, np.float32)
+        for name, value in arrays.items()
+        if name.startswith(NETWORK)
+    }
+    return LoadedModel(
+        model_id, arch.config, floats, runner, scale, TileCoder(EntropyTables.from_arrays(arrays))
+    )
+
+
+def _scale_only(arch: Architecture, arrays: Arrays) -> Weights:
+    return scale_weights(arch.scale_layers, arch.context_layers, arrays)
+
+
+def _onnx_runner(entry: ModelEntry) -> MakeRunner:
+    """Return what makes the runner of a model's exported graphs. Raises WeightsError where there are none."""
+    if entry.graphs is None:
+        raise WeightsError(
+            f"model {entry.model_id.hex()} was exported without graphs for onnxruntime; set "
+            "VAEZIP_BACKEND=torch, or export it again"
+        )
+    file, sha256 = entry.graphs
+    path = weights_folder() / file
+    data = _read_checked(path, sha256)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        graphs = {name: archive.read(name) for name in archive.namelist()}
+
+    def make(_: Architecture, weights: Weights) -> Runner:
+        from .inference.onnx_runner import OnnxRunner
+
+        return OnnxRunner(graphs, weights)
+
+    return make
+
+
+def load_model(model_id: bytes, device: str = CPU) -> LoadedModel:
+    """Load the model that streams name by these 4 bytes, once a process and device.
+
+    Raises UnknownModel, WeightsError, BackendMismatch, BackendMissing, or UsageError for a device that cannot
+    be used.
+    """
+    return _load(model_id, choose_backend(device), device)
 
 
 @functools.cache
-def load_model(model_id: bytes) -> LoadedModel:
-    """Load the model that streams name by these 4 bytes, once a process.
-
-    Raises UnknownModel, WeightsError or BackendMismatch.
-    """
+def _load(model_id: bytes, backend: str, device: str) -> LoadedModel:
     entry = model_entry(model_id)
-    return build(model_id, *read_verified(entry))
+    make = _onnx_runner(entry) if backend == "onnx" else functools.partial(torch_runner, device=device)
+    return build(model_id, *read_verified(entry), make)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from codec.model.config import STEP_UNITS
@@ -37,8 +36,7 @@ def exact_pays(
         return True
     if extra_error > WORST_MSE:
         return False
-    with torch.inference_mode():
-        latents = dequantise_tile(model, symbols, quality)
-        whole = Block(0, 0, latents.shape[2], latents.shape[3])
-        decoded = synthesise(model, latents, whole, quality, gray=gray)[:height, :width]
+    latents = dequantise_tile(model, symbols, quality)
+    whole = Block(0, 0, *latents.shape[1:])
+    decoded = synthesise(model, latents, whole, quality, gray=gray)[:height, :width]
     return bool(np.square(decoded.astype(np.float32) - samples).mean() > extra_error)

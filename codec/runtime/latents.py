@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from codec.bitstream.quality import rate_band
+from codec.entropy import quarters
 from codec.entropy.coder import TileDecoder
-from codec.entropy.steps import STEPS, step_of
-from codec.model.config import STEP_UNITS
-from codec.model.quadtree import step_masks
-from codec.model.quantiser import dead_zone, quantise, reconstruct
+from codec.entropy.steps import STEPS
+from codec.model.factors import dead_zone, factors
 from codec.model.scale_network import ScaleStart
 from codec.model.weights import LoadedModel
+
+Floats = NDArray[np.float32]
 
 R_MAX = 32767
 # Bits that one squared quantiser step of error is worth at the slope each rate point was trained for:
@@ -45,73 +43,94 @@ class TileSymbols:
     lift: bool
 
 
-def rate_tensor(quality: int) -> Tensor:
-    """Rate in 0..7 as the float networks take it, [1]; quality 0..1792."""
-    return torch.tensor([quality / STEP_UNITS])
+class _Context:
+    """The means of a tile, step by step, from its hyper-latents and what its steps so far became.
 
+    inside: 1 within the tile, 0 beyond an odd side, float [4, 1, h2, w2].
+    """
 
-def _features(model: LoadedModel, z: NDArray[np.int16], quality: int) -> Tensor:
-    z_hat = torch.from_numpy(z.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
-    features: Tensor = model.network.h_s_mean(z_hat, rate_tensor(quality))
-    return features
+    def __init__(self, model: LoadedModel, z: NDArray[np.int16], quality: int) -> None:
+        self._run = model.runner.run
+        rate = factors(model.arrays["h_s_mean.rate.log_scale"], quality)[None, :, None, None]
+        inputs = {"z": z[None].astype(np.float32), "rate": rate}
+        features = self._run("hyper_mean", inputs)
+        height, width = features[0].shape[2:]
+        # The steps work on whole 2x2.
+        odd = ((0, 0), (0, 0), (0, height % 2), (0, width % 2))
+        self._features = [np.pad(part, odd) if height % 2 or width % 2 else part for part in features]
+        rows, columns = self._features[0].shape[2:]
+        self._inside = np.zeros((1, 1, rows, columns), np.float32)
+        self._inside[..., :height, :width] = 1
+        self._grid = np.array([1, -1, rows // 2, columns // 2], np.int64)
+        self._known: list[Floats] = []
+        squares = self._inside.reshape(rows // 2, 2, columns // 2, 2)
+        self.inside = squares.transpose(1, 3, 0, 2).reshape(STEPS, 1, rows // 2, columns // 2)
 
+    def mean(self, step: int) -> Floats:
+        """Return the means of a step, float [4, Q, h2, w2]."""
+        inputs = {"features": self._features[step]}
+        if step:
+            known = np.concatenate(self._known, 1)
+            inputs |= {"inside": self._inside, "known": known.reshape(*known.shape[:2], -1), "grid": self._grid}
+        mu = self._run(f"mean{step}", inputs)[0]
+        return mu.reshape(*mu.shape[:2], *self._grid[2:])
 
-def _level(scale_index: NDArray[np.uint8]) -> Tensor:
-    """Scale indices [M, h, w] as int64 [1, M, h, w] in the layout of the latents: mixed layouts are slow."""
-    return torch.from_numpy(scale_index)[None].contiguous(memory_format=torch.channels_last).long()
-
-
-@functools.lru_cache(maxsize=4)
-def _masks(channels: int, height: int, width: int) -> tuple[Tensor, ...]:
-    """The step masks of one size, bool [1, M, h, w] each, in the layout of the latents; never written to."""
-    # Made in inference mode they could serve no gradient later.
-    with torch.inference_mode(False):
-        masks = step_masks(channels, height, width)
-        return tuple(mask[None].contiguous(memory_format=torch.channels_last) for mask in masks)
+    def tell(self, y_hat: Floats) -> None:
+        """Note what the next step became, float [4, Q, h2, w2]."""
+        self._known.append(y_hat)
 
 
 def _walk(
-    model: LoadedModel, start: ScaleStart, features: Tensor, y: Tensor, quality: int, lift: bool
+    model: LoadedModel, start: ScaleStart, context: _Context, y: Floats, quality: int, lift: bool
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
-    """Quantise y [1, M, h, w] in four steps: r, scale_index, and the bits that coding the zeros is worth."""
-    masks, steps = _masks(*y.shape[1:]), step_of(*y.shape[1:])
-    residual = torch.zeros_like(y)
-    y_hat = torch.zeros_like(y)
-    scale_index = np.zeros(y.shape[1:], np.uint8)
+    """Quantise y [M, h, w] in four steps: r, scale_index, and the bits that coding the zeros is worth."""
+    r, scale_index = np.zeros(y.shape, np.int16), np.zeros(y.shape, np.uint8)
+    lean, thresholds = model.arrays["lean"], dead_zone()
+    known = np.zeros((STEPS, 0, *quarters.shape(*y.shape)[2:]), np.int16)
     missed = 0.0
     for step in range(STEPS):
-        known = residual[0].numpy().astype(np.int16)
-        own_index = model.scale.scale_index(step, start, known, quality, lift=lift)
-        scale_index = np.where(steps == step, own_index, scale_index)
-        level = _level(own_index)
-        coded, threshold, lean = level > 0, dead_zone()[level], model.network.lean_at(level)
-        mu = model.network.context(step, features, y_hat)
-        exact = torch.where(masks[step], y - mu, 0.0)
-        r = quantise(exact, threshold).clamp(-R_MAX, R_MAX)
-        missed += _worth(exact, r, (r != 0) & ~coded)
-        r *= coded
-        residual += r
-        y_hat = torch.where(masks[step], mu + reconstruct(r, lean), y_hat)
-    return residual[0].numpy().astype(np.int16), scale_index, missed
+        level = model.scale.step_index(step, start, known, quality, lift=lift)
+        mu = context.mean(step)
+        exact = (quarters.take(y, step) - mu) * context.inside
+        whole = np.clip(np.rint(exact), -R_MAX, R_MAX)
+        whole[np.abs(exact) < thresholds[level]] = 0
+        missed += _worth(exact, whole, (whole != 0) & (level == 0))
+        whole[level == 0] = 0
+        context.tell(_reconstructed(mu, whole, lean[level]))
+        integers = whole.astype(np.int16)
+        quarters.put(r, step, integers)
+        quarters.put(scale_index, step, level)
+        known = np.concatenate([known, integers], 1)
+    return r, scale_index, missed
 
 
-def _worth(exact: Tensor, r: Tensor, where: Tensor) -> float:
+def _reconstructed(mu: Floats, r: Floats, lean: Floats) -> Floats:
+    """Reconstruction points mu + r + sign(r) * lean (FORMAT.md, "Means")."""
+    found: Floats = np.sign(r)
+    found *= lean
+    found += r
+    found += mu
+    return found
+
+
+def _worth(exact: Floats, r: Floats, where: NDArray[np.bool_]) -> float:
     """Bits that coding residuals r of exact values is worth at some places, most often none."""
     e, whole = exact[where], r[where]
-    gain = BITS_PER_SQUARED_STEP * (e.square() - (e - whole).square()) - OUTLIER_BITS
-    return float(gain.clamp(min=0).sum())
+    gain = BITS_PER_SQUARED_STEP * (np.square(e) - np.square(e - whole)) - OUTLIER_BITS
+    return float(gain.clip(min=0).sum())
 
 
-def quantise_tile(model: LoadedModel, y: Tensor, quality: int) -> TileSymbols:
-    """Turn a tile's scaled latent y, float [1, M, h, w], into symbols; quality 0..1792."""
+def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
+    """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..1792."""
     tables = model.coder.tables
-    z_float = model.network.h_a(y)[0].round().numpy()
-    z = tables.clamp_z(z_float, rate_band(quality))
-    start, features = model.scale.start(z), _features(model, z, quality)
-    r, scale_index, missed = _walk(model, start, features, y, quality, False)
+    folded = np.log1p(np.abs(y))
+    z_float = model.runner.run("hyper_analysis", {"y": np.copysign(folded, y)[None]})[0][0]
+    z = tables.clamp_z(np.rint(z_float), rate_band(quality))
+    start = model.scale.start(z)
+    r, scale_index, missed = _walk(model, start, _Context(model, z, quality), y, quality, False)
     lift = missed > LIFT_GAIN_BITS
     if lift:
-        r, scale_index, _ = _walk(model, start, features, y, quality, True)
+        r, scale_index, _ = _walk(model, start, _Context(model, z, quality), y, quality, True)
     return TileSymbols(z, r, scale_index, lift)
 
 
@@ -120,26 +139,26 @@ def decode_residuals(
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Decode the four steps of a tile whose z has been read: r int16 and scale_index uint8, [M, h, w]."""
     start = model.scale.start(z)
-    r = np.zeros(start.levels.shape, np.int16)
-    scale_index = np.zeros(r.shape, np.uint8)
-    steps = step_of(*r.shape)
+    r = np.zeros(start.shape, np.int16)
+    scale_index = np.zeros(start.shape, np.uint8)
+    known = np.zeros((STEPS, 0, *quarters.shape(*start.shape)[2:]), np.int16)
     for step in range(STEPS):
-        own_index = model.scale.scale_index(step, start, r, quality, lift=lift)
-        scale_index = np.where(steps == step, own_index, scale_index)
-        r = decoder.r(own_index)
+        level = model.scale.step_index(step, start, known, quality, lift=lift)
+        quarters.put(scale_index, step, level)
+        r = decoder.r(scale_index)
+        known = np.concatenate([known, quarters.take(r, step)], 1)
     return r, scale_index
 
 
-def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Tensor:
-    """Rebuild what g_s takes, float [1, M, h, w], from a tile's symbols and its own quality 0..1792."""
-    z, r = symbols.z, symbols.r
-    features = _features(model, z, quality)
-    lean = model.network.lean_at(_level(symbols.scale_index))
-    whole = torch.from_numpy(r.astype(np.float32))[None].contiguous(memory_format=torch.channels_last)
-    residual = reconstruct(whole, lean)
-    masks = _masks(*r.shape)
-    y_hat = torch.zeros_like(residual)
+def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Floats:
+    """Rebuild what g_s takes, float32 [M, h, w], from a tile's symbols and its own quality 0..1792."""
+    context = _Context(model, symbols.z, quality)
+    y_hat = np.empty(symbols.r.shape, np.float32)
+    lean = model.arrays["lean"]
     for step in range(STEPS):
-        mu = model.network.context(step, features, y_hat)
-        y_hat = torch.where(masks[step], mu + residual, y_hat)
-    return model.network.unscale_latent(y_hat, rate_tensor(quality))
+        r = quarters.take(symbols.r, step).astype(np.float32)
+        part = _reconstructed(context.mean(step), r, lean[quarters.take(symbols.scale_index, step)])
+        context.tell(part)
+        quarters.put(y_hat, step, part)
+    y_hat *= factors(model.arrays["inverse_gain"], quality)[:, None, None]
+    return y_hat

@@ -7,9 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, grid_shape, tile_at, y_shape
 from codec.bitstream.header import Header
@@ -23,7 +21,7 @@ from .transform_blocks import Block, reach, synthesis_blocks, synthesise
 # Tiles whose latents are held at a time, at least: 21 MB, and enough work to share between many cores.
 TILES_AT_A_TIME = 16
 
-Latents = Callable[[Tile], Tensor]
+Latents = Callable[[Tile], NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +74,7 @@ def paint(
     """Synthesise the learned part of a window onto a canvas.
 
     latents: called once for each tile of the window that has latents, on a worker thread, from top to bottom;
-    returns the tile's unscaled latent, float [1, M, h, w]. present: as for synthesise. scale: 1, or one of
+    returns the tile's unscaled latent, float32 [M, h, w]. present: as for synthesise. scale: 1, or one of
     preview.SCALES for a canvas of a picture so many times smaller.
     """
     halo, outer = _halo(model, scale), window.outer
@@ -113,34 +111,33 @@ class _Held:
 
     def __init__(self, channels: int, outer: Block, most_rows: int) -> None:
         self.block = Block(outer.top, outer.left, outer.top, outer.right)
-        size = (1, channels, most_rows, outer.right - outer.left)
-        self._buffer = torch.zeros(size).contiguous(memory_format=torch.channels_last)
+        self._buffer = np.zeros((channels, most_rows, outer.right - outer.left), np.float32)
 
     @property
-    def map(self) -> Tensor:
-        """What is held, float [1, M, rows, columns]."""
-        return self._buffer[:, :, : self.block.bottom - self.block.top]
+    def map(self) -> NDArray[np.float32]:
+        """What is held, float32 [M, rows, columns]."""
+        return self._buffer[:, : self.block.bottom - self.block.top]
 
     def grow(self, bottom: int) -> None:
         """Make room for rows down to `bottom`."""
-        top = self.map.shape[2]
+        top = self.map.shape[1]
         self.block = dataclasses.replace(self.block, bottom=bottom)
         # Zeros, not just anything: masks that hide gaps multiply.
-        self.map[:, :, top:] = 0
+        self.map[:, top:] = 0
 
-    def put(self, top: int, left: int, part: Tensor) -> None:
+    def put(self, top: int, left: int, part: NDArray[np.float32]) -> None:
         """Store a tile's latents, as far as they lie in the block."""
         block = self.block
         rows = slice(max(block.top - top, 0), max(block.bottom - top, 0))
         columns = slice(max(block.left - left, 0), max(block.right - left, 0))
-        part = part[:, :, rows, columns]
+        part = part[:, rows, columns]
         y, x = max(top - block.top, 0), max(left - block.left, 0)
-        self.map[:, :, y : y + part.shape[2], x : x + part.shape[3]] = part
+        self.map[:, y : y + part.shape[1], x : x + part.shape[2]] = part
 
     def drop_above(self, top: int) -> None:
         """Forget the rows above `top`."""
         if top > self.block.top:
-            kept = self.map[:, :, top - self.block.top :].clone()
+            kept = self.map[:, top - self.block.top :].copy()
             self.block = dataclasses.replace(self.block, top=top)
             self.map[:] = kept
 
@@ -164,11 +161,10 @@ def _paint_strip(
         local = Block(block.top + down, block.left + right, block.bottom + down, block.right + right)
         if own is not None and not own[local.top : local.bottom, local.left : local.right].any():
             return
-        with torch.inference_mode():
-            if scale == 1:
-                part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
-            else:
-                part = preview(model, held.map, local, scale, gray=header.is_gray, present=own)
+        if scale == 1:
+            part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
+        else:
+            part = preview(model, held.map, local, scale, gray=header.is_gray, present=own)
         step = LATENT_STRIDE // scale
         canvas.paint((origin.left + local.left) * step, (origin.top + local.top) * step, part)
 

@@ -1,16 +1,16 @@
-"""Worker threads that each run torch operators on one core."""
+"""Worker threads that each compute on one core."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
 
-import torch
-
-from codec.errors import UsageError
+from codec.errors import CodecError, UsageError
+from codec.model.inference.runner import choose_backend
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -41,17 +41,29 @@ def worker_count(threads: int | None) -> int:
 
 
 def _single_threaded() -> None:
-    """Keep this worker's operators on one core, and nobody else's.
+    """Keep this worker's operators of torch, if that is in use, on one core, and nobody else's.
 
     torch.set_num_threads holds for the calling thread and for threads yet to come. A thread takes the latter
     at its first use of torch, so that use must come before; and a thread of its own puts it back at once.
     """
+    if "torch" not in sys.modules and not _will_use_torch():
+        return
+    import torch
+
     with _setting:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         keeper = threading.Thread(target=torch.set_num_threads, args=(before,))
         keeper.start()
         keeper.join()
+
+
+def _will_use_torch() -> bool:
+    try:
+        return choose_backend() == "torch"
+    except CodecError:
+        # Whoever needs it will say so.
+        return False
 
 
 def on_worker(function: Callable[[], R]) -> R:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from codec.image.picture import Samples
 from codec.model.config import LATENT_STRIDE, ModelConfig
+from codec.model.factors import factors
+from codec.model.inference.folding import COLOURS
 from codec.model.weights import LoadedModel
 
-from . import masked
-from .latents import rate_tensor
+Floats = NDArray[np.float32]
+Present = NDArray[np.bool_]
 
 # Largest side of a synthesised block in latents: its feature maps stay small, and the halo's share too.
 BLOCK_ROWS, BLOCK_COLUMNS = 32, 32
@@ -40,26 +41,37 @@ class Block:
         )
 
 
+    def within(self, outer: Block, scale: int = 1) -> NDArray[np.int64]:
+        """Return where this lies in a block around it, at `scale` times the resolution: int64 [4]."""
+        top, left = self.top - outer.top, self.left - outer.left
+        bottom, right = self.bottom - outer.top, self.right - outer.left
+        return scale * np.array([top, left, bottom, right], np.int64)
+
+    def cut(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return its part of an array [..., rows, columns]."""
+        return array[..., self.top : self.bottom, self.left : self.right]
+
+
 def reach(config: ModelConfig) -> int:
     """Latent positions that g_a and g_s look beyond the one they make: lapped half-block and 3x3 stacks."""
     pixels = LATENT_STRIDE // 2 + 8 * config.blocks8 + LATENT_STRIDE * config.blocks16
     return math.ceil(pixels / LATENT_STRIDE)
 
 
-def padded_region(pixels: Samples, block: Block) -> Tensor:
+def padded_region(pixels: Samples, block: Block) -> Floats:
     """Cut a block out of a picture [H, W, 3], its last row and column repeated beyond the edge.
 
-    Returns float [1, 3, h, w] in [0, 1].
+    Returns samples - 0.5, float32 [h, 3 w], where samples lie in [0, 1].
     """
     height, width = pixels.shape[:2]
     top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
     bottom, right = block.bottom * LATENT_STRIDE, block.right * LATENT_STRIDE
     part = pixels[top : min(bottom, height), left : min(right, width)]
     missing = ((0, bottom - top - part.shape[0]), (0, right - left - part.shape[1]), (0, 0))
-    # Without padding a copy all the same: torch warns of arrays that it could write to but must not.
-    whole = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else np.array(part)
-    x = torch.from_numpy(whole).permute(2, 0, 1)[None]
-    return x.contiguous(memory_format=torch.channels_last).float().div_(255)
+    whole = np.pad(part, missing, mode="edge") if missing[0][1] or missing[1][1] else part
+    x = np.multiply(whole, np.float32(1 / 255), dtype=np.float32)
+    x -= np.float32(0.5)
+    return x.reshape(len(x), -1)
 
 
 def analyse(
@@ -69,21 +81,23 @@ def analyse(
     rows: int,
     columns: int,
     quality: int,
-    present: NDArray[np.bool_] | None = None,
-) -> Tensor:
-    """Scaled latent of one block of a picture whose latent has rows x columns: float [1, M, h, w].
+    present: Present | None = None,
+) -> Floats:
+    """Scaled latent of one block of a picture whose latent has rows x columns: float32 [M, h, w].
 
     present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
     wide = block.grown(reach(model.config), rows, columns)
-    x, gaps = padded_region(pixels, wide), _gaps(present, wide)
-    y = model.network.g_a(x) if gaps is None else masked.analysis(model.network.g_a, x, gaps)
-    inner = y[
-        :, :, block.top - wide.top : block.bottom - wide.top, block.left - wide.left : block.right - wide.left
-    ]
-    return model.network.scale_latent(inner, rate_tensor(quality)).contiguous(
-        memory_format=torch.channels_last
-    )
+    # What the 3x3 convolutions at 1/16 look at.
+    half = block.grown(model.config.blocks16, rows, columns)
+    inputs = {"x": padded_region(pixels, wide), "keep16": block.within(half), "keep8": half.within(wide, 2)}
+    gaps = _gaps(present, wide)
+    if gaps is not None:
+        at16 = np.ascontiguousarray(half.cut(_or_all(present, rows, columns)))
+        inputs |= {"at8": _mask(gaps.repeat(2, 0).repeat(2, 1)), "at16": _mask(at16)} | _windows(gaps)
+    y = model.runner.run("analysis" if gaps is None else "analysis_gaps", inputs)[0][0]
+    scaled: Floats = y * factors(model.arrays["gain"], quality)[:, None, None]
+    return scaled
 
 
 def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
@@ -98,39 +112,75 @@ def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
 
 def synthesise(
     model: LoadedModel,
-    unscaled: Tensor,
+    unscaled: Floats,
     block: Block,
     quality: int,
     *,
     gray: bool = False,
-    present: NDArray[np.bool_] | None = None,
+    present: Present | None = None,
 ) -> NDArray[np.uint8]:
     """Return one block's pixels, uint8 [16h, 16w, 3], or [16h, 16w, 1] if gray, from the unscaled latent.
 
-    unscaled: float [1, M, rows, columns]. quality: the header's, 0..1792, for all tiles. gray: give the mean
+    unscaled: float32 [M, rows, columns]. quality: the header's, 0..1792, for all tiles. gray: give the mean
     of the three channels. present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
-    wide = block.grown(reach(model.config), unscaled.shape[2], unscaled.shape[3])
-    part = unscaled[:, :, wide.top : wide.bottom, wide.left : wide.right]
-    part, gaps = part.contiguous(memory_format=torch.channels_last), _gaps(present, wide)
-    if gaps is None:
-        x_hat = model.network.g_s(part, rate_tensor(quality))
-    else:
-        x_hat = masked.synthesis(model.network.g_s, part, rate_tensor(quality), gaps)
-    top, left = (block.top - wide.top) * LATENT_STRIDE, (block.left - wide.left) * LATENT_STRIDE
-    height, width = (block.bottom - block.top) * LATENT_STRIDE, (block.right - block.left) * LATENT_STRIDE
-    inner = x_hat[0, :, top : top + height, left : left + width]
+    rows, columns = unscaled.shape[1:]
+    config = model.config
+    wide = block.grown(reach(config), rows, columns)
+    # What the 3x3 convolutions at 1/8 and the lapped filter look at, and the filter alone.
+    half = block.grown(math.ceil((LATENT_STRIDE // 2 + 8 * config.blocks8) / LATENT_STRIDE), rows, columns)
+    rim = block.grown(1, rows, columns)
+    inputs = {
+        "y_hat": wide.cut(unscaled)[None],
+        "rate16": factors(model.arrays["g_s.rate16.log_scale"], quality)[None, :, None, None],
+        "rate8": factors(model.arrays["g_s.rate8.log_scale"], quality)[None, :, None, None],
+        "keep16": half.within(wide),
+        "keep8": rim.within(half, 2),
+    }
+    gaps = _gaps(present, wide)
+    if gaps is not None:
+        whole = _or_all(present, rows, columns)
+        at8 = half.cut(whole).repeat(2, 0).repeat(2, 1)
+        inputs |= {"at8": _mask(at8), "at16": _mask(gaps)} | _windows(rim.cut(whole))
+    x = model.runner.run("synthesis" if gaps is None else "synthesis_gaps", inputs)[0]
+    top, left, bottom, right = block.within(rim, LATENT_STRIDE).tolist()
+    samples = x.reshape(x.shape[0], -1, COLOURS)[top:bottom, left:right]
     if gray:
-        inner = inner.mean(0, keepdim=True)
-    scaled: NDArray[np.uint8] = (
-        inner.mul(255).round_().clamp_(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
-    )
-    return scaled
+        samples = samples.mean(2, keepdims=True)
+    return to_samples(samples)
 
 
-def _gaps(present: NDArray[np.bool_] | None, block: Block) -> Tensor | None:
-    """Return which positions of a block have latents, bool [h, w]; None if all have."""
+def to_samples(levels: Floats) -> NDArray[np.uint8]:
+    """Round levels to samples, halves to even, and clamp them."""
+    rounded = np.rint(levels)
+    return np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)
+
+
+def _gaps(present: Present | None, block: Block) -> Present | None:
+    """Return which positions of a block have latents, bool [h, w]; None if all have.
+
+    Without a boundary between blocks in some direction there is nothing to filter: that, too, is said here.
+    """
+    height, width = block.bottom - block.top, block.right - block.left
     if present is None:
-        return None
-    part = present[block.top : block.bottom, block.left : block.right]
-    return None if part.all() else torch.from_numpy(np.ascontiguousarray(part))
+        return np.ones((height, width), bool) if min(height, width) < 2 else None
+    part: Present = block.cut(present)
+    return None if part.all() and min(height, width) > 1 else np.ascontiguousarray(part)
+
+
+def _or_all(present: Present | None, rows: int, columns: int) -> Present:
+    return np.ones((rows, columns), bool) if present is None else present
+
+
+def _mask(present: Present) -> Floats:
+    return present[None, None].astype(np.float32)
+
+
+def _windows(present: Present) -> dict[str, Floats]:
+    """Say which boundaries lie between two blocks that are both there, as the lapped filter takes it."""
+    height, width = present.shape
+    columns = np.zeros((height + 1, 1, COLOURS * LATENT_STRIDE * width), np.float32)
+    columns[1:-1, 0] = (present[1:] & present[:-1]).repeat(COLOURS * LATENT_STRIDE, 1)
+    rows = np.zeros((LATENT_STRIDE * height, width + 1, 1), np.float32)
+    rows[:, 1:-1, 0] = (present[:, 1:] & present[:, :-1]).repeat(LATENT_STRIDE, 0)
+    return {"rows": rows, "columns": columns}

@@ -17,7 +17,7 @@ from codec.model.config import MAX_RATE
 from codec.model.index import INDEX, select_folder
 
 from .data import list_pictures
-from .export import write_index
+from .write_index import write_index
 
 RATES = np.linspace(0, MAX_RATE, 15).round().astype(int)
 QUALITIES = np.arange(0, 101, 5)

@@ -102,12 +102,23 @@ def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **se
 )
 @click.option("--name", default="vaezip", show_default=True, help="Name of the model.")
 def export(run_folder: Path, out: Path | None, name: str) -> None:
-    """Write the weights file with tables, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
+    """Write the weights file with tables, its graphs, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
     from .export import export as write
+    from .graphs import export_graphs
 
     folder = out or run_folder / "export"
     model_id = write(run_folder, folder, name)
+    export_graphs(folder)
     click.echo(f"{folder}: model {model_id}")
+
+
+@train.command()
+@click.argument("weights", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def graphs(weights: Path) -> None:
+    """Write the graphs for onnxruntime of the weights in DIR, which `export` does, too."""
+    from .graphs import export_graphs
+
+    click.echo(export_graphs(weights))
 
 
 @train.command()

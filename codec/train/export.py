@@ -16,9 +16,10 @@ from safetensors.numpy import save_file
 
 from codec.errors import TrainingError
 from codec.model.config import MAX_RATE
-from codec.model.index import INDEX
+from codec.model.inference.folding import NETWORK, scale_weights
+from codec.model.inference.graphs import Architecture
+from codec.model.inference.torch_runner import TorchRunner
 from codec.model.scale_network import INPUT_MAX, TILE, ScaleNetwork
-from codec.model.weights import NETWORK
 
 from .checkpoint import AVERAGE, load_parameters, read_tensors
 from .data import CropSource
@@ -26,6 +27,7 @@ from .fake_quantised import FakeQuantisedConv
 from .model import TrainModel
 from .options import TrainOptions
 from .tables import make_tables
+from .write_index import write_index
 
 TABLE_PICTURES = 160
 INT16_MAX = np.iinfo(np.int16).max
@@ -59,7 +61,9 @@ def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
     arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)
     z = known_input(model.config.h, TILE // model.config.z_stride)
     config = model.config
-    network = ScaleNetwork(config.scale_layers, config.context_layers, config.z_stride, arrays)
+    arch = Architecture(config, config.scale_layers, config.context_layers)
+    runner = TorchRunner(arch, scale_weights(arch.scale_layers, arch.context_layers, arrays))
+    network = ScaleNetwork(arch.scale_layers, arch.context_layers, config.z_stride, arrays, runner)
     arrays["scale.kat_z"] = z
     arrays["scale.kat_crc"] = np.array([network.known_answer(z)], np.int64)
     return arrays
@@ -110,10 +114,3 @@ def export(run: Path, out: Path, name: str) -> str:
     }
     write_index(out, {"default": model_id, "models": {model_id: entry}})
     return model_id
-
-
-def write_index(folder: Path, index: dict[str, Any]) -> None:
-    """Write the index of a weights folder by temporary file and rename."""
-    partial = folder / f"{INDEX}.part"
-    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / INDEX)

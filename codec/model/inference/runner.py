@@ -1,0 +1,60 @@
+"""What computes graphs, and which of those that are installed does. Never imports torch or onnxruntime."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from codec.errors import BackendMissing, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Inputs: TypeAlias = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
+
+VARIABLE = "VAEZIP_BACKEND"
+PACKAGES = {"onnx": "onnxruntime", "torch": "torch"}
+CPU = "cpu"
+
+
+class Runner(Protocol):
+    """Runs the graphs of one model; threads may share it."""
+
+    @property
+    def name(self) -> str:
+        """`torch` or `onnx`."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: CPU, or another that torch knows."""
+
+    def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Compute a graph on arrays; see graphs.py for their shapes. Those of rank 2 may be overwritten."""
+
+
+def choose_backend(device: str = CPU) -> str:
+    """Return `onnx` or `torch`: what VAEZIP_BACKEND names, torch if it is in use already, or what is there.
+
+    Other devices than the CPU are torch's alone. Raises UsageError for another name, BackendMissing where
+    what is needed is not installed.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked and asked not in PACKAGES:
+        raise UsageError(f"{VARIABLE} must be torch or onnx, not {asked!r}", field=VARIABLE)
+    if device != CPU:
+        if asked == "onnx":
+            raise UsageError(f"{VARIABLE}=onnx computes on the CPU only, not on {device!r}", field="device")
+        asked = "torch"
+    if not asked and "torch" in sys.modules:
+        return "torch"
+    for name in (asked,) if asked else PACKAGES:
+        if PACKAGES[name] in sys.modules or find_spec(PACKAGES[name]) is not None:
+            return name
+    if asked == "torch":
+        raise BackendMissing("torch is not installed; run: pip install 'vaezip[torch]'")
+    raise BackendMissing("onnxruntime is not installed; run: pip install onnxruntime")

@@ -1,0 +1,106 @@
+"""Graphs computed by torch as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from codec.model.blocks import SLOPE
+
+WINDOW = 16
+ROW_WINDOW = 48
+
+
+class TorchOps:
+    """`Ops` over tensors whose channels lie innermost: shuffles then move whole rows of channels."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        self._weights = weights
+
+    def conv(
+        self, x: Tensor, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True
+    ) -> Tensor:
+        return F.conv2d(
+            x,
+            self._weights[f"{name}.weight"],
+            self._weights[f"{name}.bias"] if bias else None,
+            padding=kernel // 2,
+            groups=x.shape[1] if depthwise else 1,
+        )
+
+    def matmul(self, x: Tensor, name: str, *, bias: bool = True) -> Tensor:
+        weight = self._weights[f"{name}.weight"]
+        return torch.baddbmm(self._weights[f"{name}.bias"], weight, x) if bias else torch.bmm(weight, x)
+
+    def act(self, x: Tensor) -> Tensor:
+        return F.leaky_relu_(x, SLOPE)
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.add_(y)
+
+    def mul(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.mul_(y)
+
+    def floor(self, x: Tensor, factor: float) -> Tensor:
+        return x.mul_(factor).floor_()
+
+    def clamp(self, x: Tensor, low: float, high: float) -> Tensor:
+        return x.clamp_(low, high)
+
+    def crop(self, x: Tensor, box: Tensor) -> Tensor:
+        top, left, bottom, right = box.tolist()
+        return x[:, :, top:bottom, left:right]
+
+    def up(self, x: Tensor) -> Tensor:
+        _, channels, h, w = x.shape
+        parts = x.permute(0, 2, 3, 1).reshape(h, w, 2, 2, channels // 4)
+        return parts.permute(0, 2, 1, 3, 4).reshape(1, 2 * h, 2 * w, channels // 4).permute(0, 3, 1, 2)
+
+    def down(self, x: Tensor) -> Tensor:
+        _, channels, h, w = x.shape
+        parts = x.permute(0, 2, 3, 1).reshape(h // 2, 2, w // 2, 2, channels)
+        return (
+            parts.permute(0, 2, 1, 3, 4).reshape(1, h // 2, w // 2, 4 * channels).permute(0, 3, 1, 2)
+        )
+
+    def parities(self, x: Tensor) -> Tensor:
+        _, channels, h, w = x.shape
+        parts = x.permute(0, 2, 3, 1).reshape(h // 2, 2, w // 2, 2, channels)
+        return parts.permute(1, 3, 0, 2, 4).reshape(4, h * w // 4, channels).transpose(1, 2)
+
+    def interleave(self, x: Tensor, grid: Tensor) -> Tensor:
+        h, w = grid[2:].tolist()
+        channels = x.shape[1]
+        parts = x.reshape(2, 2, channels, h, w).permute(3, 0, 4, 1, 2)
+        return parts.reshape(1, 2 * h, 2 * w, channels).permute(0, 3, 1, 2)
+
+    def patches(self, x: Tensor) -> Tensor:
+        h, w = x.shape[0] // 8, x.shape[1] // 24
+        return x.reshape(h, 8, w, 24).transpose(1, 2).reshape(1, h, w, 192).permute(0, 3, 1, 2)
+
+    def pixels(self, x: Tensor) -> Tensor:
+        _, _, h, w = x.shape
+        return x.permute(0, 2, 3, 1).reshape(h, w, 8, 24).transpose(1, 2).reshape(8 * h, 24 * w)
+
+    def filter_columns(self, x: Tensor, name: str, both: Tensor | None) -> Tensor:
+        matrix, half, width = self._weights[name], WINDOW // 2, x.shape[1]
+        if both is None:
+            inner = x[half:-half].reshape(-1, WINDOW, width)
+            x[half:-half] = torch.matmul(matrix, inner).reshape(-1, width)
+            return x
+        windows = F.pad(x, (0, 0, half, half)).reshape(-1, WINDOW, width)
+        filtered = torch.lerp(windows, torch.matmul(matrix, windows), both)
+        return filtered.reshape(-1, width)[half:-half]
+
+    def filter_rows(self, x: Tensor, name: str, both: Tensor | None) -> Tensor:
+        matrix, half, height = self._weights[name], ROW_WINDOW // 2, x.shape[0]
+        if both is None:
+            inner = x[:, half:-half].reshape(height, -1, ROW_WINDOW)
+            x[:, half:-half] = torch.matmul(inner, matrix).reshape(height, -1)
+            return x
+        windows = F.pad(x, (half, half)).reshape(height, -1, ROW_WINDOW)
+        filtered = torch.lerp(windows, torch.matmul(windows, matrix), both)
+        return filtered.reshape(height, -1)[:, half:-half]
