@@ -73,6 +73,20 @@ def train() -> None:
     help="Decay of the weight average.",
 )
 @click.option(
+    "--luma-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the distortion that is squared error of luma.",
+)
+@click.option(
+    "--structure-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the distortion that is 1 - MS-SSIM of luma.",
+)
+@click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Undecayed weights to continue from.",

@@ -28,7 +28,7 @@ from .checkpoint import (
 from .data import CropSource, build_cache
 from .evaluate import evaluate
 from .linear_start import apply_linear_start
-from .loss import draw_rates, lmbda_of, loss_of, rate_distortion
+from .loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
 from .model import TrainModel
 from .options import TrainOptions
 from .precision import bf16_pays
@@ -132,8 +132,9 @@ class Run:
             group["lr"] = group["base"] * learning_rate_factor(self.step, self.progress)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             output = self.parallel(x, rate)
-        bpp, mse = rate_distortion(output, x)
-        loss = loss_of(bpp, mse, lmbda_of(options.config, rate))
+        bpp = rate_of(output, x)
+        distortion, mse = distortion_of(output.x_hat, x, options.luma_share, options.structure_share)
+        loss = loss_of(bpp, distortion, lmbda_of(options.config, rate))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from pytorch_msssim import ms_ssim
 from torch import Tensor
 
 from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
@@ -10,6 +11,11 @@ from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
 from .model import Output
 
 PEAK_SQUARED = 255.0**2
+# Luma of BT.601.
+LUMA = (0.299, 0.587, 0.114)
+# Squared error of 8-bit samples that counts as much as a whole unit of 1 - MS-SSIM: about what natural
+# pictures have at the same quality, so that a share moves weight between the two and leaves lmbda's meaning.
+STRUCTURE_UNIT = 1400.0
 
 
 def draw_rates(count: int, generator: torch.Generator) -> Tensor:
@@ -26,12 +32,37 @@ def lmbda_of(config: ModelConfig, rate: Tensor) -> Tensor:
     return config.lmbda_min * (span * rate / (RATE_POINTS - 1)).exp()
 
 
-def rate_distortion(output: Output, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return bits per pixel [B] and mean squared error over [0, 1] samples [B]."""
-    bpp = (output.bits_y + output.bits_z) / (x.shape[2] * x.shape[3])
-    return bpp, (output.x_hat - x).square().mean((1, 2, 3))
+def rate_of(output: Output, x: Tensor) -> Tensor:
+    """Bits per pixel [B] of crops x [B, 3, H, W]."""
+    return (output.bits_y + output.bits_z) / (x.shape[2] * x.shape[3])
 
 
-def loss_of(bpp: Tensor, mse: Tensor, lmbda: Tensor) -> Tensor:
-    """Mean of (bpp + lmbda * 255^2 * MSE) / sqrt(lmbda): the root keeps low rates from being drowned."""
-    return ((bpp + lmbda * PEAK_SQUARED * mse) * lmbda.rsqrt()).mean()
+def luma(x: Tensor) -> Tensor:
+    """Luma [B, 1, H, W] of RGB [B, 3, H, W]."""
+    return torch.einsum("bchw,c->bhw", x, torch.tensor(LUMA, device=x.device, dtype=x.dtype))[:, None]
+
+
+def distortion_of(
+    x_hat: Tensor, x: Tensor, luma_share: float, structure_share: float
+) -> tuple[Tensor, Tensor]:
+    """Return what the loss weighs, in squared error of 8-bit samples, and plain MSE over [0, 1] samples, [B].
+
+    The first is MSE over red, green and blue, but for two shares: squared error of luma, and 1 - MS-SSIM of
+    luma (Wang, Simoncelli and Bovik 2003) in units of `STRUCTURE_UNIT`.
+    """
+    mse = (x_hat - x).square().mean((1, 2, 3))
+    plain = 1 - luma_share - structure_share
+    distortion = plain * PEAK_SQUARED * mse
+    if luma_share or structure_share:
+        y, y_hat = luma(x), luma(x_hat)
+    if luma_share:
+        distortion = distortion + luma_share * PEAK_SQUARED * (y_hat - y).square().mean((1, 2, 3))
+    if structure_share:
+        unlike = 1 - ms_ssim(y_hat, y, data_range=1.0, size_average=False)
+        distortion = distortion + structure_share * STRUCTURE_UNIT * unlike
+    return distortion, mse
+
+
+def loss_of(bpp: Tensor, distortion: Tensor, lmbda: Tensor) -> Tensor:
+    """Mean of (bpp + lmbda * distortion) / sqrt(lmbda): the root keeps low rates from being drowned."""
+    return ((bpp + lmbda * distortion) * lmbda.rsqrt()).mean()

@@ -10,6 +10,9 @@ from typing import Any
 from codec.errors import UsageError
 from codec.model.config import RATE_POINTS, ModelConfig
 
+# The five scales of MS-SSIM need more than 160 pixels; the next multiple of every z_stride.
+STRUCTURE_CROP = 192
+
 
 @dataclasses.dataclass
 class TrainOptions:
@@ -26,6 +29,8 @@ class TrainOptions:
         learning_rate: of the non-linear parts.
         linear_share: the linear path's learning rate as a share of the others'.
         ema: decay of the weight average.
+        luma_share: share of the distortion that is squared error of luma instead of red, green and blue.
+        structure_share: share that is 1 - MS-SSIM of luma.
         init: undecayed weights to continue from, with a fresh optimiser.
         seed: of everything random.
         model: sizes; empty for the defaults.
@@ -41,6 +46,8 @@ class TrainOptions:
     learning_rate: float = 1.5e-3
     linear_share: float = 0.1
     ema: float = 0.999
+    luma_share: float = 0.0
+    structure_share: float = 0.0
     init: str = ""
     seed: int = 1
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -61,6 +68,10 @@ class TrainOptions:
             raise UsageError(f"crops must be multiples of {stride} pixels and at most 512")
         if max(self.crop, self.final_crop) > 512:
             raise UsageError("crops must be at most 512 pixels a side")
+        if min(self.luma_share, self.structure_share) < 0 or self.luma_share + self.structure_share > 1:
+            raise UsageError("shares of the distortion must be 0 or more and at most 1 together")
+        if self.structure_share and min(self.crop, self.final_crop) < STRUCTURE_CROP:
+            raise UsageError(f"a share of structure needs crops of at least {STRUCTURE_CROP} pixels a side")
         if self.minutes <= 0 and self.steps <= 0:
             raise UsageError("give a budget: minutes or steps above 0")
 

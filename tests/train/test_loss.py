@@ -6,7 +6,7 @@ import torch
 pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
 
 from codec.model.config import ModelConfig
-from codec.train.loss import draw_rates, lmbda_of, loss_of, rate_distortion
+from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
 from codec.train.model import Output
 
 
@@ -31,9 +31,35 @@ def test_lmbda_of_rates():
 
 def test_loss_by_hand():
     x = torch.zeros(2, 3, 4, 4)
-    off = torch.tensor([0.1, 0.2])[:, None, None, None]
-    bpp, mse = rate_distortion(Output(x + off, torch.tensor([16.0, 32]), torch.tensor([0.0, 16])), x)
+    x_hat = x + torch.tensor([0.1, 0.2])[:, None, None, None]
+    bpp = rate_of(Output(x_hat, torch.tensor([16.0, 32]), torch.tensor([0.0, 16])), x)
+    distortion, mse = distortion_of(x_hat, x, 0, 0)
     assert bpp.tolist() == pytest.approx([1, 3])
     assert mse.tolist() == pytest.approx([0.01, 0.04])
+    assert distortion.tolist() == pytest.approx([650.25, 2601])
     expected = ((1 + 0.01 * 65025 * 0.01) / 0.1 + (3 + 0.04 * 65025 * 0.04) / 0.2) / 2
-    assert float(loss_of(bpp, mse, torch.tensor([0.01, 0.04]))) == pytest.approx(expected, rel=1e-5)
+    assert float(loss_of(bpp, distortion, torch.tensor([0.01, 0.04]))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_luma_share_weighs_green_more_than_blue():
+    x = torch.full((2, 3, 4, 4), 0.5)
+    x_hat = x.clone()
+    x_hat[0, 1] += 0.1
+    x_hat[1, 2] += 0.1
+    distortion, mse = distortion_of(x_hat, x, 0.25, 0)
+    plain = 0.75 * 65025 * 0.01 / 3
+    green, blue = (0.25 * 65025 * (0.1 * weight) ** 2 for weight in (0.587, 0.114))
+    assert distortion.tolist() == pytest.approx([plain + green, plain + blue], rel=1e-4)
+    assert mse.tolist() == pytest.approx([0.01 / 3] * 2, rel=1e-4)
+
+
+def test_structure_share_prefers_noise_in_texture_to_noise_in_smooth_parts():
+    noise = 0.03 * torch.randn(1, 1, 192, 192, generator=torch.Generator().manual_seed(1))
+    texture = 0.2 * torch.randn(1, 1, 192, 192, generator=torch.Generator().manual_seed(2))
+    smooth = torch.full((1, 3, 192, 192), 0.5)
+    x = torch.cat([smooth, smooth + texture])
+    distortion, mse = distortion_of(x + noise, x, 0, 0.5)
+    assert mse[0] == pytest.approx(float(mse[1]), rel=1e-3)
+    assert distortion[0] > 2 * distortion[1]
+    same, _ = distortion_of(x, x, 0, 0.5)
+    assert same.tolist() == pytest.approx([0, 0], abs=1e-2)
