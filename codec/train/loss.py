@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from pytorch_msssim import ms_ssim
 from torch import Tensor
 
 from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
 
 from .model import Output
+from .structure import ms_ssim
 
 PEAK_SQUARED = 255.0**2
 # Luma of BT.601.
@@ -38,8 +38,8 @@ def rate_of(output: Output, x: Tensor) -> Tensor:
 
 
 def luma(x: Tensor) -> Tensor:
-    """Luma [B, 1, H, W] of RGB [B, 3, H, W]."""
-    return torch.einsum("bchw,c->bhw", x, torch.tensor(LUMA, device=x.device, dtype=x.dtype))[:, None]
+    """Luma [B, H, W] of RGB [B, 3, H, W]."""
+    return torch.einsum("bchw,c->bhw", x, torch.tensor(LUMA, device=x.device, dtype=x.dtype))
 
 
 def distortion_of(
@@ -56,9 +56,9 @@ def distortion_of(
     if luma_share or structure_share:
         y, y_hat = luma(x), luma(x_hat)
     if luma_share:
-        distortion = distortion + luma_share * PEAK_SQUARED * (y_hat - y).square().mean((1, 2, 3))
+        distortion = distortion + luma_share * PEAK_SQUARED * (y_hat - y).square().mean((1, 2))
     if structure_share:
-        unlike = 1 - ms_ssim(y_hat, y, data_range=1.0, size_average=False)
+        unlike = 1 - ms_ssim(y_hat, y)
         distortion = distortion + structure_share * STRUCTURE_UNIT * unlike
     return distortion, mse
 

@@ -15,6 +15,7 @@ from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise
 
 from .fake_quantised import FakeQuantisedScale, round_through
+from .lookup import lookup
 
 
 @dataclasses.dataclass
@@ -92,10 +93,10 @@ class TrainModel(nn.Module):
             with torch.autocast(y.device.type, enabled=False):
                 scale_index = self.scale(step, start, residual)
             # A diverged run gives no number; the guard after the gradients deals with it, no index error.
-            level = scale_index.detach().nan_to_num(0)
+            level = scale_index.detach().nan_to_num(0).long()
             coded = (level > 0).to(y)
-            threshold = self.threshold[level.long()]
-            lean = self.network.lean_at(level.long())
+            threshold = self.threshold[level]
+            lean = lookup(self.network.lean, level)
             mu = self.network.context(step, features, y_hat).float()
             r = quantise((y - mu).detach(), threshold) * coded
             # Straight through: the value is mu and the reconstruction point, the gradient goes to y as if

@@ -1,0 +1,116 @@
+"""Profile one training step on one core: Mpx/s, GFLOP/s beside a matrix product's, and where the time goes.
+
+python benchmarks/training/profile_step.py benchmarks/training/profile.json
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from codec.files import write_atomic
+from codec.model.config import RATE_POINTS, ModelConfig
+from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
+from codec.train.model import TrainModel
+
+CROP = 192
+STEPS = 7
+PRODUCT = 2048
+STRUCTURE_SHARE = 0.25
+
+
+def kind_of(operator: str) -> str:
+    """Group the profiler's operators: what could be fused is not convolution."""
+    if "convolution" in operator or operator.endswith(("::addmm", "::mm", "::bmm")):
+        return "convolution"
+    if "adam" in operator:
+        return "optimiser"
+    return operator.removeprefix("aten::").removesuffix("_")
+
+
+def product_gflops() -> float:
+    """GFLOP/s of a matrix product, best of some: what the core can do at all."""
+    a, b = torch.randn(PRODUCT, PRODUCT), torch.randn(PRODUCT, PRODUCT)
+    best = float("inf")
+    for _ in range(STEPS):
+        began = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - began)
+    return 2 * PRODUCT**3 / best / 1e9
+
+
+class Stepper:
+    """One rank's training step on crops of noise: the time depends on their shape alone."""
+
+    def __init__(self, structure_share: float) -> None:
+        self.model = TrainModel(ModelConfig()).to(memory_format=torch.channels_last)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=True)
+        self.x = torch.rand(RATE_POINTS, 3, CROP, CROP).contiguous(memory_format=torch.channels_last)
+        self.rate = draw_rates(RATE_POINTS, torch.Generator().manual_seed(1))
+        self.structure_share = structure_share
+
+    def __call__(self) -> None:
+        output = self.model(self.x, self.rate)
+        distortion, _ = distortion_of(output.x_hat, self.x, 0.0, self.structure_share)
+        loss = loss_of(rate_of(output, self.x), distortion, lmbda_of(self.model.config, self.rate))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step()
+        self.model.scale.enforce_bounds()
+
+    def seconds(self) -> float:
+        """Median time of a step."""
+        self()
+        times = []
+        for _ in range(STEPS):
+            began = time.perf_counter()
+            self()
+            times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+
+def main() -> None:
+    """Measure and write."""
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    step, plain = Stepper(STRUCTURE_SHARE), Stepper(0.0)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    seconds, without = step.seconds(), plain.seconds()
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        step()
+    shares: dict[str, float] = {}
+    for event in profiled.key_averages():
+        kind = kind_of(event.key)
+        shares[kind] = shares.get(kind, 0.0) + event.self_cpu_time_total
+    total = sum(shares.values())
+    ranked = sorted(shares.items(), key=lambda pair: -pair[1])
+    pixels = RATE_POINTS * CROP**2
+    record = {
+        "torch": torch.__version__,
+        "threads": 1,
+        "crops": [RATE_POINTS, CROP],
+        "seconds": round(seconds, 3),
+        "megapixels_per_second": round(pixels / seconds / 1e6, 3),
+        "megapixels_per_second_without_structure": round(pixels / without / 1e6, 3),
+        "gflop": round(counter.get_total_flops() / 1e9, 2),
+        "gflops": round(counter.get_total_flops() / seconds / 1e9, 1),
+        "gflops_of_matrix_product": round(product_gflops(), 1),
+        "time_shares": {kind: round(value / total, 4) for kind, value in ranked if value / total > 0.01},
+    }
+    text = json.dumps(record, indent=1) + "\n"
+    write_atomic(Path(sys.argv[1]), text.encode(), overwrite=True)
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
