@@ -1,7 +1,7 @@
 """One coding step's elements side by side: at each position of every 2x2 its own quarter of the channels.
 
-An array of a step is [4, Q, h2, w2]: position 2 dy + dx of each 2x2, every fourth channel (Q = ceil(M / 4)), and
-the 2x2 squares. Where h, w or M leave some of it over, that is 0.
+An array of a step is [4, Q, h2, w2]: position 2 dy + dx of each 2x2, every fourth channel (Q = ceil(M / 4)),
+and the 2x2 squares. Where h, w or M leave some of it over, that is 0.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def _places(step: int) -> list[tuple[int, tuple[slice, slice, slice]]]:
 def take(planes: NDArray[Any], step: int) -> NDArray[Any]:
     """Return a step's elements of planes [M, h, w]."""
     size = shape(*planes.shape)
-    even = size[1] * STEPS == planes.shape[0] and size[2] * 2 == planes.shape[1] and size[3] * 2 == planes.shape[2]
-    found = np.empty(size, planes.dtype) if even else np.zeros(size, planes.dtype)
+    filled = int(np.prod(size)) == planes.size
+    found = np.empty(size, planes.dtype) if filled else np.zeros(size, planes.dtype)
     for position, place in _places(step):
         part = planes[place]
         found[position, : part.shape[0], : part.shape[1], : part.shape[2]] = part

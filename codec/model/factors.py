@@ -17,7 +17,7 @@ def factors(table: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
 
 
 def dead_zone() -> NDArray[np.float32]:
-    """Return the smallest |y - mu| that becomes 1, by scale level: float32 [64], 0.65 up to 8, 0.5 from 16."""
+    """Return the smallest |y - mu| that becomes 1, by scale level: float32 [64], 0.65 to 8, 0.5 from 16."""
     level = np.arange(SCALE_LEVELS, dtype=np.float32)
     share = np.clip((DEAD_ZONE_NONE - level) / (DEAD_ZONE_NONE - DEAD_ZONE_FULL), 0, 1)
     return (0.5 + (DEAD_ZONE_MAX - 0.5) * share).astype(np.float32)

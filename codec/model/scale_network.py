@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +124,8 @@ class ScaleNetwork:
     ) -> NDArray[np.uint8]:
         """Return scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
 
-        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..1792. lift: raise 0 to 1.
+        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..1792. lift: raise 0
+        to 1.
         """
         levels = start.quarter(step)
         if step:
@@ -142,14 +144,12 @@ class ScaleNetwork:
             found[position, : chosen.size, 0, 0] = whole[chosen]
         return found
 
-    def _from_residuals(
-        self, step: int, start: ScaleStart, known: NDArray[np.int16]
-    ) -> NDArray[np.float32]:
+    def _from_residuals(self, step: int, start: ScaleStart, known: NDArray[np.int16]) -> NDArray[np.float32]:
         h2, w2 = start.grid[2:].tolist()
         codes = np.zeros((*known.shape[:2], h2, w2), np.float32)
         size = np.minimum(np.abs(known.astype(np.int32)), MAGNITUDE_CODE.size - 1)
         codes[:, :, : known.shape[2], : known.shape[3]] = MAGNITUDE_CODE[size]
-        inputs = {"hidden": start.hidden, "inside": start.inside, "grid": start.grid}
+        inputs: dict[str, NDArray[Any]] = {"hidden": start.hidden, "inside": start.inside, "grid": start.grid}
         flat = codes.reshape(*codes.shape[:2], -1)
         return self._run(f"scale{step}", {**inputs, "codes": flat})[0]
 
@@ -187,9 +187,9 @@ class ScaleNetwork:
         """Raise BackendMismatch unless this machine's float32 convolution gives the known answer on z."""
         if self.known_answer(z) != expected:
             raise BackendMismatch(
-                f"{self._backend} on this machine does not give the known answer of the entropy network, so files "
-                "could not be read back; install another version of it, or set VAEZIP_BACKEND to the other one "
-                "of torch and onnx"
+                f"{self._backend} on this machine does not give the known answer of the entropy network, so "
+                "files could not be read back; install another version of it, or set VAEZIP_BACKEND to the "
+                "other one of torch and onnx"
             )
 
 
@@ -201,9 +201,7 @@ def known_residuals(channels: int, height: int, width: int) -> NDArray[np.int16]
     return r
 
 
-def _check_bounds(
-    arrays: Mapping[str, NDArray[np.generic]], prefix: str, count: int, largest: int
-) -> None:
+def _check_bounds(arrays: Mapping[str, NDArray[np.generic]], prefix: str, count: int, largest: int) -> None:
     for index in range(count):
         weight = np.asarray(arrays[f"{prefix}.{index}.weight"], np.float64)
         bias = np.asarray(arrays[f"{prefix}.{index}.bias"], np.float64)

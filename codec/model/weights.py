@@ -27,6 +27,7 @@ from .inference.folding import NETWORK, Weights, float_weights, scale_weights
 from .inference.graphs import Architecture
 from .inference.runner import CPU, Runner, choose_backend
 from .scale_network import ScaleNetwork
+from .shapes import check_shapes
 
 if TYPE_CHECKING:
     from .network import Network
@@ -116,8 +117,14 @@ def build(
     model_id: bytes, arrays: Arrays, meta: Mapping[str, str], make_runner: MakeRunner = torch_runner
 ) -> LoadedModel:
     """Build a model from the arrays and metadata of a weights file."""
+    floats = {
+        name.removeprefix(NETWORK): np.asarray(value, np.float32)
+        for name, value in arrays.items()
+        if name.startswith(NETWORK)
+    }
     try:
         arch = architecture(meta)
+        check_shapes(arch.config, floats)
         runner = make_runner(arch, folded_weights(arch, arrays))
         # Integers are exact on the CPU in float32; on a GPU that is nobody's promise.
         exact = runner if runner.device == CPU else torch_runner(arch, _scale_only(arch, arrays))
@@ -125,11 +132,6 @@ def build(
         scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error
-    floats = {
-        name.removeprefix(NETWORK): np.asarray(value, np.float32)
-        for name, value in arrays.items()
-        if name.startswith(NETWORK)
-    }
     return LoadedModel(
         model_id, arch.config, floats, runner, scale, TileCoder(EntropyTables.from_arrays(arrays))
     )

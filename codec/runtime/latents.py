@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +69,14 @@ class _Context:
 
     def mean(self, step: int) -> Floats:
         """Return the means of a step, float [4, Q, h2, w2]."""
-        inputs = {"features": self._features[step]}
+        inputs: dict[str, NDArray[Any]] = {"features": self._features[step]}
         if step:
             known = np.concatenate(self._known, 1)
-            inputs |= {"inside": self._inside, "known": known.reshape(*known.shape[:2], -1), "grid": self._grid}
+            inputs |= {
+                "inside": self._inside,
+                "known": known.reshape(*known.shape[:2], -1),
+                "grid": self._grid,
+            }
         mu = self._run(f"mean{step}", inputs)[0]
         return mu.reshape(*mu.shape[:2], *self._grid[2:])
 

@@ -27,9 +27,7 @@ SCALES = (PATCH, LATENT_STRIDE)
 REACH = 1
 
 
-def means(
-    model: LoadedModel, unscaled: Floats, block: Block, present: NDArray[np.bool_] | None
-) -> Floats:
+def means(model: LoadedModel, unscaled: Floats, block: Block, present: NDArray[np.bool_] | None) -> Floats:
     """Return box means of 8x8 pixels of one block, float32 [3, 2h, 2w], 0 for mid-gray.
 
     unscaled: float32 [M, rows, columns]. present: bool [rows, columns], False where there are no latents.

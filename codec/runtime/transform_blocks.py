@@ -40,7 +40,6 @@ class Block:
             min(columns, self.right + halo),
         )
 
-
     def within(self, outer: Block, scale: int = 1) -> NDArray[np.int64]:
         """Return where this lies in a block around it, at `scale` times the resolution: int64 [4]."""
         top, left = self.top - outer.top, self.left - outer.left
@@ -90,7 +89,11 @@ def analyse(
     wide = block.grown(reach(model.config), rows, columns)
     # What the 3x3 convolutions at 1/16 look at.
     half = block.grown(model.config.blocks16, rows, columns)
-    inputs = {"x": padded_region(pixels, wide), "keep16": block.within(half), "keep8": half.within(wide, 2)}
+    inputs: dict[str, NDArray[Any]] = {
+        "x": padded_region(pixels, wide),
+        "keep16": block.within(half),
+        "keep8": half.within(wide, 2),
+    }
     gaps = _gaps(present, wide)
     if gaps is not None:
         at16 = np.ascontiguousarray(half.cut(_or_all(present, rows, columns)))

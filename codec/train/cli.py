@@ -9,11 +9,13 @@ from pathlib import Path
 import click
 
 from codec.model.config import RATE_POINTS
+from codec.model.inference.runner import need_torch
 
 
 @click.group()
 def train() -> None:
     """Train a model from a folder of pictures and turn it into shippable weights."""
+    need_torch("training")
 
 
 @train.command()
@@ -116,7 +118,7 @@ def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **se
 )
 @click.option("--name", default="vaezip", show_default=True, help="Name of the model.")
 def export(run_folder: Path, out: Path | None, name: str) -> None:
-    """Write the weights file with tables, its graphs, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
+    """Write the weights file, its graphs, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
     from .export import export as write
     from .graphs import export_graphs
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN
-from codec.model.lapped import dct2, lap
+from codec.model.lapped import lap
+from codec.model.lapped_matrix import dct2
 from codec.model.transforms import PATCH, PATCH_CHANNELS
 
 from .fake_quantised import OFFSET_GAIN

@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from codec.model.inference.runner import need_torch
+
 _EXPORTS = {
     "AnomalyModel": "codec.vae.anomaly",
     "ClassicalVae": "codec.vae.classical",
@@ -35,6 +37,7 @@ __all__ = ["AnomalyModel", "ClassicalVae", "Elbo", "elbo", "impute", "interpolat
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    need_torch("this use of the model")
     value: object = getattr(import_module(_EXPORTS[name]), name)
     globals()[name] = value
     return value

@@ -10,8 +10,8 @@ from torch import Tensor
 from codec.bitstream.quality import rate_band
 from codec.entropy.tables import EntropyTables
 from codec.errors import UsageError
+from codec.model.rates import rate_tensor
 from codec.model.weights import LoadedModel
-from codec.runtime.latents import rate_tensor
 from codec.runtime.threads import Progress, map_ordered, worker_count
 from codec.vae.hyperprior import walk
 from codec.vae.picture_latents import synthesise_whole
@@ -53,7 +53,7 @@ def sample(
             z = draw_z(setting.model, side, setting.rate, temperature_z, rng)
             y_hat = draw_y(setting.model, z, setting.rate, temperature_y, rng)
             unscaled = setting.model.network.unscale_latent(y_hat, rate_tensor(setting.rate))
-        return synthesise_whole(setting.model, unscaled, setting.rate, 1)
+        return synthesise_whole(setting.model, unscaled[0].numpy(), setting.rate, 1)
 
     return map_ordered(one, range(count), worker_count(threads), progress)
 

@@ -17,8 +17,9 @@ from codec.entropy.steps import STEPS
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
 from codec.model.quadtree import step_masks
 from codec.model.quantiser import reconstruct
+from codec.model.rates import rate_tensor
 from codec.model.weights import LoadedModel
-from codec.runtime.latents import R_MAX, rate_tensor
+from codec.runtime.latents import R_MAX
 
 # mu, scale level: float and int64 [1, M, h, w] -> residual of that shape; only the step's elements count.
 Choice = Callable[[Tensor, Tensor], Tensor]
@@ -49,8 +50,8 @@ def walk(model: LoadedModel, z: NDArray[np.int16], quality: int, choose: Choice)
     """Go through a tile's latent in coding order, from its hyper-latents int16 [H, hz, wz] on."""
     start = model.scale.start(z)
     features = model.network.h_s_mean(torch.from_numpy(z.astype(np.float32))[None], rate_tensor(quality))
-    masks = step_masks(*start.levels.shape)
-    y_hat = torch.zeros(1, *start.levels.shape)
+    masks = step_masks(*start.shape)
+    y_hat = torch.zeros(1, *start.shape)
     residual = torch.zeros_like(y_hat)
     levels = torch.zeros_like(y_hat, dtype=torch.int64)
     for step in range(STEPS):

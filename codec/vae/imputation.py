@@ -20,8 +20,8 @@ from codec.errors import UsageError
 from codec.image.convert import PictureLike, load_rgb
 from codec.model.config import STEP_UNITS
 from codec.model.index import default_model_id
+from codec.model.rates import rate_tensor
 from codec.model.weights import LoadedModel, load_model
-from codec.runtime.latents import rate_tensor
 from codec.runtime.threads import Progress, map_ordered
 from codec.vae.hyperprior import means, scale_levels
 from codec.vae.smooth_fill import smooth_fill

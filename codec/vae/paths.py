@@ -14,7 +14,7 @@ from codec.bitstream.quality import rate_band
 from codec.errors import UsageError
 from codec.image.convert import PictureLike, load_rgb
 from codec.model.quantiser import dead_zone, quantise
-from codec.runtime.latents import rate_tensor
+from codec.model.rates import rate_tensor
 from codec.runtime.threads import Progress, map_ordered, worker_count
 from codec.runtime.transform_blocks import Block, analyse
 from codec.vae.hyperprior import walk
@@ -103,7 +103,8 @@ def _latent(setting: Setting, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor
     unit = model.config.z_stride
     rows, columns = (-(-side // unit) * unit // 16 for side in pixels.shape[:2])
     with torch.inference_mode():
-        y = analyse(model, pixels, Block(0, 0, rows, columns), rows, columns, setting.rate)
+        found = analyse(model, pixels, Block(0, 0, rows, columns), rows, columns, setting.rate)
+        y = torch.from_numpy(found)[None]
         return y, model.network.h_a(y)
 
 
@@ -113,7 +114,7 @@ def _decode(setting: Setting, y: Tensor, z: Tensor) -> NDArray[np.uint8]:
     with torch.inference_mode():
         y_hat = walk(model, coded, rate, _rounding(y)).y_hat
         unscaled = model.network.unscale_latent(y_hat, rate_tensor(rate))
-    return synthesise_whole(model, unscaled, rate, 1)
+    return synthesise_whole(model, unscaled[0].numpy(), rate, 1)
 
 
 def _rounding(y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -7,9 +7,7 @@ import functools
 from collections.abc import Iterable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
 from codec.encoder import tile_symbols
@@ -53,29 +51,29 @@ def _symbols(model: LoadedModel, pixels: Samples, quality: int, tile: Tile) -> T
 def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int) -> NDArray[np.uint8]:
     """Return the samples that latents stand for, uint8 [H, W, 3], as decompressing finds them."""
     rows, columns = y_shape(latents.width, latents.height, model.config.z_stride)
-    unscaled = torch.zeros(1, model.config.m, rows, columns)
+    unscaled = np.zeros((model.config.m, rows, columns), np.float32)
 
     def rebuild(item: tuple[Tile, TileSymbols]) -> None:
         tile, symbols = item
-        with torch.inference_mode():
-            part = dequantise_tile(model, symbols, latents.quality)
+        part = dequantise_tile(model, symbols, latents.quality)
         top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
-        unscaled[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+        unscaled[:, top : top + part.shape[1], left : left + part.shape[2]] = part
 
     map_ordered(rebuild, zip(latents.tiles, latents.symbols, strict=True), threads)
     return synthesise_whole(model, unscaled, latents.quality, threads)[: latents.height, : latents.width]
 
 
-def synthesise_whole(model: LoadedModel, unscaled: Tensor, quality: int, threads: int) -> NDArray[np.uint8]:
-    """Return the samples of a whole latent map, float [1, M, h, w] -> uint8 [16h, 16w, 3]."""
-    rows, columns = unscaled.shape[2:]
+def synthesise_whole(
+    model: LoadedModel, unscaled: NDArray[np.float32], quality: int, threads: int
+) -> NDArray[np.uint8]:
+    """Return the samples of a whole latent map, float32 [M, h, w] -> uint8 [16h, 16w, 3]."""
+    rows, columns = unscaled.shape[1:]
     samples = np.empty((rows * LATENT_STRIDE, columns * LATENT_STRIDE, 3), np.uint8)
     blocks = synthesis_blocks(rows, columns, threads)
 
     def paint(index: int) -> None:
         block = blocks[index]
-        with torch.inference_mode():
-            part = synthesise(model, unscaled, block, quality)
+        part = synthesise(model, unscaled, block, quality)
         top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
         samples[top : top + part.shape[0], left : left + part.shape[1]] = part
 

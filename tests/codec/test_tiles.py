@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from codec.bitstream.geometry import LATENT_STRIDE
+from codec.model.rates import rate_tensor
 from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile, rate_tensor
+from codec.runtime.latents import dequantise_tile
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, 
         for tile, payload, decoded in tiles:
             part = dequantise_tile(model, decoded, payload.quality(header.quality))
             top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
-            y_hat[:, :, top : top + part.shape[2], left : left + part.shape[3]] = part
+            y_hat[0, :, top : top + part.shape[1], left : left + part.shape[2]] = torch.from_numpy(part)
         whole = model.network.g_s(y_hat, rate_tensor(header.quality))[0].mul(255).clamp(0, 255)
     # Rounding to whole levels is half a level; float sums in another order are far below that.
     difference = whole.permute(1, 2, 0).numpy() - decode(data)

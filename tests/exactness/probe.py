@@ -21,8 +21,9 @@ from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
 from codec.decoder import Decoder, decode_symbols
 from codec.encoder import Encoder
+from codec.model.rates import rate_tensor
 from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile, rate_tensor
+from codec.runtime.latents import dequantise_tile
 
 
 def symbols_and_floats(data: bytes) -> tuple[bytes, bytes]:
@@ -38,7 +39,7 @@ def symbols_and_floats(data: bytes) -> tuple[bytes, bytes]:
         decoded = decode_symbols(model, tile, payload, header.quality)
         symbols += decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes()
         with torch.inference_mode():
-            y_hat = dequantise_tile(model, decoded, header.quality)
+            y_hat = torch.from_numpy(dequantise_tile(model, decoded, header.quality))[None]
             floats += model.network.g_s(y_hat, rate_tensor(header.quality)).contiguous().numpy().tobytes()
     return symbols, floats
 

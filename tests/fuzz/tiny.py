@@ -11,9 +11,12 @@ import torch
 
 from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
 from codec.model.config import RATE_POINTS, ModelConfig
+from codec.model.inference.folding import NETWORK, scale_weights
+from codec.model.inference.graphs import Architecture
+from codec.model.inference.torch_runner import TorchRunner
 from codec.model.network import Network
 from codec.model.scale_network import ScaleNetwork
-from codec.model.weights import NETWORK, LoadedModel, build
+from codec.model.weights import LoadedModel, build
 
 SIZES = {"c8": 8, "c16": 8, "m": 8, "h": 4, "hyper": 8, "blocks8": 1, "blocks16": 1, "scale_context": 4}
 MODEL_ID = b"tiny"
@@ -60,7 +63,9 @@ def tiny_model() -> LoadedModel:
         arrays |= layer_arrays(rng, f"scale.context.{step}", config.context_layers, inputs)
     arrays["scale.offset"] = rng.integers(-200, 200, (RATE_POINTS, config.m)).astype(np.int16)
     arrays["scale.kat_z"] = rng.integers(-4, 4, (config.h, 32, 32)).astype(np.int16)
-    network = ScaleNetwork(*parts.values(), config.z_stride, arrays)
+    arch = Architecture(config, *parts.values())
+    runner = TorchRunner(arch, scale_weights(*parts.values(), arrays))
+    network = ScaleNetwork(*parts.values(), config.z_stride, arrays, runner)
     arrays["scale.kat_crc"] = np.array([network.known_answer(arrays["scale.kat_z"])], np.int64)
     arrays |= tables(config.h).to_arrays()
     layers = {name: json.dumps([dataclasses.asdict(layer) for layer in part]) for name, part in parts.items()}

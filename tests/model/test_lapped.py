@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.model.lapped import dct2, dct4, filter_matrix, lap, unlap
+from codec.model.lapped import filter_matrix, lap, unlap
+from codec.model.lapped_matrix import dct2, dct4
 
 SIZES = [(16, 16), (16, 48), (64, 16), (32, 32), (160, 96)]
 

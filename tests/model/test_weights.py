@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from codec.errors import BackendMismatch, UnknownModel, WeightsError
+from codec.model.config import ModelConfig
 from codec.model.index import default_model_id, model_entry
+from codec.model.network import Network
+from codec.model.shapes import parameter_shapes
 from codec.model.weights import build, load_model, read_verified
 
 ID = bytes.fromhex("01020304")
@@ -113,3 +116,10 @@ def test_metadata(arrays, meta, key, value):
         meta[key] = value
     with pytest.raises(WeightsError, match="01020304"):
         build(ID, arrays, meta)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"z_stride": 64, "blocks8": 1, "blocks16": 0}, {"c8": 8, "hyper": 12}])
+def test_shapes_are_those_of_the_networks(sizes):
+    config = ModelConfig(**sizes)
+    found = {name: tuple(p.shape) for name, p in Network(config).named_parameters()}
+    assert parameter_shapes(config) == found

@@ -6,7 +6,6 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 import codec
@@ -15,8 +14,7 @@ from codec.encoder import Encoder
 from codec.errors import CorruptPayload
 from codec.model.index import default_model_id
 from codec.model.weights import load_model
-from codec.runtime import masked
-from codec.runtime.latents import rate_tensor
+from codec.runtime.transform_blocks import Block, analyse, synthesise
 
 
 def page(width, height):
@@ -91,24 +89,25 @@ def test_neighbours_do_not_depend_on_its_pixels(decoder, mixed, mixed_file):
         assert again.tiles[index].pack() == container.tiles[index].pack()
 
 
-def test_without_gaps_masks_change_nothing():
-    network = load_model(default_model_id()).network
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(1, 3, 64, 96, generator=generator)
-    rate = rate_tensor(700)
-    with torch.inference_mode():
-        y = network.g_a(x)
-        everywhere = torch.ones(4, 6, dtype=torch.bool)
-        assert torch.allclose(masked.analysis(network.g_a, x, everywhere), y, atol=1e-4)
-        whole = network.g_s(y, rate)
-        assert torch.allclose(masked.synthesis(network.g_s, y, rate, everywhere), whole, atol=1e-4)
-        # A gap is an edge: the part beside it is what it would be alone.
-        gap = everywhere.clone()
-        gap[:, 3:] = False
-        alone = network.g_s(y[..., :3], rate)
-        assert torch.allclose(masked.synthesis(network.g_s, y, rate, gap)[..., :48], alone, atol=1e-4)
-        alone = network.g_a(x[..., :48])
-        assert torch.allclose(masked.analysis(network.g_a, x, gap)[..., :3], alone, atol=1e-4)
+def test_a_gap_is_an_edge(photo):
+    """What lies beside a gap is what it would be alone; where nothing is missing, nothing changes."""
+    model = load_model(default_model_id())
+    pixels, part = photo(96, 64), Block(0, 0, 4, 3)
+    everywhere = np.ones((4, 6), bool)
+    gap = everywhere.copy()
+    gap[:, 3:] = False
+    y = analyse(model, pixels, Block(0, 0, 4, 6), 4, 6, 700)
+    assert np.array_equal(analyse(model, pixels, Block(0, 0, 4, 6), 4, 6, 700, everywhere), y)
+    alone = analyse(model, np.ascontiguousarray(pixels[:, :48]), part, 4, 3, 700)
+    assert np.abs(alone - y[:, :, :3]).max() > 0.1
+    assert np.allclose(analyse(model, pixels, part, 4, 6, 700, gap), alone, atol=1e-3)
+    apart = synthesise(model, np.ascontiguousarray(y[:, :, :3]), part, 700).astype(int)
+    assert np.abs(apart - synthesise(model, y, part, 700)).max() > 1
+    assert np.abs(apart - synthesise(model, y, part, 700, present=gap)).max() <= 1
+    corner = np.where(np.arange(24).reshape(4, 6) == 23, False, True)
+    seen = [synthesise(model, y, Block(0, 0, 1, 6), 700, present=where) for where in (None, corner)]
+    # Its effect ends within reach, or here: the masked graph is the plain one where all is there.
+    assert np.abs(seen[0][:, :16].astype(int) - seen[1][:, :16]).max() <= 1
 
 
 def test_damaged_streams_are_refused(decoder):

@@ -18,6 +18,9 @@ import codec
 from codec.entropy.steps import step_of
 from codec.errors import TrainingError
 from codec.model.config import ModelConfig
+from codec.model.inference.folding import scale_weights
+from codec.model.inference.graphs import Architecture
+from codec.model.inference.torch_runner import TorchRunner
 from codec.model.scale_network import ScaleNetwork, known_residuals
 from codec.train.export import averaged_model, known_input, scale_arrays
 from codec.train.model import TrainModel
@@ -104,7 +107,9 @@ def test_exported_integers_are_those_of_training(scale, z_stride):
     config = ModelConfig(c8=8, c16=8, m=12, h=6, hyper=8, z_stride=z_stride)
     model = randomised(scale, z_stride, config)
     arrays = scale_arrays(model)
-    frozen = ScaleNetwork(config.scale_layers, config.context_layers, config.z_stride, arrays)
+    layers = config.scale_layers, config.context_layers
+    runner = TorchRunner(Architecture(config, *layers), scale_weights(*layers, arrays))
+    frozen = ScaleNetwork(*layers, config.z_stride, arrays, runner)
     frozen.verify(arrays["scale.kat_z"], int(arrays["scale.kat_crc"][0]))
     z = known_input(config.h, 512 // z_stride)[:, -5:, :4]
     qualities = [0, 255, 896, 1792]

@@ -1,8 +1,8 @@
 """The graphs that coding runs, each a function from inputs to outputs over `Ops`.
 
 Residual blocks, separable convolutions and integer layers are those of codec.model; weights are folded and
-permuted (folding.py), positions are cut as soon as nothing needs them, and what a coding step does not code is
-not computed. Latents of one step are [4, M/4, n]: the four positions of each 2x2, each with its own quarter
+permuted (folding.py), positions are cut as soon as nothing needs them, and what a coding step does not code
+is not computed. Latents of one step are [4, M/4, n]: the four positions of each 2x2, each with its own quarter
 of the channels (codec.entropy.quarters).
 """
 
@@ -33,7 +33,7 @@ class Architecture:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A graph: the ranks of its inputs, by name (int64 where the name is in INTEGERS), and what computes it."""
+    """A graph: the ranks of its inputs, by name (those in INTEGERS are int64), and what computes it."""
 
     inputs: dict[str, int]
     compute: Callable[..., Sequence[Any]]
@@ -144,7 +144,9 @@ def _hyper_mean(ops: Ops[T], config: ModelConfig, z: T, rate: T) -> list[T]:
 
 
 def _separable(ops: Ops[T], x: T, name: str) -> T:
-    return ops.act(ops.conv(ops.act(ops.conv(x, f"{name}.depthwise", 3, depthwise=True)), f"{name}.pointwise"))
+    return ops.act(
+        ops.conv(ops.act(ops.conv(x, f"{name}.depthwise", 3, depthwise=True)), f"{name}.pointwise")
+    )
 
 
 def _first_mean(ops: Ops[T], features: T) -> list[T]:

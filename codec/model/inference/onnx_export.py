@@ -1,4 +1,4 @@
-"""Graphs written down for onnxruntime, without weights: those come from the weights file when a graph is loaded.
+"""Graphs written down for onnxruntime, without weights: those come from the weights file at load.
 
 Needs the package `onnx`, which running the graphs does not.
 """
@@ -48,7 +48,8 @@ def serialise(name: str, graph: Graph, weights: Weights) -> bytes:
     results = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs]
     proto = helper.make_graph(ops.nodes, name, inputs, results, ops.initializers())
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    return " ".join(ops.taken).encode("ascii") + b"\n" + model.SerializeToString(deterministic=True)
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return " ".join(ops.taken).encode("ascii") + b"\n" + serialised
 
 
 class OnnxOps:
@@ -99,9 +100,7 @@ class OnnxOps:
             "Slice", x, self._constant([margin]), self._constant([-margin]), self._constant([axis])
         )
 
-    def conv(
-        self, x: str, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True
-    ) -> str:
+    def conv(self, x: str, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True) -> str:
         inputs = [x, self._weight(f"{name}.weight")]
         if bias:
             inputs.append(self._weight(f"{name}.bias"))
@@ -129,8 +128,7 @@ class OnnxOps:
 
     def crop(self, x: str, box: str) -> str:
         starts, ends = (
-            self._node("Slice", box, self._constant([begin]), self._constant([begin + 2]))
-            for begin in (0, 2)
+            self._node("Slice", box, self._constant([begin]), self._constant([begin + 2])) for begin in (0, 2)
         )
         return self._node("Slice", x, starts, ends, self._constant([2, 3]))
 

@@ -14,9 +14,7 @@ class Ops(Protocol[T]):
     their first argument.
     """
 
-    def conv(
-        self, x: T, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True
-    ) -> T:
+    def conv(self, x: T, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True) -> T:
         """Convolve with `name.weight`, add `name.bias`; zeros outside, stride 1."""
 
     def matmul(self, x: T, name: str, *, bias: bool = True) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from codec.errors import BackendMissing, UsageError
 
@@ -15,11 +15,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Inputs: TypeAlias = Mapping[str, NDArray[np.float32] | NDArray[np.int64]]
+    # float32, or int64 where graphs.py says so.
+    Inputs: TypeAlias = Mapping[str, NDArray[Any]]
 
 VARIABLE = "VAEZIP_BACKEND"
 PACKAGES = {"onnx": "onnxruntime", "torch": "torch"}
 CPU = "cpu"
+INSTALL_TORCH = "pip install 'vaezip[torch]'"
+
+
+def need_torch(what: str) -> None:
+    """Raise BackendMissing unless torch is installed. what: that needs it, as a sentence begins."""
+    if "torch" not in sys.modules and find_spec("torch") is None:
+        raise BackendMissing(f"{what} takes torch, which is not installed; run: {INSTALL_TORCH}")
 
 
 class Runner(Protocol):
@@ -56,5 +64,5 @@ def choose_backend(device: str = CPU) -> str:
         if PACKAGES[name] in sys.modules or find_spec(PACKAGES[name]) is not None:
             return name
     if asked == "torch":
-        raise BackendMissing("torch is not installed; run: pip install 'vaezip[torch]'")
+        raise BackendMissing(f"torch is not installed; run: {INSTALL_TORCH}")
     raise BackendMissing("onnxruntime is not installed; run: pip install onnxruntime")

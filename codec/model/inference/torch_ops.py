@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from codec.model.blocks import SLOPE
+from codec.model.config import SLOPE
 
 WINDOW = 16
 ROW_WINDOW = 48
@@ -62,9 +62,7 @@ class TorchOps:
     def down(self, x: Tensor) -> Tensor:
         _, channels, h, w = x.shape
         parts = x.permute(0, 2, 3, 1).reshape(h // 2, 2, w // 2, 2, channels)
-        return (
-            parts.permute(0, 2, 1, 3, 4).reshape(1, h // 2, w // 2, 4 * channels).permute(0, 3, 1, 2)
-        )
+        return parts.permute(0, 2, 1, 3, 4).reshape(1, h // 2, w // 2, 4 * channels).permute(0, 3, 1, 2)
 
     def parities(self, x: Tensor) -> Tensor:
         _, channels, h, w = x.shape

@@ -30,7 +30,7 @@ class TorchRunner:
         self.device = device
         try:
             self._device = torch.device(device)
-            held = {name: torch.from_numpy(value).to(self._device) for name, value in weights.items()}
+            held = {name: torch.tensor(value, device=self._device) for name, value in weights.items()}
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device {device!r} cannot be used: {error}", field="device") from error
         for name, value in held.items():
