@@ -1,7 +1,8 @@
 """From the tensors of a weights file to the weights of the graphs: folded, permuted, float32.
 
 Pairs of linear layers become one; channels that a pixel shuffle spreads are stored position by position;
-layers that make or take the latents of a step hold only that step's channels, for each position of a 2x2 its own.
+layers that make or take the latents of a step hold only that step's channels, for each position of a 2x2
+its own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Weights = dict[str, NDArray[np.float32]]
 NETWORK = "network."
 PATCH = 8
 COLOURS = 3
-LEVELS = 255.0
+LEVELS = np.float32(255)
 
 
 def float_weights(arrays: Arrays) -> Weights:
@@ -137,7 +138,7 @@ def _fold_analysis(w: Weights) -> None:
 
 def _fold_synthesis(w: Weights) -> None:
     """The patches go into the two layers that make them; samples become levels around mid-gray."""
-    unpatch = np.float32(LEVELS) * w.pop("g_s.unpatch.weight")[:, :, 0, 0][_patch_order()]
+    unpatch: NDArray[np.float32] = LEVELS * w.pop("g_s.unpatch.weight")[:, :, 0, 0][_patch_order()]
     w["g_s.out.weight"] = (unpatch @ w["g_s.out.weight"][:, :, 0, 0])[:, :, None, None]
     # The lapped filter keeps what is the same everywhere.
     w["g_s.out.bias"] = unpatch @ w["g_s.out.bias"] + np.float32(LEVELS / 2)

@@ -2,8 +2,8 @@
 
 Residual blocks, separable convolutions and integer layers are those of codec.model; weights are folded and
 permuted (folding.py), positions are cut as soon as nothing needs them, and what a coding step does not code
-is not computed. Latents of one step are [4, M/4, n]: the four positions of each 2x2, each with its own quarter
-of the channels (codec.entropy.quarters).
+is not computed. Latents of one step are [4, M/4, n]: the four positions of each 2x2, each with its own
+quarter of the channels (codec.entropy.quarters).
 """
 
 from __future__ import annotations
