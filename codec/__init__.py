@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "BackendMismatch": "codec.errors",
+    "BackendMissing": "codec.errors",
     "BadMagic": "codec.errors",
     "ChecksumMismatch": "codec.errors",
     "CodecError": "codec.errors",
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from codec.encoder import Encoder, compress
     from codec.errors import (
         BackendMismatch,
+        BackendMissing,
         BadMagic,
         ChecksumMismatch,
         CodecError,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackendMismatch",
+    "BackendMissing",
     "BadMagic",
     "ChecksumMismatch",
     "CodecError",

@@ -28,6 +28,7 @@ from codec.image.lossless import unpack, unpack_plane
 from codec.image.metadata import at_scale, attach
 from codec.image.reduce import reduced
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.model.inference.runner import CPU
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.budget import affordable_workers
@@ -49,11 +50,15 @@ class Decoder:
     that must be closed.
 
     threads: workers over tiles, default one for each core, but no more than limits.max_memory_bytes allows.
-    limits: what a file may declare before anything of that size is allocated.
+    limits: what a file may declare before anything of that size is allocated. device: where the networks run,
+    "cpu" or what torch calls a GPU, such as "cuda"; symbols are always decoded on the CPU.
     """
 
-    def __init__(self, *, threads: int | None = None, limits: Limits | None = None) -> None:
-        self._options: dict[str, Any] = {"threads": threads, "limits": limits}
+    def __init__(
+        self, *, threads: int | None = None, limits: Limits | None = None, device: str = CPU
+    ) -> None:
+        self._options: dict[str, Any] = {"threads": threads, "limits": limits, "device": device}
+        self.device = device
         self.threads = worker_count(threads)
         self.limits = DEFAULT_LIMITS if limits is None else limits
 
@@ -159,7 +164,7 @@ class _Job:
         self.shown = shown_box(box, scale)
         left, top, right, bottom = (scale * side for side in self.shown)
         self.box = left, top, min(right, self.header.width), min(bottom, self.header.height)
-        self.model = on_worker(functools.partial(load_model, self.header.model_id))
+        self.model = on_worker(functools.partial(load_model, self.header.model_id, decoder.device))
         size = self.box[2] - left, self.box[3] - top
         self.threads = affordable_workers(
             decoder.limits, self.header, self.model.config, size, decoder.threads

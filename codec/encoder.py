@@ -24,6 +24,7 @@ from codec.image.gray import is_gray
 from codec.image.lossless import may_pay, pack, pack_plane
 from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
+from codec.model.inference.runner import CPU
 from codec.model.quality import to_rate
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.ahead import OnError, map_ahead
@@ -44,8 +45,9 @@ class Encoder:
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
     Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
     out all metadata. threads: workers over tiles, default one for each core; the bytes never depend on it.
-    Raises UsageError for a value outside its range, WeightsError or BackendMismatch where the model cannot be
-    used on this machine.
+    device: where the networks run, "cpu" or what torch calls a GPU, such as "cuda".
+    Raises UsageError for a value outside its range, WeightsError, BackendMismatch or BackendMissing where the
+    model cannot be used on this machine.
     """
 
     def __init__(
@@ -55,19 +57,21 @@ class Encoder:
         threads: int | None = None,
         strip: bool = False,
         lossless: bool = False,
+        device: str = CPU,
     ) -> None:
         self._options: dict[str, Any] = {
             "quality": quality,
             "threads": threads,
             "strip": strip,
             "lossless": lossless,
+            "device": device,
         }
         model_id = default_model_id()
         self.rate = to_rate(quality, model_entry(model_id))
         self.threads = worker_count(threads)
         self.strip = strip
         self.lossless = lossless
-        self._model = on_worker(functools.partial(load_model, model_id))
+        self._model = on_worker(functools.partial(load_model, model_id, device))
 
     def __reduce__(self) -> tuple[object, ...]:
         return functools.partial(type(self), **self._options), ()

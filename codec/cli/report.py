@@ -10,6 +10,7 @@ from typing import TextIO
 
 from codec.errors import (
     BackendMismatch,
+    BackendMissing,
     CodecError,
     FormatError,
     LimitExceeded,
@@ -54,6 +55,7 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (LimitExceeded, Exit.LIMIT),
     (MemoryError, Exit.LIMIT),
     (WeightsError, Exit.INPUT_OUTPUT),
+    (BackendMissing, Exit.INPUT_OUTPUT),
     (BackendMismatch, Exit.INPUT_OUTPUT),
     (OSError, Exit.INPUT_OUTPUT),
 )

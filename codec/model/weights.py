@@ -141,8 +141,8 @@ def _scale_only(arch: Architecture, arrays: Arrays) -> Weights:
     return scale_weights(arch.scale_layers, arch.context_layers, arrays)
 
 
-def _onnx_runner(entry: ModelEntry) -> MakeRunner:
-    """Return what makes the runner of a model's exported graphs. Raises WeightsError where there are none."""
+def onnx_runner(entry: ModelEntry) -> MakeRunner:
+    """Return what makes the runner of a model's exported graphs. Raises WeightsError for unusable ones."""
     if entry.graphs is None:
         raise WeightsError(
             f"model {entry.model_id.hex()} was exported without graphs for onnxruntime; set "
@@ -174,5 +174,5 @@ def load_model(model_id: bytes, device: str = CPU) -> LoadedModel:
 @functools.cache
 def _load(model_id: bytes, backend: str, device: str) -> LoadedModel:
     entry = model_entry(model_id)
-    make = _onnx_runner(entry) if backend == "onnx" else functools.partial(torch_runner, device=device)
+    make = onnx_runner(entry) if backend == "onnx" else functools.partial(torch_runner, device=device)
     return build(model_id, *read_verified(entry), make)

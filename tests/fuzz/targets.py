@@ -39,7 +39,7 @@ TINY = tiny.tiny_model()
 Z_SIZE = (5, 6)
 
 
-def load_tiny(_model_id: bytes) -> object:
+def load_tiny(_model_id: bytes, _device: str = "cpu") -> object:
     """Stand in for load_model: any id is the tiny model."""
     return TINY
 

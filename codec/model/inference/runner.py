@@ -26,7 +26,7 @@ INSTALL_TORCH = "pip install 'vaezip[torch]'"
 
 def need_torch(what: str) -> None:
     """Raise BackendMissing unless torch is installed. what: that needs it, as a sentence begins."""
-    if "torch" not in sys.modules and find_spec("torch") is None:
+    if not _is_installed("torch"):
         raise BackendMissing(f"{what} takes torch, which is not installed; run: {INSTALL_TORCH}")
 
 
@@ -61,8 +61,15 @@ def choose_backend(device: str = CPU) -> str:
     if not asked and "torch" in sys.modules:
         return "torch"
     for name in (asked,) if asked else PACKAGES:
-        if PACKAGES[name] in sys.modules or find_spec(PACKAGES[name]) is not None:
+        if _is_installed(PACKAGES[name]):
             return name
     if asked == "torch":
         raise BackendMissing(f"torch is not installed; run: {INSTALL_TORCH}")
     raise BackendMissing("onnxruntime is not installed; run: pip install onnxruntime")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return package in sys.modules or find_spec(package) is not None
+    except ImportError:
+        return False
