@@ -2,6 +2,7 @@
 """Write README's table of safety from what was recorded, and measure how soon a bomb is refused.
 
     python tests/fuzz/run.py --out FOLDER/fuzz.json
+    python tests/fuzz/guided.py --out FOLDER/guided.json
     python tests/seeded/run.py --out FOLDER/seeded.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
     python benchmarks/safety.py FOLDER README.md
@@ -59,12 +60,23 @@ def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
     return rows
 
 
+def guided_row(targets: dict[str, dict[str, int]]) -> str:
+    """Return the table row of inputs that atheris chose."""
+    done = [t for t in targets.values() if "failed" not in t]
+    shortest = min((t["seconds"] for t in done), default=0) // 60
+    return (
+        f"| inputs chosen by coverage (atheris), {len(targets)} targets, {shortest} minutes each | "
+        f"{sum(t['inputs'] for t in done):,}, {len(targets) - len(done)} failures |"
+    )
+
+
 def main() -> int:
     """Write the table between its marks."""
     folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
     measured = bomb()
     (folder / "bomb.json").write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     rows = fuzz_rows(json.loads((folder / "fuzz.json").read_text(encoding="utf-8"))["targets"])
+    rows.append(guided_row(json.loads((folder / "guided.json").read_text(encoding="utf-8"))))
     seeded = json.loads((folder / "seeded.json").read_text(encoding="utf-8"))
     rows.append(
         f"| defects planted in the code | {sum(map(bool, seeded.values()))} of {len(seeded)} noticed |"

@@ -4,8 +4,7 @@
 
 N inputs for all header-level targets together, and for all others. A child is killed where one input takes
 more than 0.5 s of CPU time and 4 us for each pixel that may be declared. Any exception but a CodecError ends
-it too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed. With
---atheris TARGET, atheris chooses the inputs instead, until it is interrupted.
+it too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed.
 """
 
 from __future__ import annotations
@@ -89,29 +88,6 @@ def in_child(name: str, count: int, seed: int) -> dict[str, object]:
     return record
 
 
-def with_atheris(name: str) -> None:
-    """Hand the choice of inputs to atheris."""
-    import atheris
-
-    with atheris.instrument_imports():
-        from targets import TARGETS, seeds
-
-        from codec.errors import CodecError
-
-    def one_input(data: bytes) -> None:
-        try:
-            TARGETS[name](data)
-        except CodecError:
-            return
-
-    corpus = HERE / "failed" / f"corpus-{name}"
-    corpus.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(seeds(name)):
-        (corpus / str(number)).write_bytes(data)
-    atheris.Setup([sys.argv[0], str(corpus)], one_input)
-    atheris.Fuzz()
-
-
 def main() -> int:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -120,11 +96,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", action="store_true")
-    parser.add_argument("--atheris", action="store_true")
     parser.add_argument("names", nargs="*", default=[*CHEAP, *FULL])
     options = parser.parse_args()
-    if options.atheris:
-        with_atheris(options.names[0])
     if options.child:
         print(json.dumps(child(options.names[0], options.cheap, options.seed)))
         return 0

@@ -1,7 +1,8 @@
 """Mutated inputs give a result or a CodecError: no other exception, no signal, no hang, bounded memory.
 
-tests/fuzz/run.py does the same for as long as one likes; results of deep runs are in tests/fuzz/results. What
-once failed is kept in tests/fuzz/corpus/TARGET, and tried here for ever.
+tests/fuzz/run.py does the same for as long as one likes, tests/fuzz/guided.py lets atheris choose the inputs;
+benchmarks/results holds what deep runs found. What once failed is kept in tests/fuzz/corpus/TARGET, and tried
+here for ever.
 """
 
 from __future__ import annotations
