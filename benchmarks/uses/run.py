@@ -1,9 +1,9 @@
 """Measure the VAE's other uses, draw README's example pictures, write README's block.
 
-python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...]
+    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...]
 
-Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples,
-readme. Numbers of parts not run are kept. OUT is benchmarks/results/<version>.
+Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, readme. Numbers of
+parts not run are kept. OUT is benchmarks/results/<version>.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import codec  # noqa: E402
 from codec.model.index import default_model_id  # noqa: E402
 
 PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "readme")
-EPOCHS = 150
 
 
 def main() -> None:
@@ -42,10 +41,10 @@ def main() -> None:
     measured = {
         "anomalies": measure.anomalies,
         "digits": lambda: {
-            "class_left_out": measure.digits_left_out(EPOCHS),
-            "missing_half": measure.half_digits(EPOCHS),
+            "class_left_out": measure.digits_left_out(),
+            "missing_half": measure.half_digits(),
         },
-        "generation": lambda: measure.generation(EPOCHS),
+        "generation": measure.generation,
         "imputation": lambda: measure.imputation(options.kodak, options.pictures),
     }
     for part in options.only:

@@ -1,8 +1,10 @@
 """What in a picture is unlike normal pictures of its kind: cells of unusual negative ELBO, high or low.
 
-Scratches and noise cost more than normal cells do, blur and flat spots less, so the score has two sides: each
-is measured in the distance of that side's quantile from the median. The low side counts on a logarithmic
-scale, or it would end where the cost does, at zero.
+Its two parts, rate and distortion, are each held against their own distribution, and the more unusual one
+counts: a flat spot in a coarse texture spares distortion, its edge costs rate, and their sum looks normal.
+Scratches and noise cost more than normal cells do, blur and flat spots less, so each part has two sides, each
+measured in the distance of that side's quantile from the median. The low side counts on a logarithmic scale,
+or it would end where the cost does, at zero.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ SIDE_QUANTILE = 0.02
 TOP_CELLS = 2
 # Bits per pixel that keep the logarithm of a cell that costs nothing finite.
 FLOOR = 0.0625
-KIND = "vaezip anomaly model 1"
+KIND = "vaezip anomaly model 2"
+Costs = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,16 +46,37 @@ class Score:
 
 
 @dataclasses.dataclass(frozen=True)
-class AnomalyModel:
-    """What normal pictures cost, in bits per pixel of a cell.
-
-    low, median, high: quantiles over the cells of normal pictures. threshold: image score that the chosen
-    share of normal pictures passes. model_id, quality: what weighed them. pictures: how many they were.
-    """
+class Normal:
+    """Quantiles of one part of the cost over the cells of normal pictures, in bits per pixel of a cell."""
 
     low: float
     median: float
     high: float
+
+    @classmethod
+    def of(cls, costs: Costs) -> Normal:
+        """Take them from the costs of many cells."""
+        low, median, high = (float(q) for q in np.quantile(costs, [SIDE_QUANTILE, 0.5, 1 - SIDE_QUANTILE]))
+        # Pictures all alike would leave no width to measure in.
+        return cls(min(low, median * 0.99 - 1e-6), median, max(high, median * 1.01 + 1e-6))
+
+    def distance(self, cost: Costs) -> Costs:
+        """How far costs lie from the median, 1 at the quantile of their side."""
+        above = (cost - self.median) / (self.high - self.median)
+        below = (_log(self.median) - _log(cost)) / (_log(self.median) - _log(self.low))
+        return np.where(cost > self.median, above, below)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnomalyModel:
+    """What normal pictures cost.
+
+    rate, distortion: of their cells. threshold: image score that the chosen share of normal pictures passes.
+    model_id, quality: what weighed them. pictures: how many they were.
+    """
+
+    rate: Normal
+    distortion: Normal
     threshold: float
     false_positive_rate: float
     model_id: str
@@ -81,12 +105,15 @@ class AnomalyModel:
         costs = map_ordered(
             lambda image: cell_costs(setting, load_rgb(image)), images, worker_count(threads), progress
         )
-        every = np.concatenate([part.ravel() for phases in costs for part in phases])
-        low, median, high = (float(q) for q in np.quantile(every, [SIDE_QUANTILE, 0.5, 1 - SIDE_QUANTILE]))
-        # Pictures all alike would leave no width to measure in.
-        high, low = max(high, median * 1.01 + 1e-6), min(low, median * 0.99)
+        rate, distortion = np.concatenate([part.reshape(-1, 2) for phases in costs for part in phases]).T
         unset = cls(
-            low, median, high, 0.0, false_positive_rate, setting.model.model_id.hex(), quality, len(images)
+            Normal.of(rate),
+            Normal.of(distortion),
+            0.0,
+            false_positive_rate,
+            setting.model.model_id.hex(),
+            quality,
+            len(images),
         )
         values = [unset._summary(phases) for phases in costs]
         return dataclasses.replace(unset, threshold=float(np.quantile(values, 1 - false_positive_rate)))
@@ -115,21 +142,20 @@ class AnomalyModel:
             stored = json.loads(text)
             if stored.pop("kind") != KIND:
                 raise ValueError("made by another release")
-            return cls(**stored)
+            rate, distortion = (Normal(**stored.pop(name)) for name in ("rate", "distortion"))
+            return cls(rate, distortion, **stored)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"is no anomaly model ({error}); make one with `vaezip anomaly fit`") from error
 
-    def distance(self, cost: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How far costs lie from the median, 1 at the quantile of their side."""
-        above = (cost - self.median) / (self.high - self.median)
-        below = (_log(self.median) - _log(cost)) / (_log(self.median) - _log(self.low))
-        return np.where(cost > self.median, above, below)
+    def distance(self, costs: Costs) -> Costs:
+        """How unusual cells are whose rate and distortion are given, [..., 2] -> [...]."""
+        return np.maximum(self.rate.distance(costs[..., 0]), self.distortion.distance(costs[..., 1]))
 
-    def _summary(self, phases: Sequence[NDArray[np.float64]]) -> float:
+    def _summary(self, phases: Sequence[Costs]) -> float:
         ranked = np.sort(np.concatenate([self.distance(part).ravel() for part in phases]))
         return float(ranked[-TOP_CELLS * len(phases) :].mean())
 
-    def _cells(self, phases: Sequence[NDArray[np.float64]], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    def _cells(self, phases: Sequence[Costs], shape: tuple[int, ...]) -> Costs:
         """Mean over the shifted grids of the cells that cover each square of 8x8 pixels."""
         rows, columns = -(-shape[0] // HALF), -(-shape[1] // HALF)
         parts = []
@@ -137,21 +163,21 @@ class AnomalyModel:
             top, left = index // 2, index % 2
             fine = np.kron(self.distance(part), np.ones((2, 2)))
             parts.append(fine[top : top + rows, left : left + columns])
-        mean: NDArray[np.float64] = np.mean(parts, axis=0)
+        mean: Costs = np.mean(parts, axis=0)
         return mean
 
 
-def cell_costs(setting: Setting, pixels: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-    """Negative ELBO per cell, without its norm, on four grids shifted by half a cell; bits per pixel.
+def cell_costs(setting: Setting, pixels: NDArray[np.uint8]) -> list[Costs]:
+    """Rate and distortion per cell, [rows, columns, 2] on each of four grids shifted by half a cell.
 
-    Pictures are mirrored beyond their edges to whole cells of each grid.
+    In bits per pixel. Pictures are mirrored beyond their edges to whole cells of each grid.
     """
     costs = []
     height, width = pixels.shape[:2]
     for top in (0, HALF):
         for left in (0, HALF):
             pad = ((top, -(height + top) % CELL), (left, -(width + left) % CELL), (0, 0))
-            costs.append(weigh(np.pad(pixels, pad, mode="symmetric"), setting, threads=1).cells())
+            costs.append(weigh(np.pad(pixels, pad, mode="symmetric"), setting, threads=1).cells_by_part())
     return costs
 
 
@@ -166,5 +192,5 @@ def heat_map(pixels: NDArray[np.uint8], cells: NDArray[np.float64]) -> NDArray[n
     return overlay
 
 
-def _log(cost: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def _log(cost: Costs | float) -> Costs:
     return np.log(np.asarray(cost) + FLOOR)

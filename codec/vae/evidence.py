@@ -74,9 +74,14 @@ class Elbo:
         return self.rate_z + self.rate_y + self.distortion + self.norm
 
     def cells(self) -> NDArray[np.float64]:
-        """Rate and distortion of each cell in bits per pixel of a whole cell, float64 [rows, columns]."""
-        bits = self.cells_z + self.cells_y + PEAK_SQUARED / self.beta * self.cells_error
-        return bits / LATENT_STRIDE**2
+        """Rate plus distortion of each cell in bits per pixel of a whole cell, float64 [rows, columns]."""
+        total: NDArray[np.float64] = self.cells_by_part().sum(-1)
+        return total
+
+    def cells_by_part(self) -> NDArray[np.float64]:
+        """Rate, then distortion, of each cell in bits per pixel of it, float64 [rows, columns, 2]."""
+        parts = self.cells_z + self.cells_y, PEAK_SQUARED / self.beta * self.cells_error
+        return np.stack(parts, axis=-1) / LATENT_STRIDE**2
 
     @property
     def _pixels(self) -> int:
