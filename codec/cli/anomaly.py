@@ -14,8 +14,7 @@ from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, printable, say
 from codec.errors import UsageError
 from codec.files import check_writable, write_atomic
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
+from codec.storage.pictures import pictures_below
 
 
 @click.group()
@@ -41,11 +40,9 @@ def anomaly() -> None:
 def fit(folder: Path, output: Path, fpr: float, force: bool, threads: int | None, quiet: bool) -> None:
     """Learn from a folder of normal pictures, all of one kind and one scale."""
     check_writable(output, overwrite=force)
-    pictures = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    pictures = pictures_below(folder)
     if not pictures:
-        raise UsageError(
-            f"{folder}: no pictures found; give a folder of {', '.join(sorted(_SUFFIXES))} files"
-        )
+        raise UsageError(f"{folder}: no pictures found; give a folder with files such as .png or .jpg")
     from codec.vae.anomaly import AnomalyModel
 
     with task_bar("pictures", quiet=quiet) as progress:

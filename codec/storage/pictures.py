@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 
 # Pillow knows these by name, but cannot give their pixels, or they are refused.
 _UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
@@ -12,6 +13,11 @@ _UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 def is_picture(name: str) -> bool:
     """Tell whether a file's suffix is that of a picture Pillow reads."""
     return os.path.splitext(name)[1].lower() in _suffixes()
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Return all pictures below a folder, sorted by name."""
+    return sorted(path for path in folder.rglob("*") if is_picture(path.name))
 
 
 def is_stream(name: str) -> bool:

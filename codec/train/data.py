@@ -16,19 +16,17 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from codec.errors import TrainingError
+from codec.storage.pictures import pictures_below
 
 HELD_OUT = 64
 TILE = 512
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
 
 
 def list_pictures(folder: Path) -> list[Path]:
     """All pictures below a folder, sorted by name."""
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    found = pictures_below(folder)
     if not found:
-        raise TrainingError(
-            f"{folder}: no pictures found; give a folder of {', '.join(sorted(SUFFIXES))} files"
-        )
+        raise TrainingError(f"{folder}: no pictures found; give a folder with files such as .png or .jpg")
     return found
 
 
