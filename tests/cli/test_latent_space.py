@@ -159,9 +159,8 @@ def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
     assert main(["anomaly", "fit", "normal", "-o", "model.json"]) == 0
     assert "2 pictures" in capsys.readouterr().err
     model = Path("model.json").read_text()
-    assert (
-        main(["anomaly", "score", "photo.png", "odd.png", "--model", "model.json", "--heatmap", "maps"]) == 0
-    )
+    score = ["anomaly", "score", "--model", "model.json"]
+    assert main([*score, "photo.png", "odd.png", "--heatmap", "maps"]) == 0
     normal, odd = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert odd["anomalous"]
     assert odd["score"] > 2 * normal["score"]
