@@ -19,6 +19,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import examples  # noqa: E402
 import measure  # noqa: E402
 import readme  # noqa: E402
+import torch  # noqa: E402
 
 import codec  # noqa: E402
 from codec.model.index import default_model_id  # noqa: E402
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=24, help="how many of them")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
+    # What is trained here is small, and the same on any number of cores.
+    torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "uses.json"
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

@@ -58,3 +58,18 @@ def test_json_round_trip_and_refusals(model):
             AnomalyModel.from_json(text)
     with pytest.raises(UsageError, match="no normal pictures"):
         AnomalyModel.fit([])
+
+
+def test_either_part_on_either_side_makes_a_cell_unusual(model):
+    rate, distortion = model.rate, model.distortion
+    cells = [
+        [rate.median, distortion.median],
+        [rate.high, distortion.median],
+        [rate.median, distortion.low],
+        # Their sum is the normal one.
+        [rate.median + distortion.median - distortion.low, distortion.low],
+        [rate.low, distortion.high],
+    ]
+    normal, *unusual = model.distance(np.array(cells))
+    assert normal == 0
+    assert min(unusual) >= 1 - 1e-9
