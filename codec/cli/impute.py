@@ -12,6 +12,7 @@ from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
 from codec.files import check_writable
+from codec.model.inference.runner import need_torch
 
 
 @click.command("impute", epilog=EXIT_CODES_HELP)
@@ -52,6 +53,7 @@ def impute(
         if path.resolve() in (Path(picture).resolve(), Path(mask).resolve()):
             raise UsageError(f"{path}: input and output are the same file; choose another with -o")
         check_writable(path, overwrite=force)
+    need_torch("filling in")
     from codec.image.convert import load_rgb
     from codec.vae.imputation import impute as fill
 

@@ -187,7 +187,6 @@ def calibrate(images: Path, weights: Path) -> None:
 @click.option("-f", "--force", is_flag=True, help="Overwrite the file.")
 def vae(output: Path, images: Path | None, side: int, force: bool, **settings: float) -> None:
     """Train a small classical VAE on gray pictures and save it as safetensors."""
-    import codec.vae  # noqa: F401 - says so where torch is missing
     from codec.errors import TrainingError
     from codec.files import check_writable, write_atomic
 

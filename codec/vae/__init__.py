@@ -23,6 +23,8 @@ _EXPORTS = {
     "traverse": "codec.vae.paths",
 }
 
+_TORCHLESS = frozenset({"AnomalyModel", "Elbo", "elbo"})
+
 if TYPE_CHECKING:
     from codec.vae.anomaly import AnomalyModel
     from codec.vae.classical import ClassicalVae
@@ -37,7 +39,8 @@ __all__ = ["AnomalyModel", "ClassicalVae", "Elbo", "elbo", "impute", "interpolat
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    need_torch("this use of the model")
+    if name not in _TORCHLESS:
+        need_torch(name)
     value: object = getattr(import_module(_EXPORTS[name]), name)
     globals()[name] = value
     return value

@@ -139,8 +139,9 @@ class ClassicalVae(nn.Module):
         return shaped
 
     def to_bytes(self) -> bytes:
-        """Serialise as safetensors."""
-        meta = {"format": FORMAT, "config": json.dumps(dataclasses.asdict(self.config))}
+        """Serialise as safetensors, the same model to the same bytes."""
+        # One entry: safetensors writes several in any order.
+        meta = {FORMAT: json.dumps(dataclasses.asdict(self.config))}
         return save({name: value.contiguous() for name, value in self.state_dict().items()}, meta)
 
     @classmethod
@@ -150,9 +151,9 @@ class ClassicalVae(nn.Module):
             with safe_open(path, "pt") as stored:
                 meta = stored.metadata() or {}
                 state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            if meta.get("format") != FORMAT:
+            if FORMAT not in meta:
                 raise ValueError("it is none of a classical VAE")
-            model = cls(ClassicalConfig(**json.loads(meta["config"])))
+            model = cls(ClassicalConfig(**json.loads(meta[FORMAT])))
             model.load_state_dict(state)
         except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
             raise WeightsError(

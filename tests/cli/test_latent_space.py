@@ -181,11 +181,9 @@ def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["elbo", "photo.png"],
         ["sample", "-o", "x"],
         ["traverse", "photo.png", "--channel", "0", "-o", "x"],
         ["impute", "photo.png", "--mask", "photo.png", "-o", "x.png"],
-        ["anomaly", "fit", ".", "-o", "x.json"],
         ["train", "vae", "-o", "x.safetensors"],
     ],
 )
@@ -193,6 +191,6 @@ def test_without_torch_there_is_one_clear_error(arguments, vaezip, here):
     (here / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None\n")
     path = f"{here}:{Path(codec.__file__).parents[1]}"
     done = vaezip(*arguments, env={"PYTHONPATH": path})
-    assert done.returncode in (1, USAGE), done.stderr
-    assert "pip install 'vaezip[torch]'" in one_line(done.stderr.decode().replace("\r\n", "\n"))
+    assert done.returncode == 1, done.stderr
+    assert "pip install 'vaezip[torch]'" in one_line(done.stderr.decode())
     assert not [path for path in here.rglob("x*") if path.is_file()]
