@@ -11,7 +11,7 @@ from codec.cli.folders import contact_sheet, prepare, save_animation, save_png
 from codec.cli.options import quality_option, quiet_option, threads_option
 from codec.cli.progress import task_bar
 from codec.cli.report import EXIT_CODES_HELP, say
-from codec.vae import require_torch
+from codec.model.inference.runner import need_torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ def sample(
     The same seed gives the same pictures. The codec's prior knows textures, not scenes; a classical VAE draws
     what it was trained on.
     """
-    require_torch()
+    need_torch("drawing pictures")
     names = [f"sample_{index:04d}.png" for index in range(count)]
     *paths, sheet = prepare(folder, [*names, SHEET], force=force)
     if model is not None:
@@ -158,7 +158,7 @@ def traverse(
 
 def _prepare_frames(folder: Path, count: int, *, force: bool) -> list[Path]:
     """Return where the frames go, then the contact sheet and the animation; refuse to go on without torch."""
-    require_torch()
+    need_torch("walking through latent space")
     names = [f"frame_{index:03d}.png" for index in range(count)]
     return prepare(folder, [*names, SHEET, ANIMATION], force=force)
 
