@@ -20,6 +20,8 @@ from codec.train.classical import digits, train_classical
 from codec.vae import AnomalyModel, elbo, impute, interpolate, sample, traverse
 from codec.vae.anomaly import heat_map
 
+STEPS = (-48, -32, -16, 0, 16, 32, 48)
+
 
 def draw(folder: Path) -> None:
     """Write all example pictures into a folder."""
@@ -30,7 +32,7 @@ def draw(folder: Path) -> None:
     _save(folder / "samples.webp", contact_sheet(sample(8, seed=1), 4))
     frames = interpolate(chelsea, coffee, 7)
     _save(folder / "interpolate.webp", contact_sheet([frame[::2, ::2] for frame in frames], 7))
-    _save(folder / "traverse.webp", contact_sheet([f[::2, ::2] for f in traverse(chelsea, 1)], 7))
+    _save(folder / "traverse.webp", contact_sheet([f[::2, ::2] for f in traverse(chelsea, 1, STEPS)], 7))
     _anomaly(folder)
     missing = holes("scratches", 256, 256, 3) | holes("squares", 256, 256, 3)
     torn = np.where(missing[..., None], 255, chelsea).astype(np.uint8)

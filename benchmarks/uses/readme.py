@@ -24,7 +24,7 @@ PICTURES = {
     "elbo.webp": "ELBO: a photo and the bits per pixel of its cells",
     "samples.webp": "Samples of the codec's prior",
     "interpolate.webp": "Interpolation between two photos",
-    "traverse.webp": "One latent channel, from -8 to +8 quantiser steps",
+    "traverse.webp": "One latent channel, from -48 to +48 quantiser steps",
     "anomaly.webp": "A scratch, a blob and noise on a texture, and their heat maps",
     "impute.webp": "Imputation: before and after",
     "digits.webp": "Samples of the classical VAE",
@@ -33,12 +33,12 @@ PICTURES = {
 
 
 def _examples(part: dict[str, Any]) -> str:
-    shown = [f"{text}:\n\n![{text}]({part['folder']}/{name})" for name, text in PICTURES.items()]
+    rows = [f"| {text} | ![{text}]({part['folder']}/{name}) |" for name, text in PICTURES.items()]
     credit = (
         "Pictures: chelsea by Stefan van der Walt and coffee by Rachel Michetti, brick from CC0Textures, all "
         "CC0, from scikit-image."
     )
-    return "\n\n".join([*shown, credit])
+    return "\n".join(["| example | |", "|---|---|", *rows, "", credit])
 
 
 def _digits(part: dict[str, Any]) -> str:
