@@ -68,13 +68,13 @@ def write_atomic(
         found = None
     if found is not None and _is_sink(found):
         with target.open("wb") as sink:
-            _fill(sink, data)
+            write_into(sink, data)
         return
     temporary = target.parent / f".vaezip-{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:
-            _fill(out, data)
+            write_into(out, data)
             out.flush()
             if found is not None and hasattr(os, "fchmod"):
                 os.fchmod(out.fileno(), stat.S_IMODE(found.st_mode) & 0o777)
@@ -108,7 +108,8 @@ def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
         flush()
 
 
-def _fill(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
+def write_into(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
+    """Write into an open file. data: the bytes, or what writes them into a file, which gets no descriptor."""
     if callable(data):
         data(cast("IO[bytes]", _NoDescriptor(file)))
     else:

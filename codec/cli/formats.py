@@ -31,7 +31,8 @@ class Format:
 
 
 _PNG = Format("PNG", metadata=_ALL)
-_TIFF = Format("TIFF", {"compression": "tiff_deflate"}, metadata=_ALL - {"text"})
+# Not compressed: libtiff would keep all it compresses in memory, unless it wrote past Python's file object.
+_TIFF = Format("TIFF", metadata=_ALL - {"text"})
 _JPEG = Format("JPEG", {"quality": 95, "subsampling": "4:4:4"}, 65500, alpha=False, metadata=_ALL - {"text"})
 
 FORMATS = {

@@ -6,11 +6,11 @@ import errno
 import os
 import sys
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected, warn
 from codec.errors import LimitExceeded, UsageError
+from codec.files import write_into
 from codec.storage.access import (
     MAX_INPUT_BYTES,
     keep_mtime,
@@ -141,11 +141,7 @@ class Writer:
     def write(self, job: Job, data: bytes | Callable[[IO[bytes]], object]) -> None:
         """Write an output whole, or leave nothing. data: the bytes, or what writes them into a file."""
         if job.target == STANDARD:
-            if not isinstance(data, bytes):
-                buffer = BytesIO()
-                data(buffer)
-                data = buffer.getvalue()
-            sys.stdout.buffer.write(data)
+            write_into(sys.stdout.buffer, data)
             sys.stdout.buffer.flush()
             return
         before = None if job.source == STANDARD else stamp(job.source)
