@@ -33,6 +33,7 @@ from codec.model.weights import LoadedModel, load_model
 from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.budget import affordable_workers
 from codec.runtime.latents import TileSymbols, decode_residuals, dequantise_tile
+from codec.runtime.out_of_memory import memory_errors
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import presence
 from codec.runtime.preview import SCALES
@@ -78,14 +79,16 @@ class Decoder:
         progress: called with the number of tiles done and of all tiles, from any thread.
         Symbols are exact on every machine; samples may differ by one level between machines, but for those of
         lossless tiles and of alpha, which are exact.
-        Raises a FormatError subclass for damaged data, LimitExceeded, UnknownModel, WeightsError or
-        BackendMismatch, UsageError for a region that does not lie in the picture or another scale.
+        Raises a FormatError subclass for damaged data, LimitExceeded (also where memory runs out),
+        UnknownModel, WeightsError or BackendMismatch, UsageError for a region outside the picture or another
+        scale.
         """
         view = memoryview(data)
         file_map = locate_tiles(view, self.limits)
         metadata = parse_metadata(file_map.chunks, self.limits)
         box = _box(file_map.header, region)
-        picture = _Job(self, view, file_map, box, check_scale(scale), progress).run()
+        with memory_errors():
+            picture = _Job(self, view, file_map, box, check_scale(scale), progress).run()
         attach(at_scale(metadata, scale), picture)
         return picture
 

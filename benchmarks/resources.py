@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""What decoding takes in memory by declared size, and what a thousand decodes leave behind.
+
+    python benchmarks/resources.py [MEGAPIXELS...] > FOLDER/resources.json
+
+FOLDER is benchmarks/results/<version>/safety; 1, 16 and 64 megapixels unless given. Each size is decoded by
+the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a pixel
+less what the loaded model takes. All tiles are one tile of the test photo, learned. For Linux.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BASE, PER_PIXEL = 350 << 20, 8
+STATUS = """
+import json, resource, sys
+from pathlib import Path
+from codec.decoder import Decoder
+from codec.heap import share_one_heap
+
+def status(name):
+    with open("/proc/self/status") as lines:
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+share_one_heap()
+decoder = Decoder(threads=1)
+small, data = (Path(name).read_bytes() for name in sys.argv[1:3])
+decoder.decode(small)
+"""
+PEAK = (
+    STATUS
+    + """
+room = int(sys.argv[3]) - status("VmRSS:")
+resource.setrlimit(resource.RLIMIT_AS, (status("VmSize:") + room, resource.RLIM_INFINITY))
+decoder.decode(data)
+print(status("VmHWM:"))
+"""
+)
+LEAK = (
+    STATUS
+    + """
+for count in range(1100):
+    if count == 100:
+        before = status("VmRSS:")
+    decoder.decode(small)
+print(status("VmRSS:") - before)
+"""
+)
+
+
+def make(folder: Path, megapixels: float) -> tuple[Path, int]:
+    """Write a file of about so many megapixels; return it and its number of pixels."""
+    import numpy as np
+    from PIL import Image
+
+    from codec.bitstream.container import write_container
+    from codec.bitstream.geometry import Tile
+    from codec.bitstream.header import Header
+    from codec.encoder import encode_tile
+    from codec.model.index import default_model_id
+    from codec.model.weights import load_model
+
+    model = load_model(default_model_id())
+    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
+        pixels = np.asarray(photo.convert("RGB").resize((512, 512)))
+    payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), quality=947)
+    side = 512 * max(1, round(math.sqrt(1e6 * megapixels) / 512))
+    header = Header(side, side, 947, model.model_id)
+    path = folder / f"{megapixels}.vae"
+    path.write_bytes(write_container(header, [payload] * header.tiles))
+    return path, side * side
+
+
+def run(program: str, *arguments: object) -> str:
+    """Run a program in a process of its own; return what it printed."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, cwd=ROOT, check=True, text=True).stdout
+
+
+def main() -> None:
+    """Measure and print."""
+    sizes = [float(size) for size in sys.argv[1:]] or [1.0, 16.0, 64.0]
+    record: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as name:
+        small, _ = make(Path(name), 0.1)
+        peaks = []
+        for size in sizes:
+            path, n_pixels = make(Path(name), size)
+            bound = BASE + PER_PIXEL * n_pixels
+            peak = int(run(PEAK, small, path, bound))
+            peaks.append(
+                {
+                    "megapixels": round(n_pixels / 1e6, 1),
+                    "peak_mib": round(peak / (1 << 20), 1),
+                    "bound_mib": round(bound / (1 << 20), 1),
+                }
+            )
+        record["decode_peaks"] = peaks
+        record["grown_bytes_over_1000_decodes"] = int(run(LEAK, small, small))
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()

@@ -1,0 +1,54 @@
+"""Nothing large is allocated before header, size, structure and CRCs have been checked."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+
+from codec.bitstream.container import parse_container, write_container
+from codec.bitstream.header import Header
+from codec.bitstream.tile import TilePayload
+from codec.decoder import Decoder
+from codec.errors import ChecksumMismatch, CodecError, LimitExceeded, TruncatedData
+from codec.model.index import default_model_id
+from codec.model.weights import load_model
+
+SIDE = 12_000
+MOST = 1 << 20
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+def files() -> dict[str, tuple[bytes, type[CodecError]]]:
+    """Files that declare 144 megapixels, or more, and are refused; with the error."""
+    head = Header(SIDE, SIDE, 0, default_model_id())
+    stub = TilePayload(0, 0, 0, b"").pack()
+    whole = write_container(head, [stub] * head.tiles)
+    start = len(head.pack())
+    return {
+        "too large": (Header(65_535, 65_535, 0, default_model_id()).pack() + bytes(12), LimitExceeded),
+        "header damaged": (flipped(whole, 9), ChecksumMismatch),
+        "header alone": (whole[:start], TruncatedData),
+        "cut in the middle": (whole[: len(whole) // 2], TruncatedData),
+        "last byte missing": (whole[:-1], TruncatedData),
+        "last tile damaged": (flipped(whole, len(whole) - 5), ChecksumMismatch),
+    }
+
+
+@pytest.mark.parametrize("name", list(files()))
+def test_refused_before_anything_is_allocated(name):
+    data, error = files()[name]
+    load_model(default_model_id())
+    decoder = Decoder(threads=1)
+    for read in (parse_container, decoder.decode):
+        tracemalloc.start()
+        try:
+            with pytest.raises(error):
+                read(data)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < MOST
