@@ -4,8 +4,8 @@
     python benchmarks/resources.py [MEGAPIXELS...] > FOLDER/resources.json
 
 FOLDER is benchmarks/results/<version>/safety; 1, 16 and 64 megapixels unless given. Each size is decoded by
-the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a pixel
-less what the loaded model takes. All tiles are one tile of the test photo, learned. For Linux.
+the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a
+pixel less what the loaded model takes. All tiles are one tile of the test photo, learned. For Linux.
 """
 
 from __future__ import annotations
