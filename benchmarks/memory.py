@@ -46,12 +46,15 @@ def measure(*arguments: str | Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
+    from codec.model.inference.runner import choose_backend
+
     side = round(math.sqrt(1e6 * float(sys.argv[1] if len(sys.argv) > 1 else 120)))
     pixels_mib = 3 * side**2 / (1 << 20)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder / "large.tif", side)
-        record = {"side": side, "megapixels": side**2 / 1e6, "pixels_mib": round(pixels_mib, 1)}
+        record: dict[str, object] = {"backend": choose_backend()}
+        record |= {"side": side, "megapixels": side**2 / 1e6, "pixels_mib": round(pixels_mib, 1)}
         for verb, source, target in (
             ("compress", "large.tif", "large.vae"),
             ("decompress", "large.vae", "back.tif"),
@@ -63,4 +66,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
     main()

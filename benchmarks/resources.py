@@ -87,7 +87,9 @@ def run(program: str, *arguments: object) -> str:
 def main() -> None:
     """Measure and print."""
     sizes = [float(size) for size in sys.argv[1:]] or [1.0, 16.0, 64.0]
-    record: dict[str, object] = {}
+    from codec.model.inference.runner import choose_backend
+
+    record: dict[str, object] = {"backend": choose_backend()}
     with tempfile.TemporaryDirectory() as name:
         small, _ = make(Path(name), 0.1)
         peaks = []

@@ -5,6 +5,7 @@
     python tests/fuzz/guided.py --out FOLDER/guided.json
     python tests/seeded/run.py --out FOLDER/seeded.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
+    python benchmarks/resources.py > FOLDER/resources.json
     python benchmarks/safety.py FOLDER README.md
 
 FOLDER is benchmarks/results/<version>/safety.
@@ -17,6 +18,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
 CHEAP = ("header", "container", "metadata", "frames")
@@ -70,6 +72,20 @@ def guided_row(targets: dict[str, dict[str, int]]) -> str:
     )
 
 
+def resource_rows(found: dict[str, Any]) -> list[str]:
+    """Return table rows of memory by declared size, and of what decodes leave behind."""
+    peaks = found["decode_peaks"]
+    sizes, measured, bounds = (
+        ", ".join(f"{peak[key]:.0f}" for peak in peaks) for key in ("megapixels", "peak_mib", "bound_mib")
+    )
+    grown = found["grown_bytes_over_1000_decodes"] / (1 << 20)
+    what = f"peak memory, {sizes} megapixels, one thread, {found['backend']}"
+    return [
+        f"| {what} | {measured} MiB in all, of {bounds} that it may take |",
+        f"| 1,000 decodes of one file | memory grew by {grown:.1f} MiB |",
+    ]
+
+
 def main() -> int:
     """Write the table between its marks."""
     folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
@@ -89,6 +105,9 @@ def main() -> int:
     names = ", ".join(line.split()[0].split("+")[0] for line in versions)
     same = sum(line.split()[1] == "same" for line in versions)
     rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
+    resources = folder / "resources.json"
+    if resources.exists():
+        rows += resource_rows(json.loads(resources.read_text(encoding="utf-8")))
     table = "\n".join(["| tried | found |", "|---|---|", *rows])
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(START)

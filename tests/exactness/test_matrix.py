@@ -23,6 +23,8 @@ CELLS = {
     "no oneDNN, two threads": (["--no-onednn", "--threads", "2"], {}),
     "plain ATen": ([], {"ATEN_CPU_CAPABILITY": "default"}),
     "AVX2": (["--threads", "2"], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "row by row": (["--rows"], {}),
+    "four tiles and files at a time, backwards": (["--at-once", "4"], {}),
     "SSE4.1": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
 }
 
@@ -32,7 +34,7 @@ def files(tmp_path_factory, photo):
     """Files as different as can be: low, middle and high rate, several tiles, noise full of escapes."""
     folder = tmp_path_factory.mktemp("files")
     noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
-    pictures = {"low": (photo(451, 300), 5), "tiles": (photo(560, 64), 50), "high": (photo(160, 96), 100)}
+    pictures = {"low": (photo(451, 300), 5), "tiles": (photo(1100, 64), 50), "high": (photo(160, 96), 100)}
     made = []
     with pytest.MonkeyPatch.context() as patch:
         # Noise takes fewer bytes without loss, and then there would be no symbols.

@@ -1,0 +1,88 @@
+"""The plain decoder of FORMAT.md, with the shipped weights, gives the symbols that the fast one gives."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from codec.bitstream.container import parse_container
+from codec.bitstream.geometry import tile_grid, z_shape
+from codec.bitstream.quality import rate_band
+from codec.bitstream.tile import TilePayload
+from codec.decoder import decode_symbols
+from codec.encoder import Encoder
+from codec.entropy import reference
+from codec.entropy.tables import BANDS, LEVELS, EntropyTables
+from codec.model.config import ModelConfig, ScaleLayer
+from codec.model.index import default_model_id, model_entry
+from codec.model.weights import load_model, read_verified
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return read_verified(model_entry(default_model_id()))
+
+
+@pytest.fixture(scope="module")
+def tables(shipped):
+    fast = EntropyTables.from_arrays(shipped[0])
+    return reference.Tables(
+        r_half=fast.r_half.tolist(),
+        r_freq=[[]] + [fast.r_table(level).tolist() for level in range(1, LEVELS)],
+        z_lo=fast.z_lo.tolist(),
+        z_freq=[[fast.z_table(b, c).tolist() for c in range(fast.z_channels)] for b in range(BANDS)],
+    )
+
+
+def layers(shipped, prefix, name):
+    arrays, meta = shipped
+    return [
+        reference.Layer(
+            arrays[f"{prefix}.{i}.weight"].astype(int).tolist(),
+            arrays[f"{prefix}.{i}.bias"].astype(int).tolist(),
+            layer.shift,
+            layer.shuffle,
+        )
+        for i, layer in enumerate(ScaleLayer(**part) for part in json.loads(meta[name]))
+    ]
+
+
+def plain_symbols(shipped, tables, tile, payload, quality):
+    """FORMAT.md sections 6 to 8, of one tile."""
+    own = payload.quality(quality)
+    decoder = reference.RangeDecoder(bytes(payload.words))
+    stride = ModelConfig.from_json(shipped[1]["config"]).z_stride
+    z = reference.decode_z(decoder, tables, rate_band(own), *z_shape(tile.width, tile.height, stride))
+    base = layers(shipped, "scale", "scale_layers")
+    hidden, levels = reference.run(z, base)
+    offset = shipped[0]["scale.offset"].astype(int).tolist()
+
+    def index(step, r):
+        context = layers(shipped, f"scale.context.{step - 1}", "context_layers") if step else None
+        s = reference.scale_context(levels, hidden, r, context) if context else levels
+        return reference.scale_indices(s, offset, own, payload.lift)
+
+    shape = (len(levels), len(levels[0]), len(levels[0][0]))
+    r = reference.decode_r(decoder, tables, shape, index)
+    decoder.finish()
+    return z, r
+
+
+@pytest.mark.parametrize(("quality", "noise"), [(100, False), (60, True)])
+def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
+    monkeypatch.setattr("codec.encoder.may_pay", lambda *_: False)
+    pixels = photo(40, 24)
+    if noise:
+        pixels = np.random.default_rng(3).integers(0, 2, pixels.shape, dtype=np.uint8) * 255
+    found = parse_container(Encoder(quality, threads=1).encode(pixels))
+    header, payload = found.header, found.tiles[0]
+    assert isinstance(payload, TilePayload)
+    (tile,) = tile_grid(header.width, header.height, header.tile_size)
+    fast = decode_symbols(load_model(header.model_id), tile, payload, header.quality)
+    z, r = plain_symbols(shipped, tables, tile, payload, header.quality)
+    assert fast.z.tolist() == z
+    assert fast.r.tolist() == r
+    assert np.count_nonzero(fast.r) > 20
+    assert reference.symbol_crc(z, r) == payload.crc
