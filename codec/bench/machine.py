@@ -11,6 +11,7 @@ from pathlib import Path
 _PACKAGES = (
     "vaezip",
     "torch",
+    "onnxruntime",
     "compressai",
     "numpy",
     "pillow",

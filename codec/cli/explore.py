@@ -66,11 +66,11 @@ def sample(
     names = [f"sample_{index:04d}.png" for index in range(count)]
     *paths, sheet = prepare(folder, [*names, SHEET], force=force)
     if model is not None:
-        from codec.vae.classical import ClassicalVae
+        from codec.vae import ClassicalVae
 
         drawn = list(ClassicalVae.load(model).sample(count, seed=seed, temperature=temperature))
     else:
-        from codec.vae.generation import sample as draw
+        from codec.vae import sample as draw
 
         with task_bar("samples", quiet=quiet) as progress:
             drawn = draw(
@@ -116,7 +116,7 @@ def interpolate(
     Both must be of one size, at most 512 pixels a side.
     """
     paths = _prepare_frames(folder, count, force=force)
-    from codec.vae.paths import interpolate as walk
+    from codec.vae import interpolate as walk
 
     with task_bar("frames", quiet=quiet) as progress:
         frames = walk(
@@ -148,7 +148,7 @@ def traverse(
 ) -> None:
     """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps."""
     paths = _prepare_frames(folder, count, force=force)
-    from codec.vae.paths import traverse as walk
+    from codec.vae import traverse as walk
 
     steps = [span * (2 * index / (count - 1) - 1) for index in range(count)]
     with task_bar("frames", quiet=quiet) as progress:

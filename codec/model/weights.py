@@ -19,7 +19,7 @@ from safetensors.numpy import load
 
 from codec.entropy.coder import TileCoder
 from codec.entropy.tables import EntropyTables
-from codec.errors import WeightsError
+from codec.errors import CodecError, WeightsError
 
 from .config import ModelConfig, ScaleLayer
 from .index import ModelEntry, model_entry, weights_folder
@@ -130,6 +130,8 @@ def build(
         exact = runner if runner.device == CPU else torch_runner(arch, _scale_only(arch, arrays))
         scale = ScaleNetwork(arch.scale_layers, arch.context_layers, arch.config.z_stride, arrays, exact)
         scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
+    except CodecError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error
     return LoadedModel(

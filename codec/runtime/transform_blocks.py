@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -20,6 +21,8 @@ Present = NDArray[np.bool_]
 
 # Largest side of a synthesised block in latents: its feature maps stay small, and the halo's share too.
 BLOCK_ROWS, BLOCK_COLUMNS = 32, 32
+# Smaller blocks would spend more on their halos than another worker gives.
+LEAST_SIDE = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,13 +107,24 @@ def analyse(
 
 
 def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
-    """Cover a latent map with blocks, at least one for each worker where the map is large enough."""
-    height = max(8, min(BLOCK_ROWS, math.ceil(rows / workers)))
+    """Cover a latent map with blocks of about one size, one for each worker where the map is large enough."""
+    down, across = math.ceil(rows / BLOCK_ROWS), math.ceil(columns / BLOCK_COLUMNS)
+    # The longer side is halved, so that little of a block lies in the halo of others.
+    while down * across < workers and max(rows / down, columns / across) >= 2 * LEAST_SIDE:
+        if rows / down > columns / across:
+            down += 1
+        else:
+            across += 1
+    tops, lefts = _cuts(rows, down), _cuts(columns, across)
     return [
-        Block(top, left, min(top + height, rows), min(left + BLOCK_COLUMNS, columns))
-        for top in range(0, rows, height)
-        for left in range(0, columns, BLOCK_COLUMNS)
+        Block(top, left, bottom, right)
+        for top, bottom in itertools.pairwise(tops)
+        for left, right in itertools.pairwise(lefts)
     ]
+
+
+def _cuts(size: int, parts: int) -> list[int]:
+    return [size * part // parts for part in range(parts + 1)]
 
 
 def synthesise(

@@ -130,7 +130,7 @@ def test_without_torch(made, tmp_path, chelsea_path):
         "from codec.cli.main import main\n"
         f"print(main(['decompress', '-Q', {coded!r}, '-o', {again!r}]))\n"
         f"print(main(['compress', '-Q', {str(chelsea_path)!r}, '-o', {str(tmp_path / 'b.vae')!r}]))\n"
-        f"print(main(['elbo', {str(chelsea_path)!r}]))\n"
+        f"print(main(['impute', {str(chelsea_path)!r}, '--mask', {str(chelsea_path)!r}, '-o', 'no.png']))\n"
         "print('torch' in sys.modules)\n"
     )
     done = child(code, without=["torch"])

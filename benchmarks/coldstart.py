@@ -1,0 +1,73 @@
+"""Whole processes from nothing: help, info, and one picture of Kodak's size there and back, by each backend.
+
+    python benchmarks/coldstart.py OUT.json
+
+Each command runs several times; wall time of the fastest and its CPU time are kept. Wall time on a machine
+that does other work says little: look at the load that is noted, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from codec.bench.machine import machine, versions
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = 7
+PACKAGES = {"onnx": "onnxruntime", "torch": "torch"}
+
+
+def run(arguments: list[str], backend: str) -> tuple[float, float]:
+    """Run the command once: wall and CPU seconds."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VAEZIP_BACKEND": backend}
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "codec", *arguments], env=environment, check=True, capture_output=True
+    )
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main(out: Path) -> None:
+    """Measure, print and write."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        source, coded, again = (str(Path(folder) / name) for name in ("in.png", "in.vae", "out.png"))
+        with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
+            pixels = np.asarray(photo.convert("RGB"))
+        padded = np.pad(pixels, ((0, 512 - pixels.shape[0]), (0, 768 - pixels.shape[1]), (0, 0)), "symmetric")
+        Image.fromarray(padded).save(source)
+        commands = {
+            "compress": ["compress", "-Q", "-f", source, "-o", coded],
+            "--help": ["--help"],
+            "info": ["info", coded],
+            "decompress": ["decompress", "-Q", "-f", coded, "-o", again],
+        }
+        for backend, package in PACKAGES.items():
+            if find_spec(package) is None:
+                print(f"{package} is not installed")
+                continue
+            for name, arguments in commands.items():
+                times = [run(arguments, backend) for _ in range(ROUNDS)]
+                wall, cpu = (round(min(column), 3) for column in zip(*times, strict=True))
+                rows.append({"command": name, "backend": backend, "wall_s": wall, "cpu_s": cpu})
+                print(rows[-1])
+    result = {"machine": machine(), "versions": versions(), "load": os.getloadavg()[0], "rows": rows}
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]))
