@@ -3,8 +3,8 @@
     python benchmarks/profile_stages.py OUT.json
 
 Functions of each stage are wrapped with a clock; a stage's time is that of its functions, less what other
-stages inside them take. Each size is run several times and the fastest run counts, so that other work on
-the machine disturbs little.
+stages inside them take. It is CPU time, and the fastest of several runs counts, so that other work on the
+machine disturbs little.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from PIL import Image
 
 import codec
 from codec.bench.machine import machine, versions
+from codec.model.index import default_model_id, model_entry
+from codec.model.weights import architecture, folded_weights, load_model, read_verified
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 1)}
@@ -35,12 +37,12 @@ STAGES = {
     "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encoder:load_picture"],
     "transforms": ["codec.encoder:analyse", "codec.runtime.painting:synthesise"],
     "hyper networks": [
-        "codec.runtime.latents:_features",
-        "codec.model.hyperprior:HyperAnalysis.forward",
+        "codec.runtime.latents:_hyper_latents",
+        "codec.runtime.latents:_Context.__init__",
         "codec.model.scale_network:ScaleNetwork.start",
     ],
-    "mean context": ["codec.model.hyperprior:MeanContext.forward"],
-    "scale context": ["codec.model.scale_network:ScaleNetwork.scale_index"],
+    "mean context": ["codec.runtime.latents:_Context.mean"],
+    "scale context": ["codec.model.scale_network:ScaleNetwork.step_index"],
     "quantisation": ["codec.encoder:quantise_tile", "codec.decoder:dequantise_tile"],
     "grouping of symbols": [
         "codec.entropy.coder:TileCoder.encode",
@@ -66,11 +68,11 @@ class Clock:
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
         self._stack = [OTHER]
-        self._since = time.perf_counter()
+        self._since = time.process_time()
 
     def switch(self) -> None:
         """Book the time since the last switch."""
-        now = time.perf_counter()
+        now = time.process_time()
         self.seconds[self._stack[-1]] += now - self._since
         self._since = now
 
@@ -135,6 +137,59 @@ def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str,
     return {stage: round(1000 * best.get(stage, 0.0), 1) for stage in (*STAGES, OTHER)}
 
 
+# Of the graphs' weights, those that work at 1/8; all others do at 1/16.
+AT_8 = ("g_a.in8", "g_a.blocks8", "g_s.blocks8", "g_s.out")
+# The lapped filter: 16 products down and 48 across for each of three samples.
+LAPPED = 3 * (16 + 48)
+MATRIX_SIDE = 1024
+
+
+def macs_per_pixel() -> dict[str, float]:
+    """Return multiplications a pixel of each way, without halos: from the shapes of the graphs' weights."""
+    arrays, meta = read_verified(model_entry(default_model_id()))
+    weights = folded_weights(architecture(meta), arrays)
+    found = {"encode": float(LAPPED), "decode": float(LAPPED)}
+    for name, value in weights.items():
+        if not name.endswith(".weight"):
+            continue
+        # A matrix of a step meets a quarter of the positions at each place of a 2x2.
+        share = value.size / (64 if name.startswith(AT_8) else 256) / (4 if value.ndim == 3 else 1)
+        if not name.startswith(("g_s.",)):
+            found["encode"] += share
+        if not name.startswith(("g_a.", "h_a.")):
+            found["decode"] += share
+    return found
+
+
+def matrix_gflops() -> float:
+    """Return what products of large matrices reach for a second of one core."""
+    a = np.ones((MATRIX_SIDE, MATRIX_SIDE), np.float32)
+    best = float("inf")
+    for _ in range(8):
+        start = time.process_time()
+        a @ a
+        best = min(best, time.process_time() - start)
+    return 2 * MATRIX_SIDE**3 / best / 1e9
+
+
+def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Compare megapixels a second with what the multiplications alone would allow."""
+    gflops, macs = matrix_gflops(), macs_per_pixel()
+    rows = {}
+    for task, stages in table.items():
+        way, size = task.split(", ")
+        width, height = SIZES[size][0]
+        reached = width * height / 1e3 / sum(stages.values())
+        best = gflops * 1e3 / 2 / macs[way]
+        rows[task] = {
+            "kmacs_per_pixel": round(macs[way] / 1e3, 2),
+            "mpx_per_s": round(reached, 2),
+            "floor_mpx_per_s": round(best, 2),
+            "share_of_floor": round(reached / best, 3),
+        }
+    return {"matrix_gflops": {"one core": round(gflops, 1)}} | rows
+
+
 def main(out: Path) -> None:
     """Profile, print and write."""
     load = os.getloadavg()[0]
@@ -159,11 +214,13 @@ def main(out: Path) -> None:
         "versions": versions(),
         "load_at_start": load,
         "threads": 1,
+        "backend": load_model(default_model_id()).runner.name,
+        "floor": floor(table),
         "milliseconds": table,
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     out.with_suffix(".md").write_text(markdown(table), encoding="utf-8")
-    print(markdown(table))
+    print(markdown(table), json.dumps(result["floor"], indent=1))
 
 
 def markdown(table: dict[str, dict[str, float]]) -> str:

@@ -102,7 +102,7 @@ def peer(name: str) -> Any:
     from compressai import zoo
 
     torch.manual_seed(1)
-    model = getattr(zoo, PEERS[name])(quality=4, pretrained=False).eval()
+    model = getattr(zoo, PEERS[name])(quality=5, pretrained=False).eval()
     model.update()
     return model
 

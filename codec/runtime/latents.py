@@ -125,12 +125,15 @@ def _worth(exact: Floats, r: Floats, where: NDArray[np.bool_]) -> float:
     return float(gain.clip(min=0).sum())
 
 
+def _hyper_latents(model: LoadedModel, y: Floats, quality: int) -> NDArray[np.int16]:
+    inputs = {"y": np.copysign(np.log1p(np.abs(y)), y)[None]}
+    z = model.runner.run("hyper_analysis", inputs)[0][0]
+    return model.coder.tables.clamp_z(np.rint(z), rate_band(quality))
+
+
 def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
     """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..1792."""
-    tables = model.coder.tables
-    folded = np.log1p(np.abs(y))
-    z_float = model.runner.run("hyper_analysis", {"y": np.copysign(folded, y)[None]})[0][0]
-    z = tables.clamp_z(np.rint(z_float), rate_band(quality))
+    z = _hyper_latents(model, y, quality)
     start = model.scale.start(z)
     r, scale_index, missed = _walk(model, start, _Context(model, z, quality), y, quality, False)
     lift = missed > LIFT_GAIN_BITS
