@@ -55,7 +55,7 @@ def impute(
         check_writable(path, overwrite=force)
     need_torch("filling in")
     from codec.image.convert import load_rgb
-    from codec.vae import impute as fill
+    from codec.vae.imputation import impute as fill
 
     pixels = load_rgb(picture)
     missing = load_rgb(mask).mean(2) >= 128
