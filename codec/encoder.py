@@ -3,49 +3,52 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Literal, NamedTuple, Self, overload
+from typing import IO, Any, Literal, Self, Unpack, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from codec.bitstream.alpha import pack_alpha
-from codec.bitstream.container import write_container
-from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
-from codec.bitstream.header import Header, layout_code
-from codec.bitstream.metadata import pack_metadata
-from codec.bitstream.quality import rate_band
-from codec.bitstream.tile import FLAG_LIFT, TilePayload
-from codec.entropy.coder import symbol_crc
+from codec.coding.picture import PictureCoder, Settings
+from codec.coding.target import hit
+from codec.coding.tile import encode_tile, tile_symbols
+from codec.effort.levels import DEFAULT_EFFORT, DEFAULT_SECONDS, level_of
+from codec.errors import UsageError
 from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
-from codec.image.gray import is_gray
-from codec.image.lossless import may_pay, pack, pack_plane
-from codec.image.picture import Samples
 from codec.model.index import default_model_id, model_entry
 from codec.model.inference.runner import CPU
 from codec.model.quality import to_rate
-from codec.model.weights import LoadedModel, load_model
+from codec.model.weights import load_model
+from codec.ratecontrol.roi import TUNES, parse_regions
+from codec.ratecontrol.target import Target, only_target
 from codec.runtime.ahead import OnError, map_ahead
-from codec.runtime.exactness import exact_pays
-from codec.runtime.latents import TileSymbols, quantise_tile
-from codec.runtime.presence import has_neighbour, presence
-from codec.runtime.threads import Progress, map_ordered, on_worker, worker_count
-from codec.runtime.transform_blocks import Block, analyse
-from codec.types import Failure
+from codec.runtime.threads import Progress, on_worker, worker_count
+from codec.types import EncodeOptions, Failure
+
+__all__ = ["Encoder", "compress", "encode_tile", "tile_symbols"]
 
 
 class Encoder:
-    """Compress pictures with one loaded model, at one quality. Threads may share it, and forked processes.
+    """Compress pictures with one loaded model, in one way. Threads may share it, and forked processes.
 
     Pickles as its options, so that sending it to another process sends no weights. As a context manager it
     does nothing but mark where it is used: it holds nothing that must be closed.
 
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
     Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
-    out all metadata. threads: workers over tiles, default one for each core; the bytes never depend on it.
-    device: where the networks run, "cpu" or what torch calls a GPU, such as "cuda".
+    out all metadata. threads: workers over tiles, default one for each core.
+    effort: 0 (fastest) to 9 (smallest files at equal quality); from 6 on, gradient descent that stops with
+    the best so far after so many `seconds` a picture, default 60.
+    tune: 'psnr' spends bits where they save most squared error, 'visual' spends fewer in busy texture and
+    more where the picture is smooth. roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask picture, with
+    ':+15' behind it for so much more quality there; or several in a tuple. Both hold for whole tiles.
+    target_size: bytes of the whole file, or a text such as '50kB'; target_bpp: its bits per pixel;
+    target_psnr: dB over all samples; target_ssim: mean SSIM of luma. One of them, instead of a quality,
+    which is where the search for it begins. Sizes are never exceeded and missed by at most 1 % or 16 bytes;
+    PSNR and SSIM are exceeded by at most 0.05 dB. The latents of the whole picture are kept meanwhile, 5
+    bytes a pixel or more.
+    device: where the networks run, "cpu" or what torch calls a GPU, such as "cuda". The bytes never depend on
+    the number of threads. Efforts from 4 on need torch.
     Raises UsageError for a value outside its range, WeightsError, BackendMismatch or BackendMissing where the
     model cannot be used on this machine.
     """
@@ -55,23 +58,20 @@ class Encoder:
         quality: float = 75,
         *,
         threads: int | None = None,
-        strip: bool = False,
-        lossless: bool = False,
         device: str = CPU,
+        **options: Unpack[EncodeOptions],
     ) -> None:
         self._options: dict[str, Any] = {
             "quality": quality,
             "threads": threads,
-            "strip": strip,
-            "lossless": lossless,
             "device": device,
+            **options,
         }
-        model_id = default_model_id()
-        self.rate = to_rate(quality, model_entry(model_id))
+        self._entry = model_entry(default_model_id())
+        self.rate = to_rate(quality, self._entry)
         self.threads = worker_count(threads)
-        self.strip = strip
-        self.lossless = lossless
-        self._model = on_worker(functools.partial(load_model, model_id, device))
+        self._settings, self._target = _settings(**options)
+        self._model = on_worker(functools.partial(load_model, self._entry.model_id, device))
 
     def __reduce__(self) -> tuple[object, ...]:
         return functools.partial(type(self), **self._options), ()
@@ -87,31 +87,16 @@ class Encoder:
 
         Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile is stored
         without loss where that takes no more bytes, or so few more that they are well spent at this quality.
-        progress: called with the number of tiles done and of all tiles.
-        Raises UnsupportedImage, LimitExceeded or UsageError.
+        progress: called with the number of tiles done and of all tiles; from effort 6 on in hundredths,
+        and from any thread.
+        Raises UnsupportedImage, UsageError, or LimitExceeded, also where a target cannot be met.
         """
         picture = load_picture(image)
-        layout = layout_code(picture.layout, gray=is_gray(picture))
-        header = Header(picture.width, picture.height, self.rate, self._model.model_id, layout=layout)
-        tiles = tile_grid(header.width, header.height, header.tile_size)
-        threads = min(self.threads, len(tiles))
-        code = functools.partial(
-            code_tile,
-            self._model,
-            picture.colour,
-            quality=self.rate,
-            lossless=self.lossless,
-            gray=header.is_gray,
-        )
-        coded = map_ordered(code, tiles, threads, progress)
-        self._mind_the_gaps(coded, header, tiles, picture.colour)
-        alpha = None
-        if picture.alpha is not None:
-            plane = functools.partial(_pack_alpha, picture.alpha)
-            alpha = pack_alpha(map_ordered(plane, tiles, threads))
-        metadata = [] if self.strip else pack_metadata(picture.metadata)
-        exact = {index for index, tile in enumerate(coded) if tile.lossless}
-        return write_container(header, [t.payload for t in coded], metadata, alpha=alpha, lossless=exact)
+        settings = dataclasses.replace(self._settings, threads=self.threads)
+        coder = PictureCoder(self._model, picture, settings)
+        if self._target is not None:
+            return hit(coder, picture, self._target, self.rate, self._entry)
+        return coder.file(coder.code(self.rate, progress))
 
     def encode_to(self, image: PictureLike, fp: IO[bytes], *, progress: Progress | None = None) -> int:
         """Compress one picture into an open file, pipe or socket, whole; return the number of bytes.
@@ -143,85 +128,34 @@ class Encoder:
         alone.threads = 1
         return map_ahead(alone.encode, images, self.threads, on_error)
 
-    def _mind_the_gaps(
-        self, coded: list[CodedTile], header: Header, tiles: list[Tile], pixels: Samples
-    ) -> None:
-        """Code the neighbours of lossless tiles again, as the decoder sees them: without latents there."""
-        exact = {index for index, tile in enumerate(coded) if tile.lossless}
-        present = presence(header, exact, self._model.config.z_stride)
-        beside = [t for t in tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
-        if not beside:
-            return
-        code = functools.partial(encode_tile, self._model, pixels, quality=self.rate, present=present)
-        again = map_ordered(code, beside, min(self.threads, len(beside)))
-        for tile, payload in zip(beside, again, strict=True):
-            coded[tile.index] = CodedTile(payload, False)
 
-
-class CodedTile(NamedTuple):
-    """The payload of a tile's chunk, and whether that is a LOSSLESS_TILE."""
-
-    payload: bytes
-    lossless: bool
-
-
-def code_tile(
-    model: LoadedModel, pixels: Samples, tile: Tile, *, quality: int, lossless: bool, gray: bool
-) -> CodedTile:
-    """Code one tile of a picture without loss where that is asked for or pays, else by the model."""
-    samples = pixels[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
-    if lossless:
-        return CodedTile(pack(samples), True)
-    symbols = tile_symbols(model, pixels, tile, quality)
-    learned = _pack_symbols(model, symbols, quality)
-    if may_pay(samples, len(learned)):
-        exact = pack(samples)
-        if exact_pays(model, symbols, samples, quality, len(exact) - len(learned), gray=gray):
-            return CodedTile(exact, True)
-    return CodedTile(learned, False)
-
-
-def tile_symbols(
-    model: LoadedModel,
-    pixels: Samples,
-    tile: Tile,
-    quality: int,
-    present: NDArray[np.bool_] | None = None,
-) -> TileSymbols:
-    """Return the symbols of one tile of a picture [H, W, 3] at quality 0..1792.
-
-    present: where the picture has latents, bool [rows, columns]; None if everywhere.
-    Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
-    """
-    height, width = pixels.shape[:2]
-    rows, columns = y_shape(width, height, model.config.z_stride)
-    tile_rows, tile_columns = y_shape(tile.width, tile.height, model.config.z_stride)
-    top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
-    block = Block(top, left, top + tile_rows, left + tile_columns)
-    y = analyse(model, pixels, block, rows, columns, quality, present)
-    return quantise_tile(model, y, quality)
-
-
-def encode_tile(
-    model: LoadedModel,
-    pixels: Samples,
-    tile: Tile,
+def _settings(
     *,
-    quality: int,
-    present: NDArray[np.bool_] | None = None,
-) -> bytes:
-    """Payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
-    return _pack_symbols(model, tile_symbols(model, pixels, tile, quality, present), quality)
-
-
-def _pack_symbols(model: LoadedModel, symbols: TileSymbols, quality: int) -> bytes:
-    words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_band(quality))
-    flags = FLAG_LIFT if symbols.lift else 0
-    return TilePayload(flags, 0, symbol_crc(symbols.z, symbols.r), words).pack()
-
-
-def _pack_alpha(alpha: NDArray[np.uint8], tile: Tile) -> bytes:
-    return pack_plane(alpha[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
+    strip: bool = False,
+    lossless: bool = False,
+    effort: int = DEFAULT_EFFORT,
+    tune: str = "psnr",
+    roi: str | tuple[str, ...] | None = None,
+    seconds: float | None = None,
+    target_size: float | str | None = None,
+    target_bpp: float | None = None,
+    target_psnr: float | None = None,
+    target_ssim: float | None = None,
+) -> tuple[Settings, Target | None]:
+    """Check options that say how pictures are coded. Raises UsageError."""
+    target = only_target(target_size, target_bpp, target_psnr, target_ssim)
+    if lossless and target is not None:
+        raise UsageError("lossless leaves nothing to aim at; drop it or the target", field="lossless")
+    if tune not in TUNES:
+        raise UsageError(f"tune must be one of {', '.join(TUNES)}, not {tune!r}", field="tune")
+    regions = parse_regions(roi)
+    level, visual = level_of(effort), tune == "visual"
+    if seconds is None:
+        seconds = DEFAULT_SECONDS
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise UsageError(f"seconds must be a number above 0, not {seconds!r}", field="seconds")
+    settings = Settings(lossless, strip, level, visual, regions, seconds=seconds, keep=target is not None)
+    return settings, target
 
 
 @functools.lru_cache(maxsize=16)
@@ -229,6 +163,7 @@ def _encoder(quality: float) -> Encoder:
     return Encoder(quality)
 
 
-def compress(image: PictureLike, quality: float = 75) -> bytes:
-    """Compress one picture with the default settings; see `Encoder`."""
-    return _encoder(quality).encode(image)
+def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeOptions]) -> bytes:
+    """Compress one picture; options as for `Encoder`."""
+    encoder = Encoder(quality, **options) if options else _encoder(quality)
+    return encoder.encode(image)

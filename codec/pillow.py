@@ -31,6 +31,17 @@ FORMAT = "VAEZIP"
 MIME = "image/x-vaezip"
 # Pillow takes these from the picture itself where a caller passes none, as it does for JPEG, PNG and AVIF.
 _INHERITED = ("icc_profile", "transparency")
+_ENCODING = (
+    "lossless",
+    "effort",
+    "tune",
+    "roi",
+    "seconds",
+    "target_size",
+    "target_bpp",
+    "target_psnr",
+    "target_ssim",
+)
 _PASSED = ("exif", "xmp", "dpi")
 _SCALES = (16, 8)
 # Right behind the header Pillow itself looks at the size, and refuses it in its own words.
@@ -92,9 +103,10 @@ class VaezipImageFile(ImageFile.ImageFile):
 def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Write a picture as `.vae`, for Image.save.
 
-    Options: quality (0..100, default 75), lossless, exif (bytes or Image.Exif), icc_profile, xmp (bytes),
-    dpi, threads. The colour profile is the picture's own unless one is passed (None leaves it out), other
-    metadata is written only if passed. A picture that its EXIF data turns is stored turned.
+    Options: quality (0..100, default 75), lossless, effort (0..9), tune, roi, seconds, target_size,
+    target_bpp, target_psnr, target_ssim (as for `codec.Encoder`), exif (bytes or Image.Exif), icc_profile,
+    xmp (bytes), dpi, threads. The colour profile is the picture's own unless one is passed (None leaves it
+    out), other metadata is written only if passed. A picture that its EXIF data turns is stored turned.
     """
     options = image.encoderinfo
     exif = options.get("exif")
@@ -104,7 +116,8 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     plain.info = {key: image.info[key] for key in _INHERITED if key in image.info}
     plain.info |= {key: options[key] for key in (*_PASSED, *_INHERITED) if key in options}
     plain.info = {key: value for key, value in plain.info.items() if value is not None}
-    encoder = _encoder(options.get("quality", 75), bool(options.get("lossless")), options.get("threads"))
+    encoding = {name: options[name] for name in _ENCODING if name in options}
+    encoder = _encoder(options.get("quality", 75), options.get("threads"), **encoding)
     encoder.encode_to(plain, fp)
 
 
@@ -127,10 +140,10 @@ def _decoder(limits: Limits) -> Decoder:
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(quality: Any, lossless: bool, threads: int | None) -> Encoder:
+def _encoder(quality: Any, threads: int | None, **encoding: Any) -> Encoder:
     from codec.encoder import Encoder
 
-    return Encoder(quality, lossless=lossless, threads=threads)
+    return Encoder(quality, threads=threads, **encoding)
 
 
 Image.register_open(FORMAT, VaezipImageFile, accepts)

@@ -112,8 +112,7 @@ def _settings(options: Options) -> dict[str, Any]:
     """Return all that decides about the bytes of an output."""
     return {
         "quality": float(options.quality),
-        "lossless": options.lossless,
-        "strip": options.strip,
+        **options.encoding(),
         "model": default_model_id().hex(),
     }
 

@@ -7,20 +7,23 @@ import functools
 import os
 from collections import deque
 from contextlib import closing, nullcontext
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from codec.batch.manifest import Manifest
 from codec.batch.pool import run_pool
-from codec.batch.task import Options, Result, Task, failure
+from codec.batch.task import Options, Result, Task, failure, options_of
 from codec.batch.work import attempt
+from codec.effort.levels import level_of
 from codec.errors import CodecError, UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
+from codec.ratecontrol.roi import parse_regions
 from codec.storage.access import local_path, stamp
 from codec.storage.claims import Claims
 from codec.storage.mapping import expand, target_of
 from codec.storage.pictures import is_picture
+from codec.types import EncodeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,8 +38,6 @@ def compress_many(
     output: Path | None = None,
     *,
     quality: float = 75,
-    lossless: bool = False,
-    strip: bool = False,
     overwrite: bool = False,
     skip_existing: bool = False,
     remove_sources: bool = False,
@@ -45,6 +46,7 @@ def compress_many(
     jobs: int | None = None,
     client: Any = None,
     limits: Limits = DEFAULT_LIMITS,
+    **encoding: Unpack[EncodeOptions],
 ) -> Iterator[Result]:
     """Compress pictures into .vae files, and yield a `Result` for each as it ends.
 
@@ -52,7 +54,7 @@ def compress_many(
 
     items: files, folders or patterns, paths or fsspec URLs; or pairs (picture, .vae file). output: folder for
     the .vae files, in which the trees of folders and patterns are mirrored; default beside the pictures.
-    quality, lossless, strip: as for `Encoder`. overwrite: replace outputs. skip_existing: leave them.
+    quality, and all of `encoding`: as for `Encoder`. overwrite: replace outputs. skip_existing: leave them.
     remove_sources: remove a local picture once its output was read back and decoded, and the picture is
     still what was read. manifest: file to keep a journal in, and to go on from. retry: try files
     again that the manifest has set aside. jobs: worker processes, default one for each core; 1 works in this
@@ -64,7 +66,9 @@ def compress_many(
     Raises UsageError for options outside their range or a manifest that does not fit, WorkersUnavailable.
     """
     tasks = list(_plan(items, None if output is None else os.fspath(output)))
-    options = Options(quality, lossless, strip, overwrite, skip_existing, limits=limits)
+    options = options_of(
+        encoding, quality=quality, overwrite=overwrite, skip_existing=skip_existing, limits=limits
+    )
     yield from process(
         tasks,
         options,
@@ -133,6 +137,8 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
 def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_sources: bool) -> None:
     """Refuse for all files what would fail for each. Raises UsageError."""
     to_rate(options.quality, model_entry(default_model_id()))
+    level_of(options.effort)
+    parse_regions(options.roi)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"jobs must be a whole number above 0, not {jobs!r}", field="jobs")
     if remove_sources:

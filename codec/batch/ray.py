@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from codec.errors import CodecError, UsageError
+from codec.types import EncodeOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +15,7 @@ class CompressBatch:
     """Compress one column of pictures into a column of .vae bytes.
 
     column: holds arrays uint8 [H, W, 3], in one array [N, H, W, 3] or one by one, or the bytes of
-    picture files. output: name of the column that is added. quality, lossless, strip: as for `Encoder`.
+    picture files. output: name of the column that is added. quality, encoding: as for `Encoder`.
     on_error: "raise", or "null" to go on: then a bad row gets None, and its error stands in the column
     `<output>_error`. threads: of one picture; Ray gives an actor one core unless told otherwise.
 
@@ -31,10 +32,9 @@ class CompressBatch:
         *,
         column: str = "image",
         output: str = "vae",
-        lossless: bool = False,
-        strip: bool = False,
         on_error: str = "raise",
         threads: int = 1,
+        **encoding: Unpack[EncodeOptions],
     ) -> None:
         from codec.encoder import Encoder
 
@@ -43,7 +43,7 @@ class CompressBatch:
         self._column = column
         self._output = output
         self._on_error = on_error
-        self._encoder = Encoder(quality, threads=threads, strip=strip, lossless=lossless)
+        self._encoder = Encoder(quality, threads=threads, **encoding)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the batch with the column added. Raises what `Encoder.encode` raises, unless "null"."""

@@ -105,9 +105,7 @@ def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = Non
     """
     picture, notes = _load(source, options)
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
-        data = _encoder(options.quality, options.lossless, options.strip, options.threads).encode(
-            picture, progress=giving_back(progress)
-        )
+        data = _encoder(options).encode(picture, progress=giving_back(progress))
     return Packed(data, picture.width, picture.height, notes)
 
 
@@ -168,11 +166,11 @@ def _read_back(target: str, packed: Packed) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _encoder(quality: float, lossless: bool, strip: bool, threads: int | None) -> Encoder:
+def _encoder(options: Options) -> Encoder:
     from codec.encoder import Encoder
 
     share_one_heap()
-    return Encoder(quality, threads=threads, strip=strip, lossless=lossless)
+    return Encoder(options.quality, threads=options.threads, **options.encoding())
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from codec.batch.cluster import connect
@@ -38,9 +40,7 @@ from codec.storage.pictures import is_picture
 def batch(
     pictures: tuple[str, ...],
     output: str | None,
-    quality: float,
-    lossless: bool,
-    strip: bool,
+    encoding: dict[str, Any],
     jobs: int | None,
     cluster: str | None,
     skip_existing: bool,
@@ -61,7 +61,7 @@ def batch(
         raise UsageError("a batch has no standard input or output; use vaezip compress")
     if cluster is not None and jobs is not None:
         raise UsageError("--jobs and --cluster exclude each other: a cluster has the workers that it has")
-    options = Options(quality, lossless, strip, overwrite=force, skip_existing=skip_existing)
+    options = Options(**encoding, overwrite=force, skip_existing=skip_existing)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     many = Many(as_json=as_json, quiet=quiet)
     client = None if cluster is None else connect(cluster)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,9 +41,7 @@ if TYPE_CHECKING:
 @file_options(".vae")
 def compress(
     pictures: tuple[str, ...],
-    quality: float,
-    lossless: bool,
-    strip: bool,
+    encoding: dict[str, Any],
     stream: bool,
     jobs: int,
     limits: Limits,
@@ -63,30 +61,19 @@ def compress(
     mirrored below OUT, or '-' for standard input. Gray, transparency and metadata are kept; what is not, such
     as 16-bit samples or further frames, is told in a warning.
     """
-    if stream:
-        if jobs > 1 or manifest or remove_sources or as_json or skip_existing:
-            raise UsageError("--jobs, --json, --manifest, --rm and --skip-existing are not for --stream")
-        from codec.cli.stream_in import compress_stream
-
-        return compress_stream(
-            pictures,
-            output,
-            quality=quality,
-            lossless=lossless,
-            strip=strip,
-            force=force,
-            threads=threads,
-            quiet=quiet,
-        )
     options = Options(
-        quality,
-        lossless,
-        strip,
+        **encoding,
         overwrite=force,
         skip_existing=skip_existing,
         threads=threads or (1 if jobs > 1 else None),
         limits=limits,
     )
+    if stream:
+        if jobs > 1 or manifest or remove_sources or as_json or skip_existing:
+            raise UsageError("--jobs, --json, --manifest, --rm and --skip-existing are not for --stream")
+        from codec.cli.stream_in import compress_stream
+
+        return compress_stream(pictures, output, options, quiet=quiet)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     if any(STANDARD in (job.source, job.target) for job in planned):
         if manifest or remove_sources or as_json or skip_existing:

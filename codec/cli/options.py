@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from codec.effort.levels import DEFAULT_EFFORT, MAX_EFFORT
+from codec.errors import UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.ratecontrol.roi import TUNES, parse_regions
+from codec.ratecontrol.target import Target, only_target, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,9 +116,128 @@ def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: floa
     return value
 
 
-# What decides about the bytes of a .vae file.
-encoding_options = _all_of(
+def encoding_options(command: _Command) -> _Command:
+    """Add all that decides about the bytes of a .vae file, and hand it over in one dict, `encoding`.
+
+    Its keys are fields of `codec.batch.task.Options`.
+    """
+
+    @functools.wraps(command)
+    def collected(*arguments: Any, **values: Any) -> Any:
+        encoding = {
+            name: values.pop(name)
+            for name in ("quality", "lossless", "strip", "effort", "tune", "roi", "seconds")
+        }
+        encoding["target"] = only_target(
+            *(values.pop(f"target_{kind}") for kind in ("size", "bpp", "psnr", "ssim"))
+        )
+        if encoding["lossless"] and encoding["target"] is not None:
+            raise UsageError("--lossless leaves nothing to aim at; drop it or the target")
+        return command(*arguments, encoding=encoding, **values)
+
+    return _ENCODING(collected)  # type: ignore[return-value]
+
+
+def _to_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    """Read a size in bytes."""
+    if value is None:
+        return None
+    try:
+        return int(Target("size", parse_size(value)).value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _refuse_infinite(
+    _context: click.Context, _parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse `nan` and `inf`."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("give a number of seconds.")
+    return value
+
+
+def _to_regions(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse what is no region."""
+    try:
+        parse_regions(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
+
+
+def _to_target(_context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    """Refuse what no file can reach."""
+    if value is None:
+        return None
+    try:
+        return Target(str(parameter.name).removeprefix("target_"), value).value  # type: ignore[arg-type]
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_ENCODING = _all_of(
     quality_option("0 (smallest) to 100 (best, still lossy); fractions count."),
+    click.option(
+        "-e",
+        "--effort",
+        type=click.IntRange(0, MAX_EFFORT),
+        default=DEFAULT_EFFORT,
+        show_default=True,
+        metavar="E",
+        help=f"0 (fastest) to {MAX_EFFORT} (smallest files at equal quality); 4 and up need torch.",
+    ),
+    click.option(
+        "--budget",
+        "seconds",
+        type=click.FloatRange(0, min_open=True),
+        callback=_refuse_infinite,
+        metavar="SECONDS",
+        help="Stop efforts from 6 on with the best so far, after about so long a picture.  [default: 60]",
+    ),
+    click.option(
+        "--target-size",
+        callback=_to_size,
+        metavar="SIZE",
+        help="Find the quality that fills this size, such as 50kB: never more, at most 1 % or 16 bytes less.",
+    ),
+    click.option(
+        "--target-bpp",
+        type=float,
+        callback=_to_target,
+        metavar="BPP",
+        help="The same, by bits per pixel of the whole file.",
+    ),
+    click.option(
+        "--target-psnr",
+        type=float,
+        callback=_to_target,
+        metavar="DB",
+        help="Find the quality of this PSNR over all samples, or up to 0.05 dB more.",
+    ),
+    click.option(
+        "--target-ssim",
+        type=float,
+        callback=_to_target,
+        metavar="SSIM",
+        help="Find the quality of this mean SSIM of luma (11x11 Gaussian window), such as 0.98.",
+    ),
+    click.option(
+        "--tune",
+        type=click.Choice(TUNES),
+        default="psnr",
+        show_default=True,
+        help="What bits are spent for: squared error, or fewer in busy texture and more in what is smooth.",
+    ),
+    click.option(
+        "--roi",
+        multiple=True,
+        callback=_to_regions,
+        metavar="X,Y,W,H[:+Q]",
+        help="More quality there, in tiles of 128 pixels; or a mask picture, MASK[:+Q].  [default: +15]",
+    ),
     click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing."),
     click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution."),
 )

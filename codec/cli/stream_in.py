@@ -6,6 +6,7 @@ import itertools
 import warnings
 from typing import IO
 
+from codec.batch.task import Options
 from codec.cli.jobs import Job, run
 from codec.cli.report import Exit, say, warn
 from codec.cli.stream_options import fill, opened, plan_stream
@@ -13,17 +14,7 @@ from codec.limits import DEFAULT_LIMITS
 from codec.stream import Writer
 
 
-def compress_stream(
-    sources: tuple[str, ...],
-    output: str | None,
-    *,
-    quality: float,
-    lossless: bool,
-    strip: bool,
-    force: bool,
-    threads: int | None,
-    quiet: bool,
-) -> Exit:
+def compress_stream(sources: tuple[str, ...], output: str | None, options: Options, *, quiet: bool) -> Exit:
     """Compress the frames of one pipe or file, each written as soon as it is done."""
 
     def work(job: Job) -> None:
@@ -38,7 +29,7 @@ def compress_stream(
                 first = list(itertools.islice(pictures, 1))  # a faulty one is refused before torch is loaded
                 from codec.encoder import Encoder
 
-                encoder = Encoder(quality, threads=threads, strip=strip, lossless=lossless)
+                encoder = Encoder(options.quality, threads=options.threads, **options.encoding())
                 for data in encoder.map(itertools.chain(first, pictures)):
                     stream.write(data)
                     count += 1
@@ -46,10 +37,10 @@ def compress_stream(
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("once", UserWarning)
-            fill(job, write, force=force)
+            fill(job, write, force=options.overwrite)
         if not quiet:
             for text in dict.fromkeys(str(warning.message) for warning in caught):
                 warn(job.source_name, text)
             say(f"{job.source_name} -> {job.target_name}: {count} frames, {n_bytes} bytes")
 
-    return run([plan_stream(sources, output, ".vaes", force=force)], work)
+    return run([plan_stream(sources, output, ".vaes", force=options.overwrite)], work)

@@ -96,6 +96,7 @@ class ScaleNetwork:
     ) -> None:
         self.layers, self.context_layers, self.z_stride = tuple(layers), tuple(context_layers), z_stride
         self.offset = np.asarray(arrays["scale.offset"], np.int16)
+        self.arrays = {name: np.asarray(a) for name, a in arrays.items() if name.startswith("scale.")}
         self._run, self._backend = runner.run, runner.name
         _check_bounds(arrays, "scale", len(self.layers), INPUT_MAX)
         for step in range(STEPS - 1):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from codec.effort.levels import DEFAULT_EFFORT
 from codec.errors import UnsupportedImage, UsageError
 
 if TYPE_CHECKING:
@@ -28,15 +29,17 @@ class Vaezip(Codec):
     """Compresses chunks uint8 [H, W, 3] (RGB) or [H, W] (gray), each as one `.vae` file.
 
     Axes of length 1 may go before, as in a chunk [1, H, W, 3] of an array of pictures. Lossy, unless
-    `lossless`: what is read back is a picture close to what was written. quality: 0..100, as for
-    `codec.Encoder`. Every chunk is coded on one thread: the library that asks for chunks spreads them.
+    `lossless`: what is read back is a picture close to what was written. quality: 0..100,
+    effort: 0..9, as for `codec.Encoder`. Every chunk is coded on one thread: the library that asks for chunks
+    spreads them.
     Raises UnsupportedImage for a chunk of another shape or type, CodecError for damaged data.
     """
 
     codec_id = "vaezip"
 
-    def __init__(self, quality: float = 75, lossless: bool = False) -> None:
+    def __init__(self, quality: float = 75, lossless: bool = False, effort: int = DEFAULT_EFFORT) -> None:
         self.quality = quality
+        self.effort = effort
         self.lossless = lossless
 
     def encode(self, buf: Any) -> bytes:
@@ -44,7 +47,7 @@ class Vaezip(Codec):
         array = np.asarray(buf)
         if array.dtype != np.uint8:
             raise UnsupportedImage(f"a chunk of {array.dtype}; only uint8 is taken", field="dtype")
-        return _encoder(self.quality, self.lossless).encode(Image.fromarray(_picture(array)))
+        return _encoder(self.quality, self.lossless, self.effort).encode(Image.fromarray(_picture(array)))
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Return the samples of a chunk, uint8 [H, W, 3] or [H, W], in `out` if given."""
@@ -68,10 +71,10 @@ def _picture(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(quality: float, lossless: bool) -> Encoder:
+def _encoder(quality: float, lossless: bool, effort: int) -> Encoder:
     from codec.encoder import Encoder
 
-    return Encoder(quality, lossless=lossless, threads=1)
+    return Encoder(quality, lossless=lossless, effort=effort, threads=1)
 
 
 @functools.cache

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from codec.model.weights import LoadedModel
 Floats = NDArray[np.float32]
 
 R_MAX = 32767
+# Step, y - mu and scale level, both [4, Q, h2, w2] of that step -> r, whole numbers as float of that shape.
+Decide: TypeAlias = Callable[[int, Floats, NDArray[np.uint8]], Floats]
 # Bits that one squared quantiser step of error is worth at the slope each rate point was trained for:
 # 12 / (2 ln 2), from step^2 / 12 = 3 / (2 ln 2 lmbda 255^2).
 BITS_PER_SQUARED_STEP = 8.66
@@ -85,20 +88,32 @@ class _Context:
         self._known.append(y_hat)
 
 
+def nearest(_step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
+    """Decide by distance alone: round, with the dead zone that the networks were trained with."""
+    whole = np.clip(np.rint(exact), -R_MAX, R_MAX)
+    whole[np.abs(exact) < dead_zone()[level]] = 0
+    return whole
+
+
 def _walk(
-    model: LoadedModel, start: ScaleStart, context: _Context, y: Floats, quality: int, lift: bool
+    model: LoadedModel,
+    start: ScaleStart,
+    context: _Context,
+    y: Floats,
+    quality: int,
+    lift: bool,
+    decide: Decide = nearest,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
     """Quantise y [M, h, w] in four steps: r, scale_index, and the bits that coding the zeros is worth."""
     r, scale_index = np.zeros(y.shape, np.int16), np.zeros(y.shape, np.uint8)
-    lean, thresholds = model.arrays["lean"], dead_zone()
+    lean = model.arrays["lean"]
     known = np.zeros((STEPS, 0, *quarters.shape(*y.shape)[2:]), np.int16)
     missed = 0.0
     for step in range(STEPS):
         level = model.scale.step_index(step, start, known, quality, lift=lift)
         mu = context.mean(step)
         exact = (quarters.take(y, step) - mu) * context.inside
-        whole = np.clip(np.rint(exact), -R_MAX, R_MAX)
-        whole[np.abs(exact) < thresholds[level]] = 0
+        whole = decide(step, exact, level)
         missed += _worth(exact, whole, (whole != 0) & (level == 0))
         whole[level == 0] = 0
         context.tell(_reconstructed(mu, whole, lean[level]))
@@ -140,6 +155,18 @@ def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
     if lift:
         r, scale_index, _ = _walk(model, start, _Context(model, z, quality), y, quality, True)
     return TileSymbols(z, r, scale_index, lift)
+
+
+def quantise_given(
+    model: LoadedModel, z: NDArray[np.int16], y: Floats, quality: int, decide: Decide
+) -> TileSymbols:
+    """As quantise_tile, with hyper-latents z, int16 [H, hz, wz], that are settled, and residuals as decided.
+
+    No tile is lifted.
+    """
+    start = model.scale.start(z)
+    r, scale_index, _ = _walk(model, start, _Context(model, z, quality), y, quality, False, decide)
+    return TileSymbols(z, r, scale_index, False)
 
 
 def decode_residuals(

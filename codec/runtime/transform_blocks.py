@@ -89,6 +89,23 @@ def analyse(
 
     present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
+    return scaled(model, analyse_unscaled(model, pixels, block, rows, columns, present), quality)
+
+
+def scaled(model: LoadedModel, y: Floats, quality: int) -> Floats:
+    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a quality 0..1792."""
+    return np.asarray(y * factors(model.arrays["gain"], quality)[:, None, None])
+
+
+def analyse_unscaled(
+    model: LoadedModel,
+    pixels: Samples,
+    block: Block,
+    rows: int,
+    columns: int,
+    present: Present | None = None,
+) -> Floats:
+    """As analyse, before the gains: the same for all qualities."""
     wide = block.grown(reach(model.config), rows, columns)
     # What the 3x3 convolutions at 1/16 look at.
     half = block.grown(model.config.blocks16, rows, columns)
@@ -101,9 +118,8 @@ def analyse(
     if gaps is not None:
         at16 = np.ascontiguousarray(half.cut(_or_all(present, rows, columns)))
         inputs |= {"at8": _mask(gaps.repeat(2, 0).repeat(2, 1)), "at16": _mask(at16)} | _windows(gaps)
-    y = model.runner.run("analysis" if gaps is None else "analysis_gaps", inputs)[0][0]
-    scaled: Floats = y * factors(model.arrays["gain"], quality)[:, None, None]
-    return scaled
+    y: Floats = model.runner.run("analysis" if gaps is None else "analysis_gaps", inputs)[0][0]
+    return y
 
 
 def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codec.bitstream.quality import rate_band
-from codec.entropy.tables import LEVELS, PRECISION, EntropyTables
+from codec.effort.rate_curve import RateCurve
 from codec.errors import UsageError
 from codec.image.convert import PictureLike, load_rgb
 from codec.model.config import STEP_UNITS
@@ -175,34 +175,3 @@ def _explain(
     with torch.no_grad():
         decoded: Tensor = network.g_s(network.unscale_latent(y, rates), rates).clamp(0, 1)
     return decoded
-
-
-class RateCurve:
-    """Bits of a residual that need not be an integer: the stored tables, joined by straight lines."""
-
-    def __init__(self, tables: EntropyTables) -> None:
-        self._curve = _curve(tables)
-
-    def __call__(self, r: Tensor, level: Tensor) -> Tensor:
-        """r: float, level: int64 in 0..63, of one shape -> bits, differentiable in r."""
-        width = self._curve.shape[1]
-        magnitude = r.abs().clamp(max=width - 2)
-        low = magnitude.detach().floor()
-        index = level * width + low.long()
-        flat = self._curve.reshape(-1)
-        return torch.lerp(flat[index], flat[index + 1], magnitude - low)
-
-
-@functools.lru_cache(maxsize=4)
-def _curve(tables: EntropyTables) -> Tensor:
-    """Bits by level and magnitude, float [64, longest + 2], going on as they end beyond each table."""
-    longest = int(tables.r_half.max())
-    curve = np.zeros((LEVELS, longest + 2))
-    for level in range(1, LEVELS):
-        half = int(tables.r_half[level])
-        bits = PRECISION - np.log2(tables.r_table(level)[half : 2 * half + 1].astype(np.float64))
-        beyond = np.arange(1, longest + 2 - half)
-        curve[level] = np.concatenate([bits, bits[-1] + (bits[-1] - bits[-2]) * beyond])
-    # Level 0 codes nothing but zeros; the gentlest curve keeps its residuals near them.
-    curve[0] = curve[1]
-    return torch.from_numpy(curve).float()

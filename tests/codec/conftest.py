@@ -13,7 +13,7 @@ from codec.model.weights import load_model
 @pytest.fixture(autouse=True)
 def only_learned_tiles(monkeypatch):
     """Here it is the model that is tested: no tile is stored without loss, however small that would be."""
-    monkeypatch.setattr("codec.encoder.may_pay", lambda *_: False)
+    monkeypatch.setattr("codec.coding.tile.may_pay", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def files(tmp_path_factory, photo):
     made = []
     with pytest.MonkeyPatch.context() as patch:
         # Noise takes fewer bytes without loss, and then there would be no symbols.
-        patch.setattr("codec.encoder.may_pay", lambda *_: False)
+        patch.setattr("codec.coding.tile.may_pay", lambda *_: False)
         for name, (pixels, quality) in {**pictures, "noise": (noise, 90)}.items():
             made.append(folder / f"{name}.vae")
             made[-1].write_bytes(Encoder(quality).encode(pixels))

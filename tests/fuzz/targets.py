@@ -18,7 +18,7 @@ import codec.decoder
 import codec.encoder
 import codec.salvaging
 from codec.bitstream import chunks
-from codec.bitstream.alpha import parse_alpha
+from codec.bitstream.alpha import pack_alpha, parse_alpha
 from codec.bitstream.container import parse_container, read_info, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header, parse_header
@@ -258,7 +258,7 @@ def files() -> list[bytes]:
             else:
                 payloads.append(codec.encoder.encode_tile(TINY, pixels, tile, quality=700))
             parts.append(pack_plane(pixels[here][..., 1]))
-        alpha = codec.encoder.pack_alpha(parts) if head.has_alpha else None
+        alpha = pack_alpha(parts) if head.has_alpha else None
         beside = Metadata(
             b"", b"II*\0\x08\0\0\0\0\0", b"<x/>", (("k", "v" * int(rng.integers(1, 60))),), (72, 96)
         )

@@ -1,0 +1,1 @@
+"""From a picture to the payloads of its tiles, at any quality, and to a target."""

@@ -1,0 +1,214 @@
+"""A whole picture at any rate: tiles, what lies between them, and the file they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.bitstream.alpha import pack_alpha
+from codec.bitstream.container import write_container
+from codec.bitstream.geometry import Tile, tile_grid
+from codec.bitstream.header import Header, layout_code
+from codec.bitstream.metadata import pack_metadata
+from codec.coding.tile import CodedTile, code_learned, code_lossless, code_tile
+from codec.effort.levels import LEVELS, Budget, Level
+from codec.effort.view import TileView, view_tile
+from codec.image.canvas import Canvas
+from codec.image.gray import is_gray
+from codec.image.lossless import pack_plane
+from codec.image.picture import Picture, PillowSamples
+from codec.model.index import model_entry
+from codec.model.weights import LoadedModel
+from codec.ratecontrol.offsets import VISUAL_TILE_LOG2, RegionMap, clamped, visual_offsets
+from codec.ratecontrol.roi import TILE_LOG2, Region
+from codec.runtime.latents import dequantise_tile
+from codec.runtime.painting import paint, window_over
+from codec.runtime.presence import has_neighbour, presence
+from codec.runtime.threads import Progress, map_ordered
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a picture is coded, but for its quality.
+
+    lossless: exactly. strip: without metadata. level: of effort. visual: fewer bits in busy texture, more in
+    what is smooth. regions: of interest, in smaller tiles than usual. threads: workers over tiles. seconds:
+    for the iterations of a level that has some, None for no limit. keep: hold the latents, 5 bytes a pixel,
+    for further qualities.
+    """
+
+    lossless: bool = False
+    strip: bool = False
+    level: Level = LEVELS[0]
+    visual: bool = False
+    regions: tuple[Region, ...] = ()
+    threads: int = 1
+    seconds: float | None = None
+    keep: bool = False
+
+
+_Around: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
+
+
+class Coded:
+    """A picture coded at one rate: its header and tiles."""
+
+    def __init__(self, header: Header, tiles: list[CodedTile]) -> None:
+        self.header, self.tiles = header, tiles
+
+    @property
+    def exact(self) -> set[int]:
+        """Which tiles are stored without loss."""
+        return {index for index, tile in enumerate(self.tiles) if tile.lossless}
+
+
+class PictureCoder:
+    """Codes one picture, at one rate after another."""
+
+    def __init__(self, model: LoadedModel, picture: Picture, settings: Settings) -> None:
+        self._model, self._picture, self._settings = model, picture, settings
+        self._entry = model_entry(model.model_id)
+        self._layout = layout_code(picture.layout, gray=is_gray(picture))
+        self._log2 = TILE_LOG2 if settings.regions else VISUAL_TILE_LOG2 if settings.visual else 9
+        self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)
+        self._regions = RegionMap(settings.regions, picture.width, picture.height, self.tiles)
+        self._visual = visual_offsets(picture.colour, self.tiles) if settings.visual else np.int64(0)
+        self._threads = min(settings.threads, len(self.tiles))
+        self._views: dict[int, TileView] = {}
+        self._rest: _Around | None = None
+
+    def code(self, rate: int, progress: Progress | None = None) -> Coded:
+        """Code all tiles at a rate 0..1792. progress: called with the number of tiles done and of all."""
+        picture = self._picture
+        header = Header(
+            picture.width, picture.height, rate, self._model.model_id, self._log2, layout=self._layout
+        )
+        self._offsets = clamped(self._regions.offsets(rate, self._entry) + self._visual)
+        shares = _Shares(len(self.tiles), progress)
+        work = functools.partial(self._code_tile, header, shares)
+        # Tiles that take long tell themselves how far they are.
+        coarse = None if self._settings.level.iterations else progress
+        coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
+        self._mind_the_gaps(coded)
+        return coded
+
+    def file(self, coded: Coded) -> bytes:
+        """Return the bytes of the .vae file."""
+        alpha, metadata = self._around()
+        payloads = [tile.payload for tile in coded.tiles]
+        return write_container(coded.header, payloads, metadata, alpha=alpha, lossless=coded.exact)
+
+    def decoded(self, coded: Coded) -> PillowSamples:
+        """Return the colour samples that the file decodes to."""
+        header, model, exact = coded.header, self._model, coded.exact
+        canvas = Canvas("RGB", 0, 0, header.width, header.height, None, gray=header.is_gray)
+        window = window_over(header, model, (0, 0, header.width, header.height))
+        present = presence(header, exact, model.config.z_stride)
+
+        def latents(tile: Tile) -> NDArray[np.float32]:
+            found = coded.tiles[tile.index]
+            if found.symbols is None:
+                raise TypeError("a lossless tile has no latents")
+            return dequantise_tile(model, found.symbols, found.quality)
+
+        paint(canvas, model, header, window, latents, present, self._settings.threads)
+        for index in exact:
+            tile = self.tiles[index]
+            canvas.paint(tile.x, tile.y, self._samples(tile))
+        return PillowSamples(canvas.image)
+
+    def _code_tile(self, header: Header, shares: _Shares, tile: Tile) -> CodedTile:
+        if self._settings.lossless:
+            return code_lossless(self._samples(tile))
+        return code_tile(
+            self._model,
+            self._view(tile),
+            header.quality,
+            self._offsets[tile.index],
+            self._settings.level,
+            self._budget(shares, tile),
+            gray=header.is_gray,
+        )
+
+    def _budget(self, shares: _Shares, tile: Tile) -> Budget:
+        """Share a picture's seconds among its tiles, by their size."""
+        seconds, share = self._settings.seconds, tile.width * tile.height * self._threads
+        if seconds is not None:
+            seconds *= min(1, share / (self._picture.width * self._picture.height))
+        return Budget(seconds, functools.partial(shares.tick, tile.index))
+
+    def _view(self, tile: Tile) -> TileView:
+        if tile.index in self._views:
+            return self._views[tile.index]
+        view = view_tile(self._model, self._picture.colour, tile, rim=self._settings.level.has_rim)
+        if self._settings.keep:
+            self._views[tile.index] = view
+        return view
+
+    def _mind_the_gaps(self, coded: Coded) -> None:
+        """Code the neighbours of lossless tiles again, as the decoder sees them: without latents there."""
+        exact, header = coded.exact, coded.header
+        present = presence(header, exact, self._model.config.z_stride)
+        beside = [t for t in self.tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
+        if not beside:
+            return
+        level, colour = self._settings.level, self._picture.colour
+
+        shares = _Shares(len(beside), None)
+
+        def again(tile: Tile) -> CodedTile:
+            view = view_tile(self._model, colour, tile, present, rim=level.has_rim)
+            budget = self._budget(shares, tile)
+            return code_learned(
+                self._model,
+                view,
+                header.quality,
+                self._offsets[tile.index],
+                level,
+                budget,
+                gray=header.is_gray,
+            )
+
+        found = map_ordered(again, beside, min(self._threads, len(beside)))
+        for tile, payload in zip(beside, found, strict=True):
+            coded.tiles[tile.index] = payload
+
+    def _around(self) -> _Around:
+        """Return the payload of alpha and the chunks of metadata, made once."""
+        if self._rest is None:
+            picture, alpha = self._picture, None
+            if picture.alpha is not None:
+                plane = functools.partial(_pack_alpha, picture.alpha)
+                alpha = pack_alpha(map_ordered(plane, self.tiles, self._threads))
+            metadata = [] if self._settings.strip else pack_metadata(picture.metadata)
+            self._rest = alpha, metadata
+        return self._rest
+
+    def _samples(self, tile: Tile) -> NDArray[np.uint8]:
+        return self._picture.colour[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+
+
+def _pack_alpha(alpha: NDArray[np.uint8], tile: Tile) -> bytes:
+    return pack_plane(alpha[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
+
+
+class _Shares:
+    """Tells progress in hundredths of tiles, from any thread."""
+
+    def __init__(self, tiles: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = dict[int, int](), 100 * tiles, progress
+        self._lock = threading.Lock()
+
+    def tick(self, tile: int, share: float) -> None:
+        """Note which share of a tile is done."""
+        if self._progress is None:
+            return
+        with self._lock:
+            if self._done.get(tile) != int(100 * share):
+                self._done[tile] = int(100 * share)
+                self._progress(sum(self._done.values()), self._total)

@@ -1,0 +1,32 @@
+"""How much error in the picture a quantiser step of each latent channel makes.
+
+Of g_s it is the linear path that carries nearly all energy, and all after it is orthonormal or nearly so:
+what one position of a channel puts into the picture has the energy of that channel's column of weights,
+wherever it is. Against the energy of g_s's true Jacobian, probed at random, this is right within 5 % for most
+channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codec.model.config import STEP_UNITS
+from codec.model.factors import factors
+from codec.model.weights import LoadedModel
+
+CHANNELS = 3
+
+
+def error_weight(model: LoadedModel, quality: int) -> float:
+    """Bits that a squared error of one level, summed over channels, is worth; quality 0..1792."""
+    return model.config.lmbda(quality / STEP_UNITS) / CHANNELS
+
+
+def step_bits(model: LoadedModel, quality: int) -> NDArray[np.float32]:
+    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]; quality 0..1792."""
+    linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
+    unpatch = model.arrays["g_s.unpatch.weight"][:, :, 0, 0]
+    columns = np.einsum("oc,cpm->opm", unpatch, linear.reshape(len(unpatch), 4, -1), optimize=True)
+    energy = np.square(columns).sum((0, 1)) * np.square(factors(model.arrays["inverse_gain"], quality))
+    return np.asarray(255**2 * error_weight(model, quality) * energy, np.float32)

@@ -1,0 +1,107 @@
+"""Quality offsets of tiles: regions of interest, and what the eye makes of texture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from codec.bitstream.geometry import Tile
+from codec.bitstream.quality import OFFSET_UNIT
+from codec.errors import UsageError
+from codec.image.picture import Samples
+from codec.image.source import open_picture
+from codec.model.index import ModelEntry
+from codec.model.quality import HIGHEST, LOWEST, from_rate, to_rate
+from codec.ratecontrol.roi import Region
+
+OFFSET_MIN, OFFSET_MAX = -128, 127
+# Errors hide in activity: the slope lmbda of a tile goes with its activity to the power of minus this, at
+# most so many rate steps up or down; a step is a factor of 2 in lmbda.
+VISUAL_STRENGTH = 0.25
+VISUAL_MOST = 1.0
+BLOCK = 8
+VISUAL_TILE_LOG2 = 8
+# Variance of luma that counts as none: noise and rounding.
+_FLOOR = 4.0
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def activity(samples: NDArray[np.uint8]) -> float:
+    """Mean of log2 of luma's variance over blocks of 8x8: of a tile's samples, uint8 [h, w, 3].
+
+    The mean of logarithms, as in the adaptive quantisation of video encoders: a tile half smooth counts as
+    nearly smooth, since there errors show.
+    """
+    luma = samples.astype(np.float32) @ _LUMA
+    rows, columns = (max(1, side // BLOCK) for side in luma.shape)
+    block = (min(BLOCK, luma.shape[0]), min(BLOCK, luma.shape[1]))
+    luma = luma[: rows * block[0], : columns * block[1]]
+    parts = luma.reshape(rows, block[0], columns, block[1])
+    return float(np.log2(parts.var((1, 3)) + _FLOOR).mean())
+
+
+def visual_offsets(pixels: Samples, tiles: Sequence[Tile]) -> NDArray[np.int64]:
+    """Offsets in 1/16 of a rate step, one for each tile: fewer bits where activity is above the mean."""
+    found = np.array([activity(pixels[t.y : t.y + t.height, t.x : t.x + t.width]) for t in tiles])
+    weights = np.array([t.width * t.height for t in tiles], np.float64)
+    steps = -VISUAL_STRENGTH * (found - np.average(found, weights=weights))
+    return np.asarray(np.rint(np.clip(steps, -VISUAL_MOST, VISUAL_MOST) * OFFSET_UNIT), np.int64)
+
+
+class RegionMap:
+    """How much of every region's boost each tile gets: all where it touches a box, the most of its mask.
+
+    Raises UsageError for a region outside the picture or a mask of another size.
+    """
+
+    def __init__(self, regions: Sequence[Region], width: int, height: int, tiles: Sequence[Tile]) -> None:
+        self._boost = np.zeros(len(tiles))
+        for region in regions:
+            shares = _shares(region, width, height, tiles)
+            change = region.boost * shares
+            stronger = np.abs(change) > np.abs(self._boost)
+            self._boost = np.where(stronger, change, self._boost)
+
+    def offsets(self, rate: int, entry: ModelEntry) -> NDArray[np.int64]:
+        """Offsets in 1/16 of a rate step, one for each tile, around a header's rate 0..1792."""
+        quality = from_rate(rate, entry)
+        changed = (to_rate(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
+        return np.array([round((other - rate) / OFFSET_UNIT) for other in changed], np.int64)
+
+
+def clamped(offsets: NDArray[np.int64]) -> list[int]:
+    """Return offsets as the format holds them, -128..127."""
+    held: list[int] = np.clip(offsets, OFFSET_MIN, OFFSET_MAX).tolist()
+    return held
+
+
+def _shares(region: Region, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
+    if region.box is None:
+        return _mask_shares(region.mask, width, height, tiles)
+    x, y, box_width, box_height = region.box
+    if x + box_width > width or y + box_height > height:
+        raise UsageError(
+            f"region {x},{y},{box_width},{box_height} does not lie in a picture of {width}x{height}",
+            field="roi",
+        )
+    return np.array(
+        [
+            float(t.x < x + box_width and t.x + t.width > x and t.y < y + box_height and t.y + t.height > y)
+            for t in tiles
+        ]
+    )
+
+
+def _mask_shares(name: str, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
+    with open_picture(name) as picture:
+        if picture.size != (width, height):
+            raise UsageError(
+                f"{name}: the mask must be of the picture's size, {width}x{height}, "
+                f"not {picture.size[0]}x{picture.size[1]}",
+                field="roi",
+            )
+        mask = np.asarray(picture.convert("L", dither=Image.Dither.NONE))
+    return np.array([mask[t.y : t.y + t.height, t.x : t.x + t.width].max() / 255 for t in tiles])

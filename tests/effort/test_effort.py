@@ -1,0 +1,158 @@
+"""More effort: never a worse trade of bits and error, the same decoder, the same bytes every time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import codec
+from codec.bitstream.geometry import Tile
+from codec.bitstream.quality import rate_band
+from codec.effort.bits import bits_by_magnitude
+from codec.effort.decision import RateDistortionDecision
+from codec.effort.gradients import Gradients
+from codec.effort.levels import LEVELS, level_of
+from codec.effort.refine import softly_rounded
+from codec.effort.search import Objective
+from codec.effort.sensitivity import error_weight, step_bits
+from codec.effort.soft_rate import walk_softly
+from codec.effort.view import view_tile
+from codec.entropy.rate import ideal_bits
+from codec.model.index import default_model_id
+from codec.model.weights import load_model
+from codec.runtime.latents import dequantise_tile, quantise_tile
+
+RATE = 700
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(default_model_id())
+
+
+@pytest.fixture(scope="module")
+def coded(model, photo):
+    """One tile and the objective at the symbols that rounding gives."""
+    view = view_tile(model, photo(128, 96), Tile(0, 0, 0, 128, 96), rim=True)
+    symbols = quantise_tile(model, view.latent(model, RATE), RATE)
+    return symbols, Objective(model, view, RATE, RATE, symbols, gray=False)
+
+
+def cost(data, x, quality):
+    """bits + lmbda * squared error, at the slope of the quality."""
+    encoder = codec.Encoder(quality)
+    model = load_model(default_model_id())
+    error = np.square(np.asarray(codec.decompress(data)).astype(float) - x).sum() / 3
+    return 8 * len(data) + model.config.lmbda(encoder.rate / 256) * error
+
+
+@pytest.mark.parametrize("quality", [15, 50, 90])
+def test_more_effort_trades_better_and_decodes_as_ever(photo, quality):
+    x = photo(160, 128)
+    files = [codec.compress(x, quality, effort=effort) for effort in range(6)]
+    costs = [cost(data, x, quality) for data in files]
+    # The check leaves out the rounding of samples and of words to 32 bits.
+    slack = 0.002 * costs[0] + 64
+    assert all(later <= costs[0] + slack for later in costs[1:])
+    assert costs[3] < costs[0]
+    assert codec.compress(x, quality, effort=3) == codec.compress(x, quality) == files[3]
+
+
+def test_gradient_descent_helps_and_stops_in_time(photo):
+    x = photo(96, 64)
+    ticks = []
+    encoder = codec.Encoder(60, effort=6, threads=2)
+    data = encoder.encode(x, progress=lambda done, total: ticks.append((done, total)))
+    assert data == encoder.encode(x)
+    assert ticks == sorted(ticks)
+    assert ticks[-1] == (100, 100)
+    assert cost(data, x, 60) <= cost(codec.compress(x, 60, effort=0), x, 60) + 64
+    short = codec.Encoder(60, effort=9, seconds=0.01).encode(x)
+    assert np.asarray(codec.decompress(short)).shape == x.shape
+
+
+def test_tiles_know_what_lies_around_them(model, photo):
+    x = photo(256, 128)
+    whole, part = (view_tile(model, x, Tile(0, 0, 0, width, 128), rim=True) for width in (256, 128))
+    assert part.y.shape[1:] == (8, 13)
+    assert part.latent(model, RATE).shape[1:] == (8, 8)
+    # Far from where it ends the rim is what it is in the whole picture.
+    assert np.abs(part.y[:, :, :12] - whole.y[:, :, :12]).max() < 1e-3
+    assert part.x.shape == (128, 208, 3)
+    assert (part.x == x[:, :208]).all()
+
+
+def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
+    """Against random probes of g_s's true Jacobian: right within a quarter for nearly all channels."""
+    symbols, objective = coded
+    unscaled = torch.from_numpy(dequantise_tile(model, symbols, RATE))[None]
+    generator, total = torch.Generator().manual_seed(1), 0
+    for _ in range(4):
+        leaf = unscaled.clone().requires_grad_()
+        x_hat = model.network.g_s(leaf, torch.tensor([RATE / 256]))
+        signs = torch.randint(0, 2, x_hat.shape, generator=generator) * 2 - 1
+        total = total + torch.autograd.grad((x_hat * signs).sum(), leaf)[0].square() / 4
+    energy = total.mean((0, 2, 3)).numpy() * np.square(objective.steps[:, 0, 0])
+    ratio = 255**2 * energy * error_weight(model, RATE) / step_bits(model, RATE)
+    assert np.median(ratio) == pytest.approx(1, abs=0.15)
+    assert ((ratio > 0.6) & (ratio < 1.6)).mean() > 0.9
+
+
+def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
+    symbols, objective = coded
+    r = torch.from_numpy(symbols.r.astype(np.float32))[None]
+    z = torch.from_numpy(symbols.z.astype(np.float32))[None]
+    with torch.no_grad():
+        tile = walk_softly(model, z, RATE, lambda _step, mu: (r, r, mu + r))
+        error = float(Gradients(objective).error_of_steps(tile.y_hat))
+    real = ideal_bits(model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(RATE))
+    assert float(tile.bits) == pytest.approx(real, rel=0.01)
+    expected = dequantise_tile(model, symbols, RATE) / objective.steps
+    assert np.abs(tile.y_hat[0].numpy() - expected).max() < 1e-2
+    assert float(tile.bits) + error == pytest.approx(objective.least, rel=0.02)
+
+
+def test_decisions_weigh_bits_against_error(model):
+    level = np.full((4, 1, 1, 1), 20, np.uint8)
+    exact = np.array([0.55, -1.52, 7.3, 0.1], np.float32).reshape(4, 1, 1, 1)
+
+    def decided(weight, level=level):
+        decide = RateDistortionDecision(model, np.full(4, weight, np.float32), (4, 2, 2), 1.0)
+        return decide(0, exact, level).ravel().tolist()
+
+    assert decided(1e6) == [1, -2, 7, 0]
+    assert decided(1e-6) == [0, 0, 0, 0]
+    assert decided(1e6, level * 0) == [0, 0, 0, 0]
+
+
+def test_soft_rounding_is_rounding_when_cold():
+    generator = torch.Generator().manual_seed(2)
+    value = torch.tensor([0.02, 1.97, -3.03, 5.0])
+    drawn = torch.stack([softly_rounded(value, 0.05, generator) for _ in range(50)])
+    assert (drawn.mean(0) - value.round()).abs().max() < 0.05
+    halves = torch.stack([softly_rounded(torch.tensor([0.5]), 0.05, generator) for _ in range(400)])
+    assert 0.4 < float(halves.mean()) < 0.6
+
+
+def test_bits_rise_with_magnitude(model):
+    curve = bits_by_magnitude(model.coder.tables)
+    assert curve.shape[0] == 64
+    assert (np.diff(curve[1:, :3], axis=1)[:20] > 0).all()
+
+
+@pytest.mark.parametrize("bad", [-1, 10, 2.5, "3", True, None])
+def test_no_other_efforts(bad):
+    with pytest.raises(codec.UsageError, match="effort must be"):
+        level_of(bad)
+
+
+@pytest.mark.parametrize("bad", [0, -1, float("nan"), "5", True])
+def test_no_other_budgets(bad):
+    with pytest.raises(codec.UsageError, match="seconds must be"):
+        codec.Encoder(seconds=bad)
+
+
+def test_there_are_ten_levels():
+    assert len(LEVELS) == 10
+    assert LEVELS[0].shares == ()
