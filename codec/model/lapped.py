@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .lapped_matrix import BLOCK, HALF, filter_array
 
@@ -29,13 +29,33 @@ def _along(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
     return torch.cat([x.narrow(dim, 0, HALF), filtered, x.narrow(dim, size - HALF, HALF)], dim)
 
 
-def lap(x: Tensor) -> Tensor:
-    """Pre-filter x [B, C, H, W], H and W multiples of 16, rows then columns; the rim is left as it is."""
-    matrix = filter_matrix().to(x)
+def lap(x: Tensor, matrix: Tensor | None = None) -> Tensor:
+    """Pre-filter x [B, C, H, W], H and W multiples of 16, rows then columns; the rim is left as it is.
+
+    matrix: [16, 16] for the samples around a boundary; without it, that of `filter_array`.
+    """
+    matrix = filter_matrix().to(x) if matrix is None else matrix
     return _along(_along(x, matrix, 3), matrix, 2)
 
 
-def unlap(x: Tensor) -> Tensor:
-    """Undo `lap`; the filter is orthonormal, so this is its transpose."""
-    matrix = filter_matrix().to(x).T
+def unlap(x: Tensor, matrix: Tensor | None = None) -> Tensor:
+    """Undo `lap`: columns then rows. Without a matrix by the transpose of that of `filter_array`."""
+    matrix = filter_matrix().to(x).T if matrix is None else matrix
     return _along(_along(x, matrix, 2), matrix, 3)
+
+
+class Window(nn.Module):
+    """A learned filter for the 16 samples around a block boundary, [16, 16].
+
+    It is the same mirrored, and keeps what is the same everywhere: `project` sees to it.
+    """
+
+    def __init__(self, start: Tensor) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(start.clone())
+
+    @torch.no_grad()
+    def project(self) -> None:
+        """Go to the nearest filter with both properties; call after each optimiser step."""
+        matrix = (self.matrix + self.matrix.flip(0, 1)) / 2
+        self.matrix.copy_(matrix + (1 - matrix.sum(1, keepdim=True)) / BLOCK)

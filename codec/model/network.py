@@ -37,6 +37,11 @@ class Network(nn.Module):
         self.inverse_gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
         self.lean = nn.Parameter(torch.zeros(SCALE_LEVELS))
 
+    def project_windows(self) -> None:
+        """Keep the lapped filters what they must be; call after each optimiser step."""
+        self.g_a.lap.project()
+        self.g_s.unlap.project()
+
     def scale_latent(self, y: Tensor, rate: Tensor) -> Tensor:
         """y' = y * exp(gain[rate]): the latent in units of the quantiser step. y: [B, M, h, w], rate: [B]."""
         return y * interpolate(self.gain, rate).exp()

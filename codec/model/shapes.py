@@ -14,6 +14,7 @@ from .config import RATE_POINTS, SCALE_LEVELS, ModelConfig
 Shapes = dict[str, tuple[int, ...]]
 
 PATCH_CHANNELS = 3 * 8 * 8
+WINDOW = 16
 
 
 def parameter_shapes(config: ModelConfig) -> Shapes:
@@ -22,6 +23,7 @@ def parameter_shapes(config: ModelConfig) -> Shapes:
     halvings = (config.z_stride // 16).bit_length() - 1
     shapes: Shapes = {"gain": (RATE_POINTS, m), "inverse_gain": (RATE_POINTS, m), "lean": (SCALE_LEVELS,)}
     shapes |= {"g_a.patch.weight": (PATCH_CHANNELS, 3, 8, 8)}
+    shapes |= {"g_a.lap.matrix": (WINDOW, WINDOW), "g_s.unlap.matrix": (WINDOW, WINDOW)}
     shapes |= _conv("g_a.linear", m, 4 * PATCH_CHANNELS, bias=False) | _conv("g_a.in8", c8, PATCH_CHANNELS)
     shapes |= _conv("g_a.in16", c16, 4 * c8) | _conv("g_a.out", m, c16)
     shapes |= _conv("g_s.linear", 4 * PATCH_CHANNELS, m, bias=False) | _conv("g_s.in16", c16, m)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .blocks import act, trunk
 from .config import ModelConfig
-from .lapped import lap, unlap
+from .lapped import Window, filter_matrix, lap, unlap
 from .rates import RateScale
 
 PATCH = 8
@@ -23,6 +23,7 @@ class Analysis(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        self.lap = Window(filter_matrix())
         self.patch = nn.Conv2d(3, PATCH_CHANNELS, PATCH, PATCH, bias=False)
         self.linear = nn.Conv2d(4 * PATCH_CHANNELS, config.m, 1, bias=False)
         self.in8 = nn.Conv2d(PATCH_CHANNELS, config.c8, 1)
@@ -32,7 +33,7 @@ class Analysis(nn.Module):
         self.out = nn.Conv2d(config.c16, config.m, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        f = self.patch(lap(x - 0.5))
+        f = self.patch(lap(x - 0.5, self.lap.matrix))
         h = self.blocks8(act(self.in8(f)))
         h = self.blocks16(act(self.in16(F.pixel_unshuffle(h, 2))))
         y: Tensor = self.linear(F.pixel_unshuffle(f, 2)) + self.out(h)
@@ -52,10 +53,11 @@ class Synthesis(nn.Module):
         self.rate8 = RateScale(config.c8)
         self.blocks8 = trunk(config.c8, config.blocks8)
         self.out = nn.Conv2d(config.c8, PATCH_CHANNELS, 1)
+        self.unlap = Window(filter_matrix().T)
         self.unpatch = nn.Conv2d(PATCH_CHANNELS, PATCH_CHANNELS, 1, bias=False)
 
     def forward(self, y_hat: Tensor, rate: Tensor) -> Tensor:
         h = self.blocks16(self.rate16(act(self.in16(y_hat)), rate))
         h = self.blocks8(self.rate8(act(F.pixel_shuffle(self.in8(h), 2)), rate))
         f = F.pixel_shuffle(self.linear(y_hat), 2) + self.out(h)
-        return unlap(F.pixel_shuffle(self.unpatch(f), PATCH)) + 0.5
+        return unlap(F.pixel_shuffle(self.unpatch(f), PATCH), self.unlap.matrix) + 0.5

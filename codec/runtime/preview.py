@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from codec.model.config import LATENT_STRIDE
 from codec.model.inference.folding import PATCH
-from codec.model.lapped_matrix import HALF, filter_array
+from codec.model.lapped_matrix import HALF
 from codec.model.weights import LoadedModel
 
 from .transform_blocks import Block, to_samples
@@ -89,8 +89,8 @@ def _matrix(model: LoadedModel) -> Floats:
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     linear = linear.reshape(-1, 4, linear.shape[1])
     # Of the 8 samples before a boundary: the weights in their own mean, and in that behind it.
-    kept = filter_array()[:HALF, :HALF].mean(1)
-    before = np.stack([kept, 1 / PATCH - kept])
+    shares = model.arrays["g_s.unlap.matrix"][:, :HALF]
+    before = np.stack([shares[:HALF].mean(0), shares[HALF:].mean(0)])
     rows: list[Floats] = []
     for place in range(4):
         # The first patch of a block lies behind a boundary: there all is mirrored.

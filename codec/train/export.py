@@ -30,6 +30,8 @@ from .tables import make_tables
 from .write_index import write_index
 
 TABLE_PICTURES = 160
+# Kept in float32: rounded to fp16 they would shift flat parts by a tenth of a level.
+WINDOWS = ("g_a.lap.matrix", "g_s.unlap.matrix")
 INT16_MAX = np.iinfo(np.int16).max
 ID_BYTES = 4
 
@@ -48,6 +50,7 @@ def averaged_model(run: Path) -> tuple[TrainModel, TrainOptions]:
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.copy_(parameter.half().float())
+    model.network.project_windows()
     return model.eval(), options
 
 
@@ -93,7 +96,8 @@ def export(run: Path, out: Path, name: str) -> str:
     tables = make_tables(model, crops.pictures(crops.train[::stride]))
     arrays: dict[str, NDArray[Any]] = {**scale_arrays(model), **tables.to_arrays()}
     for key, parameter in model.network.named_parameters():
-        arrays[NETWORK + key] = parameter.detach().half().contiguous().numpy()
+        value = parameter.detach().contiguous()
+        arrays[NETWORK + key] = (value if key in WINDOWS else value.half()).numpy()
     meta = {"config": model.config.to_json()}
     for key in ("scale_layers", "context_layers"):
         meta[key] = json.dumps([dataclasses.asdict(layer) for layer in getattr(model.config, key)])

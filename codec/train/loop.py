@@ -82,6 +82,7 @@ class Run:
         linear = [self.model.network.g_a.patch, self.model.network.g_a.linear]
         linear += [self.model.network.g_s.unpatch, self.model.network.g_s.linear]
         slow = [m.weight for m in linear]
+        slow += [self.model.network.g_a.lap.matrix, self.model.network.g_s.unlap.matrix]
         quick = list(self.model.density.parameters())
         apart = {id(p) for p in slow + quick}
         rate = self.options.learning_rate
@@ -154,6 +155,7 @@ class Run:
         self.bad_steps = 0
         self.optimiser.step()
         self.model.scale.enforce_bounds()
+        self.model.network.project_windows()
         self.average.update(self.model, self.step)
 
     def meta(self) -> dict[str, Any]:

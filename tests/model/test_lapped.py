@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from codec.model.lapped import filter_matrix, lap, unlap
+from codec.model.lapped import Window, filter_matrix, lap, unlap
 from codec.model.lapped_matrix import dct2, dct4
 
 SIZES = [(16, 16), (16, 48), (64, 16), (32, 32), (160, 96)]
@@ -97,3 +97,29 @@ def test_it_decorrelates_across_block_boundaries():
     plain = (means(ramp) - ramp)[..., 8:-8].square().mean()
     lapped = (unlap(means(lap(ramp))) - ramp)[..., 8:-8].square().mean()
     assert lapped < 0.7 * plain
+
+
+def test_a_learned_window_stays_mirrored_and_keeps_flat_parts():
+    window = Window(filter_matrix())
+    with torch.no_grad():
+        window.matrix += 0.1 * torch.randn(16, 16, generator=torch.Generator().manual_seed(1))
+    disturbed = window.matrix.detach().clone()
+    window.project()
+    matrix = window.matrix.detach()
+    assert torch.allclose(matrix, matrix.flip(0, 1), atol=1e-6)
+    assert torch.allclose(matrix.sum(1), torch.ones(16), atol=1e-6)
+    assert 0.01 < (matrix - disturbed).abs().max() < 0.5
+    x = torch.full((1, 3, 64, 48), 0.37)
+    assert (unlap(x, matrix) - x).abs().max() < 1e-6
+    again = matrix.clone()
+    window.project()
+    assert torch.allclose(window.matrix.detach(), again, atol=1e-7)
+
+
+def test_a_window_at_its_start_is_the_fixed_filter():
+    x = noise(48, 64)
+    forth, back = Window(filter_matrix()), Window(filter_matrix().T)
+    forth.project()
+    back.project()
+    assert torch.allclose(lap(x, forth.matrix), lap(x), atol=1e-5)
+    assert torch.allclose(unlap(x, back.matrix), unlap(x), atol=1e-5)

@@ -17,7 +17,6 @@ from codec.entropy import quarters
 from codec.entropy.steps import STEPS
 from codec.errors import WeightsError
 from codec.model.config import ScaleLayer
-from codec.model.lapped_matrix import filter_array
 
 Arrays = Mapping[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
@@ -42,7 +41,7 @@ def float_weights(arrays: Arrays) -> Weights:
     for name in [name for name in w if name.startswith("h_a.down.") and name.endswith("weight")]:
         w[name] = w[name][:, _after_shuffle(w[name].shape[1])]
     _cut_context(w)
-    w |= _filters()
+    w |= _filters(w.pop("g_a.lap.matrix"), w.pop("g_s.unlap.matrix"))
     return {name: np.ascontiguousarray(value, np.float32) for name, value in w.items()}
 
 
@@ -150,13 +149,12 @@ def _fold_synthesis(w: Weights) -> None:
         w[name] = w[name][_after_shuffle(len(w[name]))]
 
 
-def _filters() -> Weights:
-    """The lapped filter and its transpose, for columns [16, 16] and for rows of pixels [48, 48]."""
-    p = filter_array()
+def _filters(lap: NDArray[np.float32], unlap: NDArray[np.float32]) -> Weights:
+    """The lapped filters for columns [16, 16] and, from the right, for rows of pixels [48, 48]."""
     colours = np.eye(COLOURS, dtype=np.float32)
     return {
-        "lap.columns": p,
-        "unlap.columns": p.T,
-        "lap.rows": np.kron(p.T, colours),
-        "unlap.rows": np.kron(p, colours),
+        "lap.columns": lap,
+        "unlap.columns": unlap,
+        "lap.rows": np.kron(lap.T, colours),
+        "unlap.rows": np.kron(unlap.T, colours),
     }
