@@ -121,7 +121,9 @@ def test_exported_integers_are_those_of_training(scale, z_stride):
             known = np.where(step_of(*r.shape) < step, r, np.int16(0))
             trained = model.scale(step, start, torch.from_numpy(known.astype(np.float32)).repeat(4, 1, 1, 1))
             for quality, index in zip(qualities, trained.numpy(), strict=True):
-                assert np.array_equal(frozen.scale_index(step, frozen.start(z), known, quality), index)
+                here = np.where(step_of(*r.shape) == step, index, 0)
+                assert np.array_equal(frozen.scale_index(step, frozen.start(z), known, quality), here)
+                assert here.any() or scale < 0.1
 
 
 def test_integers_that_the_file_cannot_hold_are_refused():
