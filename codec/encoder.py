@@ -93,7 +93,7 @@ class Encoder:
         """
         picture = load_picture(image)
         settings = dataclasses.replace(self._settings, threads=self.threads)
-        coder = PictureCoder(self._model, picture, settings)
+        coder = PictureCoder(self._model, self._entry, picture, settings)
         if self._target is not None:
             return hit(coder, picture, self._target, self.rate, self._entry)
         return coder.file(coder.code(self.rate, progress))

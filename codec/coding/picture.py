@@ -22,7 +22,7 @@ from codec.image.canvas import Canvas
 from codec.image.gray import is_gray
 from codec.image.lossless import pack_plane
 from codec.image.picture import Picture, PillowSamples
-from codec.model.index import model_entry
+from codec.model.index import ModelEntry
 from codec.model.weights import LoadedModel
 from codec.ratecontrol.offsets import VISUAL_TILE_LOG2, RegionMap, clamped, visual_offsets
 from codec.ratecontrol.roi import TILE_LOG2, Region
@@ -70,9 +70,8 @@ class Coded:
 class PictureCoder:
     """Codes one picture, at one rate after another."""
 
-    def __init__(self, model: LoadedModel, picture: Picture, settings: Settings) -> None:
-        self._model, self._picture, self._settings = model, picture, settings
-        self._entry = model_entry(model.model_id)
+    def __init__(self, model: LoadedModel, entry: ModelEntry, picture: Picture, settings: Settings) -> None:
+        self._model, self._entry, self._picture, self._settings = model, entry, picture, settings
         self._layout = layout_code(picture.layout, gray=is_gray(picture))
         self._log2 = TILE_LOG2 if settings.regions else VISUAL_TILE_LOG2 if settings.visual else 9
         self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)

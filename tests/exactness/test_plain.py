@@ -72,7 +72,7 @@ def plain_symbols(shipped, tables, tile, payload, quality):
 
 @pytest.mark.parametrize(("quality", "noise"), [(100, False), (60, True)])
 def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
-    monkeypatch.setattr("codec.encoder.may_pay", lambda *_: False)
+    monkeypatch.setattr("codec.coding.tile.may_pay", lambda *_: False)
     pixels = photo(40, 24)
     if noise:
         pixels = np.random.default_rng(3).integers(0, 2, pixels.shape, dtype=np.uint8) * 255
