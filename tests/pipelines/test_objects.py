@@ -53,12 +53,18 @@ def test_pickles_as_options(files, photo):
     decoder = codec.Decoder(threads=3, limits=codec.Limits(max_pixels=99))
     sent = pickle.dumps((encoder, decoder))
     assert len(sent) < 1_000
-    again, decoder = pickle.loads(sent)  # noqa: S301
-    assert (again.rate, again.threads, again.strip, again.lossless) == (encoder.rate, 3, True, True)
-    assert again.encode(photo(20, 10)) == encoder.encode(photo(20, 10))
-    assert (decoder.threads, decoder.limits.max_pixels) == (3, 99)
+    again, bounded = pickle.loads(sent)  # noqa: S301
+    assert (again.rate, again.threads) == (encoder.rate, 3)
+    picture = Image.fromarray(photo(20, 10))
+    picture.info["dpi"] = (300, 300)
+    data = again.encode(picture)
+    assert data == encoder.encode(picture)
+    back = codec.decompress(data)
+    assert "dpi" not in back.info
+    assert np.array_equal(np.asarray(back), np.asarray(picture))
+    assert (bounded.threads, bounded.limits.max_pixels) == (3, 99)
     with pytest.raises(codec.LimitExceeded):
-        decoder.decode(files[0])
+        bounded.decode(files[0])
 
 
 CHILD = """
