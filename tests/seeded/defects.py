@@ -73,7 +73,7 @@ DEFECTS = [
     Defect("words left over", "codec/entropy/coder.py",
            "if not self._coder.maybe_exhausted():", "if self._coder is None:", f"{_CODER} {_DAMAGE}"),
     Defect("weights unhashed", "codec/model/weights.py",
-           "if hashlib.sha256(data).hexdigest() != entry.sha256:", "if not data:", _WEIGHTS),
+           "if hashlib.sha256(data).hexdigest() != sha256:", "if not data:", _WEIGHTS),
     Defect("known answer unchecked", "codec/model/scale_network.py",
            "if self.known_answer(z) != expected:", "if self.known_answer(z) is None:", _WEIGHTS),
     Defect("output never replaced", "codec/files.py",

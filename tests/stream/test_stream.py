@@ -112,10 +112,16 @@ def test_index_refuses_what_has_none(frames, stream):
         index[3]
 
 
+VERSION_AT = 8
+
+
 def test_every_flipped_byte_costs_the_frame_it_is_in(frames, stream):
     """Head, payload and end alike: all other frames come whole, and the lost one is named."""
     begin = starts(frames)
+    versions = {begin[n] + len(frame_head(n, len(f))) + VERSION_AT for n, f in enumerate(frames)}
     for at in range(len(START), len(stream), 29):
+        if at in versions:
+            continue
         damaged = bytearray(stream)
         damaged[at] ^= 1 << at % 8
         found, lost, reader = skip(bytes(damaged))
@@ -125,6 +131,18 @@ def test_every_flipped_byte_costs_the_frame_it_is_in(frames, stream):
         in_end = at >= begin[11] + len(frame_head(11, len(frames[11]))) + len(frames[11])
         assert lost == ([] if in_end else hit)
         assert not reader.complete or at >= len(stream) - 4
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_frame_of_another_version_is_left_to_the_decoder(frames, stream, bit):
+    at = starts(frames)[5] + len(frame_head(5, len(frames[5]))) + VERSION_AT
+    changed = bytearray(stream)
+    changed[at] ^= 1 << bit
+    found, lost, _ = skip(bytes(changed))
+    assert lost == []
+    assert [n for n, frame in enumerate(frames) if found[n] != frame] == [5]
+    with pytest.raises(codec.UnsupportedVersion):
+        codec.decompress(found[5])
 
 
 @pytest.mark.parametrize("change", ["dropped", "inserted", "frame dropped", "swapped", "twice"])
