@@ -191,7 +191,9 @@ def test_lost_last_frames_are_told_by_the_end(frames, stream):
 
 
 def test_every_cut_is_told(frames, stream):
-    for cut in [*range(len(START)), *range(len(START), len(stream), 97), len(stream) - 9]:
+    # The last four bytes are for readers that seek: they find the end by them.
+    needed = len(stream) - 4
+    for cut in [*range(len(START)), *range(len(START), needed, 97), needed - 5, needed - 1]:
         with pytest.raises(codec.TruncatedData):
             list(Reader(Pieces(stream[:cut])))
         if cut >= len(START):
