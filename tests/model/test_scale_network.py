@@ -123,7 +123,7 @@ def test_installed_network_uses_its_input(model):
     nothing = np.zeros((model.config.m, 4, 4), np.int16)
     moved = model.scale.scale_index(0, start, nothing, 1000)
     own = [step_of(*nothing.shape) == step for step in range(4)]
-    assert (model.scale.scale_index(0, still, nothing, 1000) != moved)[own[0]].mean() > 0.2
+    assert (model.scale.scale_index(0, still, nothing, 1000) != moved)[own[0]].mean() > 0.1
     assert len(np.unique(moved)) > 10
     for step in (1, 2, 3):
         plain = model.scale.scale_index(step, still, nothing, 1000)
