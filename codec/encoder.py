@@ -16,7 +16,7 @@ from codec.errors import UsageError
 from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
 from codec.model.index import default_model_id, model_entry
-from codec.model.inference.runner import CPU
+from codec.model.inference.runner import CPU, need_torch
 from codec.model.quality import to_rate
 from codec.model.weights import load_model
 from codec.ratecontrol.roi import TUNES, parse_regions
@@ -150,6 +150,8 @@ def _settings(
         raise UsageError(f"tune must be one of {', '.join(TUNES)}, not {tune!r}", field="tune")
     regions = parse_regions(roi)
     level, visual = level_of(effort), tune == "visual"
+    if level.rounds and not lossless:
+        need_torch(f"effort {effort}")
     if seconds is None:
         seconds = DEFAULT_SECONDS
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:

@@ -190,6 +190,7 @@ def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
         ["traverse", "photo.png", "--channel", "0", "-o", "x"],
         ["impute", "photo.png", "--mask", "photo.png", "-o", "x.png"],
         ["train", "vae", "-o", "x.safetensors"],
+        ["compress", "photo.png", "-o", "x.vae", "-e", "4"],
     ],
 )
 def test_without_torch_there_is_one_clear_error(arguments, vaezip, here):

@@ -77,21 +77,16 @@ class Plain:
         for i in range(config.blocks8):
             h = self.block(h, f"g_s.blocks8.{i}")
         f = up(self.conv(unscaled, "g_s.linear"), 2) + self.conv(h, "g_s.out")
-        x = lapped(lapped(up(self.conv(f, "g_s.unpatch"), 8), 1), 2) + 0.5
+        p, matrix = up(self.conv(f, "g_s.unpatch"), 8), self.tensors["g_s.unlap.matrix"]
+        x = lapped(lapped(p, matrix, 1), matrix, 2) + 0.5
         return np.rint(255 * x).clip(0, 255)
 
 
-def lapped(p, axis):
-    k, n = np.indices((8, 8))
-    c2 = np.cos(np.pi * k * (2 * n + 1) / 16) * np.where(k == 0, np.sqrt(1 / 8), 0.5)
-    c4 = np.cos(np.pi * (2 * k + 1) * (2 * n + 1) / 32) * 0.5
-    eye, flip, zero = np.eye(8), np.eye(8)[::-1], np.zeros((8, 8))
-    butterfly = np.block([[eye, flip], [flip, -eye]])
-    matrix = 0.5 * butterfly @ np.block([[eye, zero], [zero, flip @ c2.T @ c4 @ flip]]) @ butterfly
+def lapped(p, matrix, axis):
     out = np.moveaxis(p, axis, 0).copy()
     for boundary in range(16, out.shape[0], 16):
         window = out[boundary - 8 : boundary + 8]
-        out[boundary - 8 : boundary + 8] = np.tensordot(matrix.T, window, 1)
+        out[boundary - 8 : boundary + 8] = np.tensordot(matrix, window, 1)
     return np.moveaxis(out, 0, axis)
 
 

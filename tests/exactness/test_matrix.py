@@ -23,6 +23,8 @@ CELLS = {
     "no oneDNN, two threads": (["--no-onednn", "--threads", "2"], {}),
     "plain ATen": ([], {"ATEN_CPU_CAPABILITY": "default"}),
     "AVX2": (["--threads", "2"], {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "onnxruntime": ([], {"VAEZIP_BACKEND": "onnx"}),
+    "onnxruntime, two threads": (["--threads", "2"], {"VAEZIP_BACKEND": "onnx"}),
     "row by row": (["--rows"], {}),
     "four tiles and files at a time, backwards": (["--at-once", "4"], {}),
     "SSE4.1": ([], {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
@@ -54,7 +56,8 @@ def cells(files, chelsea_path, tmp_path_factory):
         out = folder / f"{name}.npz"
         command = [sys.executable, str(Path(__file__).with_name("probe.py")), *arguments]
         command += ["--picture", str(chelsea_path), "--out", str(out), *map(str, files)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
+        environment = {**os.environ, "VAEZIP_BACKEND": "torch", **settings}
+        environment["PYTHONPATH"] = str(Path(codec.__file__).parents[1])
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{name}: {done.stderr}"
         with np.load(out) as stored:

@@ -27,9 +27,8 @@ def run(python: str, folder: Path, files: list[Path]) -> tuple[dict[str, str], d
     out = folder / "out.npz"
     probe = Path(__file__).with_name("probe.py")
     command = [python, str(probe), "--picture", str(PICTURE), "--out", str(out), *map(str, files)]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VAEZIP_BACKEND": "torch"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{python}: {done.stderr.strip().splitlines()[-1]}")
     with np.load(out) as stored:
