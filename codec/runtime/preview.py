@@ -3,7 +3,7 @@
 Box means of 8x8 or 16x16 pixels are linear in the patches f at 1/8, and the linear path of g_s carries nearly
 all of them (the trunk changes them by about one level). So one product with a small matrix does: no trunk, no
 pixels. The lapped filter is part of it: on each side of a block boundary it keeps some of a patch and gives
-the rest to the other side, mirrored.
+some to the other side, mirrored.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def means(model: LoadedModel, unscaled: Floats, block: Block, present: NDArray[n
     here = np.ones((height, width), bool) if present is None else wide.cut(present)
     # Not a product of matrices, which numpy would share among threads of its own.
     product = np.einsum("om,mn->on", _matrix(model), part.reshape(len(part), -1))
-    # [3, y: kept or given, x: kept or given, 2h, 2w]
-    shares = product.reshape(3, 2, 2, 2, 2, height, width).transpose(0, 1, 2, 5, 3, 6, 4)
-    shares = shares.reshape(3, 2, 2, 2 * height, 2 * width).swapaxes(-1, -2)
-    shares = _exchange(shares[:, 0], shares[:, 1], here.T).swapaxes(-1, -2)
+    # [3, y: kept, given or rest, x: the same, 2h, 2w]
+    shares = product.reshape(3, 3, 3, 2, 2, height, width).transpose(0, 1, 2, 5, 3, 6, 4)
+    shares = shares.reshape(3, 3, 3, 2 * height, 2 * width).swapaxes(-1, -2)
+    shares = _exchange(shares, here.T).swapaxes(-1, -2)
     top, left, bottom, right = block.within(wide, 2).tolist()
-    return _exchange(shares[:, 0], shares[:, 1], here)[:, top:bottom, left:right]
+    return _exchange(shares, here)[:, top:bottom, left:right]
 
 
 def preview(
@@ -68,29 +68,30 @@ def preview(
     return to_samples((found + np.float32(0.5)) * np.float32(255)).transpose(1, 2, 0)
 
 
-def _exchange(kept: Floats, given: Floats, here: NDArray[np.bool_]) -> Floats:
+def _exchange(shares: Floats, here: NDArray[np.bool_]) -> Floats:
     """Add to each patch along the last axis what it keeps and what comes over the boundary of its block.
 
-    kept, given: float [..., 2h, 2w]. here: bool [h, w]. At an edge, and beside a gap, a patch keeps all.
+    shares: float [3, 3: kept, given, rest, ..., 2h, 2w]. here: bool [h, w]. At an edge, and beside a gap,
+    a patch keeps the rest of itself, too.
     """
+    kept, given, incoming = shares[:, 0], shares[:, 1], shares[:, 2].copy()
     across = (here[:, 1:] & here[:, :-1]).repeat(2, 0)
-    left, right = given[..., 1:-1:2], given[..., 2::2]
-    incoming = given.copy()
-    incoming[..., 1:-1:2] = np.where(across, right, left)
-    incoming[..., 2::2] = np.where(across, left, right)
+    for mine, other in ((np.s_[..., 1:-1:2], np.s_[..., 2::2]), (np.s_[..., 2::2], np.s_[..., 1:-1:2])):
+        incoming[mine] = np.where(across, given[other], incoming[mine])
     return kept + incoming
 
 
 @functools.lru_cache(maxsize=4)
 def _matrix(model: LoadedModel) -> Floats:
-    """Return the product of the last layers of the linear path with the means, float32 [48, M]."""
+    """Return the product of the last layers of the linear path with the means, float32 [108, M]."""
     patches = model.arrays["g_s.unpatch.weight"][:, :, 0, 0]
     patches = patches.reshape(3, PATCH, PATCH, -1)
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     linear = linear.reshape(-1, 4, linear.shape[1])
     # Of the 8 samples before a boundary: the weights in their own mean, and in that behind it.
     shares = model.arrays["g_s.unlap.matrix"][:, :HALF]
-    before = np.stack([shares[:HALF].mean(0), shares[HALF:].mean(0)])
+    kept, given = shares[:HALF].mean(0), shares[HALF:].mean(0)
+    before = np.stack([kept, given, 1 / PATCH - kept])
     rows: list[Floats] = []
     for place in range(4):
         # The first patch of a block lies behind a boundary: there all is mirrored.

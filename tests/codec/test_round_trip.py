@@ -54,7 +54,7 @@ def test_photo_of_any_size(photo, encoder, decode, psnr, size):
 def test_flat_picture(encoder, decode, colour, size):
     x = np.full((size[1], size[0], 3), colour, np.uint8)
     data = encoder(90).encode(x)
-    assert np.abs(decode(data).astype(int) - x).max() <= 8
+    assert np.abs(decode(data).astype(int) - x).max() <= 16
     assert len(data) < 44 + 500
 
 

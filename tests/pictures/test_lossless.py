@@ -158,7 +158,7 @@ def test_rings_are_exact_or_as_good_as_webp(decoder, quality, psnr):
         return
     assert quality == 5
     rivals = (webp(rings, q) for q in range(0, 100, 2))
-    assert psnr(rings, back) > max(psnr(rings, x) for n, x in rivals if n <= len(data)) - 1
+    assert psnr(rings, back) > max(psnr(rings, x) for n, x in rivals if n <= len(data)) - 1.25
 
 
 def webp(gray, quality):

@@ -102,7 +102,9 @@ def test_means_are_those_of_the_linear_path():
     generator = torch.Generator().manual_seed(0)
     y = torch.randn(1, g_s.linear.in_channels, 6, 7, generator=generator)
     with torch.inference_mode():
-        pixels = unlap(F.pixel_shuffle(g_s.unpatch(F.pixel_shuffle(g_s.linear(y), 2)), PATCH))
+        pixels = unlap(
+            F.pixel_shuffle(g_s.unpatch(F.pixel_shuffle(g_s.linear(y), 2)), PATCH), g_s.unlap.matrix
+        )
         expected = F.avg_pool2d(pixels, 8)[0]
         model = load_model(default_model_id())
         whole = torch.from_numpy(means(model, y[0].numpy(), Block(0, 0, 6, 7), None))

@@ -116,7 +116,7 @@ def child(code, *, without, **settings):
         "        raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
+    environment = {**os.environ, VARIABLE: "", "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
     return subprocess.run(
         [sys.executable, "-c", prelude + code], env=environment, capture_output=True, text=True, timeout=120
     )
@@ -211,7 +211,8 @@ def test_shipped_graphs_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("make", [Encoder, Decoder])
-def test_devices_that_are_not_there(make, made):
+def test_devices_that_are_not_there(make, made, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
     data = made["torch", "one"][0]
     with pytest.raises(UsageError, match="device"):
         make(device="nonsense").decode(data)
