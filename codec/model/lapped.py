@@ -52,7 +52,8 @@ class Window(nn.Module):
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
-        self.matrix = nn.Parameter(start.clone())
+        # Row by row: a fused optimiser reads moments in the order of memory, and stored ones lie so.
+        self.matrix = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
 
     @torch.no_grad()
     def project(self) -> None:
