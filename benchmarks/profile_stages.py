@@ -34,8 +34,9 @@ SIZES = {"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 1)}
 RATE = 896  # the middle of 0..1792, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
 STAGES = {
+    "decisions": ["codec.coding.tile:improved"],
     "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encoder:load_picture"],
-    "transforms": ["codec.encoder:analyse", "codec.runtime.painting:synthesise"],
+    "transforms": ["codec.effort.view:analyse_unscaled", "codec.runtime.painting:synthesise"],
     "hyper networks": [
         "codec.runtime.latents:_hyper_latents",
         "codec.runtime.latents:_Context.__init__",
@@ -43,20 +44,24 @@ STAGES = {
     ],
     "mean context": ["codec.runtime.latents:_Context.mean"],
     "scale context": ["codec.model.scale_network:ScaleNetwork.step_index"],
-    "quantisation": ["codec.encoder:quantise_tile", "codec.decoder:dequantise_tile"],
+    "quantisation": ["codec.coding.tile:quantise_tile", "codec.decoder:dequantise_tile"],
     "grouping of symbols": [
         "codec.entropy.coder:TileCoder.encode",
         "codec.entropy.coder:TileDecoder.z",
         "codec.entropy.coder:TileDecoder.r",
     ],
     "coder": ["codec.entropy.coder:TileDecoder._decode"],
-    "lossless candidates": ["codec.encoder:may_pay", "codec.encoder:pack", "codec.encoder:exact_pays"],
+    "lossless candidates": [
+        "codec.coding.tile:may_pay",
+        "codec.coding.tile:pack",
+        "codec.coding.tile:exact_pays",
+    ],
     "container and CRC": [
-        "codec.encoder:write_container",
+        "codec.coding.picture:write_container",
         "codec.decoder:locate_tiles",
         "codec.decoder:read_tile",
         "codec.decoder:symbol_crc",
-        "codec.encoder:symbol_crc",
+        "codec.coding.tile:symbol_crc",
     ],
 }
 OTHER = "other"
@@ -193,7 +198,7 @@ def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 def main(out: Path) -> None:
     """Profile, print and write."""
     load = os.getloadavg()[0]
-    encoder, decoder = codec.Encoder(threads=1), codec.Decoder(threads=1)
+    encoder, decoder = codec.Encoder(threads=1, effort=0), codec.Decoder(threads=1)
     encoder.rate = RATE
     clock = Clock()
     install(clock)
