@@ -63,7 +63,7 @@ def make(folder: Path, megapixels: float) -> tuple[Path, int]:
     from codec.bitstream.container import write_container
     from codec.bitstream.geometry import Tile
     from codec.bitstream.header import Header
-    from codec.encoder import encode_tile
+    from codec.coding.tile import encode_tile
     from codec.model.index import default_model_id
     from codec.model.weights import load_model
 

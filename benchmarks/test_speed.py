@@ -28,7 +28,7 @@ from benchmarks.peak import peak_bytes
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.quality import rate_band
-from codec.encoder import tile_symbols
+from codec.coding.tile import tile_symbols
 from codec.entropy.steps import STEPS
 from codec.model.index import default_model_id
 from codec.model.weights import load_model

@@ -10,7 +10,6 @@ from typing import IO, Any, Literal, Self, Unpack, overload
 
 from codec.coding.picture import PictureCoder, Settings
 from codec.coding.target import hit
-from codec.coding.tile import encode_tile, tile_symbols
 from codec.effort.levels import DEFAULT_EFFORT, DEFAULT_SECONDS, level_of
 from codec.errors import UsageError
 from codec.files import write_all
@@ -24,8 +23,6 @@ from codec.ratecontrol.target import Target, only_target
 from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.threads import Progress, on_worker, worker_count
 from codec.types import EncodeOptions, Failure
-
-__all__ = ["Encoder", "compress", "encode_tile", "tile_symbols"]
 
 
 class Encoder:

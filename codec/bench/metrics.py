@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from codec.image.convert import RgbArray
+from codec.image.luma import BT601
 
 if TYPE_CHECKING:
     import torch
 
-# Luma of BT.601, as JPEG and WebP weigh the channels.
-_LUMA = np.array([0.299, 0.587, 0.114])
+_LUMA = np.array(BT601)
 # Identical pictures have no error to divide by; no lossy codec comes near this.
 _MAX_PSNR = 100.0
 

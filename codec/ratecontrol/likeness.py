@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.image.luma import BT601
 from codec.image.picture import Samples
 
-# Luma of BT.601; Gaussian window of 11 samples, sigma 1.5; K1 = 0.01, K2 = 0.03 (Wang et al. 2004).
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+# Gaussian window of 11 samples, sigma 1.5; K1 = 0.01, K2 = 0.03 (Wang et al. 2004).
+_LUMA = np.array(BT601, np.float32)
 _BELL = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW: NDArray[np.float32] = (_BELL / _BELL.sum()).astype(np.float32)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

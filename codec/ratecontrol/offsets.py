@@ -11,6 +11,7 @@ from PIL import Image
 from codec.bitstream.geometry import Tile
 from codec.bitstream.quality import OFFSET_UNIT
 from codec.errors import UsageError
+from codec.image.luma import BT601
 from codec.image.picture import Samples
 from codec.image.source import open_picture
 from codec.model.index import ModelEntry
@@ -26,7 +27,7 @@ BLOCK = 8
 VISUAL_TILE_LOG2 = 8
 # Variance of luma that counts as none: noise and rounding.
 _FLOOR = 4.0
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(BT601, np.float32)
 
 
 def activity(samples: NDArray[np.uint8]) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from codec.image.luma import BT601
 from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
 
 from .model import Output
 from .structure import ms_ssim
 
 PEAK_SQUARED = 255.0**2
-# Luma of BT.601.
-LUMA = (0.299, 0.587, 0.114)
 # Squared error of 8-bit samples that counts as much as a whole unit of 1 - MS-SSIM: about what natural
 # pictures have at the same quality, so that a share moves weight between the two and leaves lmbda's meaning.
 STRUCTURE_UNIT = 1400.0
@@ -39,7 +38,7 @@ def rate_of(output: Output, x: Tensor) -> Tensor:
 
 def luma(x: Tensor) -> Tensor:
     """Luma [B, H, W] of RGB [B, 3, H, W]."""
-    return torch.einsum("bchw,c->bhw", x, torch.tensor(LUMA, device=x.device, dtype=x.dtype))
+    return torch.einsum("bchw,c->bhw", x, torch.tensor(BT601, device=x.device, dtype=x.dtype))
 
 
 def distortion_of(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, tile_grid, y_shape
-from codec.encoder import tile_symbols
+from codec.coding.tile import tile_symbols
 from codec.image.picture import Samples
 from codec.model.scale_network import TILE
 from codec.model.weights import LoadedModel

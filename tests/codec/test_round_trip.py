@@ -11,7 +11,7 @@ from codec.bitstream.container import parse_container, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
-from codec.encoder import tile_symbols
+from codec.coding.tile import tile_symbols
 from codec.entropy.coder import symbol_crc
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate

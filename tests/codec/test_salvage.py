@@ -15,8 +15,8 @@ from codec.bitstream import chunks
 from codec.bitstream.container import locate_tiles, parse_container, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
+from codec.coding.tile import encode_tile
 from codec.decoder import Decoder
-from codec.encoder import encode_tile
 from codec.errors import CodecError, CorruptPayload, FormatError
 from codec.image.lossless import pack, pack_plane
 from codec.model.index import default_model_id

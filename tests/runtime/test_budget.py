@@ -13,8 +13,8 @@ import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
+from codec.coding.tile import encode_tile
 from codec.decoder import Decoder
-from codec.encoder import encode_tile
 from codec.errors import LimitExceeded
 from codec.limits import DEFAULT_LIMITS, UNLIMITED, Limits
 from codec.model.config import ModelConfig
