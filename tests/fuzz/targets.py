@@ -25,6 +25,7 @@ from codec.bitstream.header import Header, parse_header
 from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
 from codec.bitstream.tile import LosslessTile
 from codec.cli import formats
+from codec.coding.tile import encode_tile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
 from codec.entropy.steps import STEPS, step_of
@@ -256,7 +257,7 @@ def files() -> list[bytes]:
                 exact.add(tile.index)
                 payloads.append(pack(pixels[here]))
             else:
-                payloads.append(codec.encoder.encode_tile(TINY, pixels, tile, quality=700))
+                payloads.append(encode_tile(TINY, pixels, tile, quality=700))
             parts.append(pack_plane(pixels[here][..., 1]))
         alpha = pack_alpha(parts) if head.has_alpha else None
         beside = Metadata(

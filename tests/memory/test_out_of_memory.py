@@ -31,8 +31,8 @@ large = Path("large.vae").read_bytes()
 decoder = Decoder(threads=1)
 decoder.decode(Path("small.vae").read_bytes())
 _, hard = resource.getrlimit(resource.RLIMIT_AS)
-# Room for Python itself, whose threads cannot start without any, and not for the pixels.
-resource.setrlimit(resource.RLIMIT_AS, (size() + (24 << 20), hard))
+# Room for threads, their stacks and arenas, and not for the 144 MiB of pixels.
+resource.setrlimit(resource.RLIMIT_AS, (size() + (96 << 20), hard))
 try:
     decoder.decode(large)
 except Exception as error:
