@@ -1,10 +1,12 @@
 """Where the time of encoding and decoding goes, stage by stage, on one thread with a loaded model.
 
     python benchmarks/profile_stages.py OUT.json
+    git worktree add OLD fa46ee0 && PYTHONPATH=OLD python benchmarks/profile_stages.py OUT.json --before
 
 Functions of each stage are wrapped with a clock; a stage's time is that of its functions, less what other
 stages inside them take. It is CPU time, and the fastest of several runs counts, so that other work on the
-machine disturbs little.
+machine disturbs little. --before: the package is that of commit fa46ee0, before any work on speed, whose
+functions have other names; the picture, the clock and the rate are the same.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from PIL import Image
 
 import codec
 from codec.bench.machine import machine, versions
-from codec.model.index import default_model_id, model_entry
-from codec.model.weights import architecture, folded_weights, load_model, read_verified
+from codec.model.index import default_model_id
+from codec.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
-SIZES = {"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 1)}
+SIZES = {"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}
+COMMIT_BEFORE = "fa46ee0"
 RATE = 896  # the middle of 0..1792, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
 STAGES = {
@@ -62,6 +65,26 @@ STAGES = {
         "codec.decoder:read_tile",
         "codec.decoder:symbol_crc",
         "codec.coding.tile:symbol_crc",
+    ],
+}
+BEFORE = {
+    "decisions": [],
+    "transforms": ["codec.encoder:analyse", "codec.runtime.painting:synthesise"],
+    "hyper networks": [
+        "codec.runtime.latents:_features",
+        "codec.model.hyperprior:HyperAnalysis.forward",
+        "codec.model.scale_network:ScaleNetwork.start",
+    ],
+    "mean context": ["codec.model.hyperprior:MeanContext.forward"],
+    "scale context": ["codec.model.scale_network:ScaleNetwork.scale_index"],
+    "quantisation": ["codec.encoder:quantise_tile", "codec.decoder:dequantise_tile"],
+    "lossless candidates": ["codec.encoder:may_pay", "codec.encoder:pack", "codec.encoder:exact_pays"],
+    "container and CRC": [
+        "codec.encoder:write_container",
+        "codec.decoder:locate_tiles",
+        "codec.decoder:read_tile",
+        "codec.decoder:symbol_crc",
+        "codec.encoder:symbol_crc",
     ],
 }
 OTHER = "other"
@@ -106,11 +129,11 @@ class _TimedEncoder:
         self.get_compressed = self._encoder.get_compressed
 
 
-def install(clock: Clock) -> None:
-    """Wrap all functions of STAGES."""
+def install(clock: Clock, stages: dict[str, list[str]]) -> None:
+    """Wrap all functions of the stages."""
     coder = importlib.import_module("codec.entropy.coder")
     coder._RangeEncoder = functools.partial(_TimedEncoder, clock, coder._RangeEncoder)
-    for stage, places in STAGES.items():
+    for stage, places in stages.items():
         for place in places:
             module, _, path = place.partition(":")
             owner: Any = importlib.import_module(module)
@@ -142,43 +165,11 @@ def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str,
     return {stage: round(1000 * best.get(stage, 0.0), 1) for stage in (*STAGES, OTHER)}
 
 
-# Of the graphs' weights, those that work at 1/8; all others do at 1/16.
-AT_8 = ("g_a.in8", "g_a.blocks8", "g_s.blocks8", "g_s.out")
-# The lapped filter: 16 products down and 48 across for each of three samples.
-LAPPED = 3 * (16 + 48)
-MATRIX_SIDE = 1024
-
-
-def macs_per_pixel() -> dict[str, float]:
-    """Return multiplications a pixel of each way, without halos: from the shapes of the graphs' weights."""
-    arrays, meta = read_verified(model_entry(default_model_id()))
-    weights = folded_weights(architecture(meta), arrays)
-    found = {"encode": float(LAPPED), "decode": float(LAPPED)}
-    for name, value in weights.items():
-        if not name.endswith(".weight"):
-            continue
-        # A matrix of a step meets a quarter of the positions at each place of a 2x2.
-        share = value.size / (64 if name.startswith(AT_8) else 256) / (4 if value.ndim == 3 else 1)
-        if not name.startswith(("g_s.",)):
-            found["encode"] += share
-        if not name.startswith(("g_a.", "h_a.")):
-            found["decode"] += share
-    return found
-
-
-def matrix_gflops() -> float:
-    """Return what products of large matrices reach for a second of one core."""
-    a = np.ones((MATRIX_SIDE, MATRIX_SIDE), np.float32)
-    best = float("inf")
-    for _ in range(8):
-        start = time.process_time()
-        a @ a
-        best = min(best, time.process_time() - start)
-    return 2 * MATRIX_SIDE**3 / best / 1e9
-
-
 def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """Compare megapixels a second with what the multiplications alone would allow."""
+    # Of this tree's networks: the old one has no such graphs.
+    from flops import macs_per_pixel, matrix_gflops
+
     gflops, macs = matrix_gflops(), macs_per_pixel()
     rows = {}
     for task, stages in table.items():
@@ -195,13 +186,14 @@ def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     return {"matrix_gflops": {"one core": round(gflops, 1)}} | rows
 
 
-def main(out: Path) -> None:
+def main(out: Path, *, before: bool) -> None:
     """Profile, print and write."""
     load = os.getloadavg()[0]
-    encoder, decoder = codec.Encoder(threads=1, effort=0), codec.Decoder(threads=1)
+    options: dict[str, Any] = {} if before else {"effort": 0}
+    encoder, decoder = codec.Encoder(threads=1, **options), codec.Decoder(threads=1)
     encoder.rate = RATE
     clock = Clock()
-    install(clock)
+    install(clock, STAGES | BEFORE if before else STAGES)
     table: dict[str, dict[str, float]] = {}
     for size, ((width, height), rounds) in SIZES.items():
         source = io.BytesIO()
@@ -214,18 +206,25 @@ def main(out: Path) -> None:
 
         table[f"encode, {size}"] = measure(clock, functools.partial(encoder.encode, png), rounds)
         table[f"decode, {size}"] = measure(clock, decode, rounds)
+    what = {
+        "commit": COMMIT_BEFORE if before else "this tree",
+        "model": default_model_id().hex(),
+        "backend": "torch" if before else load_model(default_model_id()).runner.name,
+    }
     result = {
         "machine": machine(),
         "versions": versions(),
         "load_at_start": load,
         "threads": 1,
-        "backend": load_model(default_model_id()).runner.name,
-        "floor": floor(table),
+        "clock": "CPU time",
+        **what,
+        **({} if before else {"floor": floor(table)}),
         "milliseconds": table,
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    out.with_suffix(".md").write_text(markdown(table), encoding="utf-8")
-    print(markdown(table), json.dumps(result["floor"], indent=1))
+    text = f"{', '.join(what.values())}; CPU time on one thread, both ways with PNG.\n\n{markdown(table)}"
+    out.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 def markdown(table: dict[str, dict[str, float]]) -> str:
@@ -240,6 +239,6 @@ def markdown(table: dict[str, dict[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3) or sys.argv[2:] not in ([], ["--before"]):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), before="--before" in sys.argv)

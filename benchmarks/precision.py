@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""g_s in fewer bits: how far its samples are from those of float32, and how long it takes beside that.
+
+    python benchmarks/precision.py FOLDER OUT.json
+
+The first tile of four of the folder's PNGs at three rates; onnxruntime and torch, one thread. bfloat16 by
+torch, float16 and int8 by onnxruntime: int8 of all convolutions or of the residual blocks' alone, with ranges
+from the batch at hand (dynamic) or from the photo in tests/data (static), a scale for each output channel.
+CPU time of the fastest of several rounds in which all take turns, as a multiple of float32 by onnxruntime.
+Needs the packages torch and onnx.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from PIL import Image
+
+from codec.bench.machine import machine, versions
+from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
+from codec.coding.tile import tile_symbols
+from codec.model.index import default_model_id, model_entry
+from codec.model.inference.graphs import Architecture, graphs
+from codec.model.inference.onnx_export import serialise
+from codec.model.inference.onnx_runner import unpack_graph
+from codec.model.inference.torch_ops import TorchOps
+from codec.model.weights import LoadedModel, architecture, folded_weights, load_model, read_verified
+from codec.runtime.latents import dequantise_tile
+from codec.runtime.transform_blocks import Block, synthesise, to_samples
+
+ROOT = Path(__file__).parents[1]
+PICTURES, RATES, ROUNDS = 4, (256, 896, 1536), 5
+BLOCKS = ("g_s.blocks8", "g_s.blocks16")
+TRUNK = (*BLOCKS, "g_s.in8", "g_s.in16", "g_s.out")
+WANTED = 0.9999
+
+Inputs = dict[str, NDArray[Any]]
+Run = Callable[[Inputs], NDArray[np.float32]]
+
+
+class Noting:
+    """A runner that keeps what it is given."""
+
+    def __init__(self, runner: Any) -> None:
+        self.name, self.device = runner.name, runner.device
+        self._run = runner.run
+        self.inputs: list[Inputs] = []
+
+    def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Compute a graph."""
+        self.inputs.append(inputs)
+        found: list[NDArray[np.float32]] = self._run(graph, inputs)
+        return found
+
+
+def synthesis_inputs(model: LoadedModel, path: Path) -> list[Inputs]:
+    """Return what g_s is given for the first tile of a picture, by rate."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    tile = tile_grid(pixels.shape[1], pixels.shape[0], 512)[0]
+    noting = Noting(model.runner)
+    for rate in RATES:
+        y_hat = dequantise_tile(model, tile_symbols(model, pixels, tile, rate), rate)
+        block = Block(0, 0, -(-tile.height // LATENT_STRIDE), -(-tile.width // LATENT_STRIDE))
+        synthesise(dataclasses.replace(model, runner=noting), y_hat, block, rate)
+    return noting.inputs
+
+
+class MixedOps(TorchOps):
+    """Convolutions in the type of their weights, and the lapped filter, which is a small part, in float32."""
+
+    def conv(self, x: torch.Tensor, name: str, *how: Any, **more: Any) -> torch.Tensor:
+        """As TorchOps.conv."""
+        return super().conv(x.to(self._weights[f"{name}.weight"].dtype), name, *how, **more)
+
+    def pixels(self, x: torch.Tensor) -> torch.Tensor:
+        """As TorchOps.pixels."""
+        return super().pixels(x.float())
+
+
+def by_torch(arch: Architecture, weights: dict[str, NDArray[np.float32]], low: tuple[str, ...]) -> Run:
+    """Return g_s by torch, weights whose names begin as in `low` in bfloat16."""
+    held = {}
+    for name, value in weights.items():
+        tensor = torch.tensor(value, dtype=torch.bfloat16 if name.startswith(low) else torch.float32)
+        held[name] = tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+    graph, ops = graphs(arch)["synthesis"], MixedOps(held)
+
+    def run(inputs: Inputs) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in graph.inputs]
+            whole = [t.contiguous(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors]
+            return graph.compute(ops, *whole)[0].float().numpy()
+
+    return run
+
+
+def by_onnx(model: onnx.ModelProto) -> Run:
+    """Return g_s by onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda inputs: session.run(None, inputs)[0]
+
+
+def whole_graph(arch: Architecture, weights: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
+    """Return g_s with its weights, its convolutions named after them."""
+    model = onnx.load_from_string(unpack_graph(serialise("synthesis", graphs(arch)["synthesis"], weights))[1])
+    constants = [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
+    taken = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(constants)
+    model.graph.initializer.extend(numpy_helper.from_array(weights[name], name) for name in taken)
+    for node in model.graph.node:
+        node.name = node.input[1] if node.op_type == "Conv" else node.output[0]
+    return model
+
+
+class Reader(CalibrationDataReader):
+    """Hands out inputs one by one."""
+
+    def __init__(self, inputs: list[Inputs]) -> None:
+        self._left: Iterator[Inputs] = iter(inputs)
+
+    def get_next(self) -> Inputs | None:
+        """Return the next inputs, or None."""
+        return next(self._left, None)
+
+
+def in_int8(model: onnx.ModelProto, which: list[str], calibration: list[Inputs] | None) -> onnx.ModelProto:
+    """Return a graph whose convolutions in `which` are of int8; dynamic without calibration."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = (os.path.join(folder, name) for name in ("a.onnx", "b.onnx"))
+        onnx.save(model, source)
+        how: dict[str, Any] = {"op_types_to_quantize": ["Conv"], "nodes_to_quantize": which}
+        if calibration is None:
+            quantize_dynamic(source, target, weight_type=QuantType.QUInt8, **how)
+        else:
+            quantize_static(
+                source,
+                target,
+                Reader(calibration),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                **how,
+            )
+        return onnx.load(target)
+
+
+def variants(calibration: list[Inputs]) -> dict[str, Run]:
+    """Return all ways to compute g_s, by name; the first is the reference."""
+    arrays, meta = read_verified(model_entry(default_model_id()))
+    arch = architecture(meta)
+    weights = folded_weights(arch, arrays)
+    graph = whole_graph(arch, weights)
+    convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    blocks = [name for name in convolutions if name.startswith(BLOCKS)]
+    return {
+        "onnxruntime, float32": by_onnx(graph),
+        "onnxruntime, float16": by_onnx(convert_float_to_float16(graph, keep_io_types=True)),
+        "onnxruntime, int8 static, all": by_onnx(in_int8(graph, convolutions, calibration)),
+        "onnxruntime, int8 static, blocks": by_onnx(in_int8(graph, blocks, calibration)),
+        "onnxruntime, int8 dynamic, all": by_onnx(in_int8(graph, convolutions, None)),
+        "onnxruntime, int8 dynamic, blocks": by_onnx(in_int8(graph, blocks, None)),
+        "torch, float32": by_torch(arch, weights, ()),
+        "torch, bfloat16, all": by_torch(arch, weights, ("g_s.",)),
+        "torch, bfloat16, all but the linear way": by_torch(arch, weights, TRUNK),
+        "torch, bfloat16, blocks": by_torch(arch, weights, BLOCKS),
+    }
+
+
+def compare(runs: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, float]]:
+    """Return distance and time of each, beside the first."""
+    reference = next(iter(runs))
+    rows: dict[str, dict[str, float]] = {}
+    exact = [to_samples(runs[reference](one)).astype(np.int16) for one in inputs]
+    for name, run in runs.items():
+        off = [np.abs(to_samples(run(one)) - whole) for one, whole in zip(inputs, exact, strict=True)]
+        rows[name] = {
+            "equal": float(np.mean([(part == 0).mean() for part in off])),
+            "within_one_level": float(np.mean([(part <= 1).mean() for part in off])),
+            "most": int(max(part.max() for part in off)),
+        }
+        for i, rate in enumerate(RATES):
+            part = off[i :: len(RATES)]
+            rows[name][f"within_one_level_at_{rate}"] = float(np.mean([(p <= 1).mean() for p in part]))
+    least = dict.fromkeys(runs, float("inf"))
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            start = time.process_time()
+            for one in inputs:
+                run(one)
+            least[name] = min(least[name], time.process_time() - start)
+    for name, row in rows.items():
+        row["times"] = least[name] / least[reference]
+    return rows
+
+
+def markdown(rows: dict[str, dict[str, float]]) -> str:
+    """Return a table, and which rows are good enough."""
+    lines = [
+        "| g_s by | equal | within one level | at the worst rate | largest difference | CPU time |",
+        "|---" * 6 + "|",
+    ]
+    good = []
+    for name, row in rows.items():
+        worst = min(row[f"within_one_level_at_{rate}"] for rate in RATES)
+        if row["most"] and worst >= WANTED:
+            good.append(f"{name} ({row['times']:.2f}x)")
+        lines.append(
+            f"| {name} | {100 * row['equal']:.2f} % | {100 * row['within_one_level']:.4f} % | "
+            f"{100 * worst:.4f} % | {row['most']} | {row['times']:.2f}x |"
+        )
+    return "\n".join(lines) + f"\n\nWithin one level on {100 * WANTED} % at every rate: {'; '.join(good)}.\n"
+
+
+def main(folder: Path, out: Path) -> None:
+    """Measure, print and write."""
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    model = load_model(default_model_id())
+    calibration = synthesis_inputs(model, ROOT / "tests" / "data" / "chelsea.png")
+    inputs = [
+        one for path in sorted(folder.glob("*.png"))[:PICTURES] for one in synthesis_inputs(model, path)
+    ]
+    rows = compare(variants(calibration), inputs)
+    result = {
+        "machine": machine(),
+        "versions": versions(),
+        "load": os.getloadavg()[0],
+        "model": default_model_id().hex(),
+        "rates": RATES,
+        "rows": rows,
+    }
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
+    print(markdown(rows))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
