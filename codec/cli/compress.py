@@ -10,7 +10,7 @@ from codec.batch.task import Options
 from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
 from codec.cli.many import Many, explain, summary
-from codec.cli.options import batch_options, encoding_options, file_options, limit_option
+from codec.cli.options import batch_options, encoding_options, file_options, jobs_option, limit_option
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 @click.command("compress", epilog=EXIT_CODES_HELP)
 @click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
 @encoding_options
-@click.option(
-    "-j",
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    metavar="JOBS",
-    help="Pictures at a time, each in a process of one thread.  [default: 1, of all cores]",
-)
+@jobs_option("Pictures")
 @click.option(
     "--stream",
     is_flag=True,

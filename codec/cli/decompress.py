@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codec.bitstream.container import parse_container
-from codec.bitstream.header import parse_header
 from codec.cli import formats
-from codec.cli.jobs import Job, Writer, plan, read_input, run
-from codec.cli.options import file_options, limit_option, parse_region, parse_scale
-from codec.cli.progress import progress_bar
-from codec.cli.report import EXIT_CODES_HELP, say, warn
-from codec.errors import CorruptPayload, UsageError
-from codec.heap import giving_back, share_one_heap
-from codec.model.index import model_entry
+from codec.cli.jobs import Job, Writer, plan, run
+from codec.cli.options import file_options, jobs_option, limit_option, parse_region, parse_scale
+from codec.cli.report import EXIT_CODES_HELP
+from codec.cli.unpack import Unpacking, tell, unpack
+from codec.errors import UsageError
 from codec.storage.pictures import is_stream
 
 if TYPE_CHECKING:
-    from codec.decoder import Decoder
     from codec.limits import Limits
-
-# Lost tiles that a message names one by one.
-_TOLD = 8
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
@@ -54,6 +46,7 @@ _TOLD = 8
     is_flag=True,
     help="Of a damaged file, write the intact tiles and mark the lost ones; exit 4.",
 )
+@jobs_option("Files")
 @limit_option("files")
 @file_options(".png")
 def decompress(
@@ -63,6 +56,7 @@ def decompress(
     stream: bool,
     frames: str,
     salvage: bool,
+    jobs: int,
     limits: Limits,
     output: str | None,
     force: bool,
@@ -80,8 +74,8 @@ def decompress(
     if stream:
         from codec.cli.stream_out import decompress_stream
 
-        if region is not None or scale != 1:
-            raise UsageError("--region and --scale are for single pictures, not for --stream")
+        if region is not None or scale != 1 or jobs > 1:
+            raise UsageError("--jobs, --region and --scale are not for --stream")
         return decompress_stream(
             files,
             output,
@@ -91,58 +85,18 @@ def decompress(
             threads=threads,
             quiet=quiet,
         )
-    decoder: Decoder | None = None
-    jobs = plan(files, output, ".png", force=force, accepts=is_stream)
-    writer = Writer(force, jobs)
-    chosen = {job: formats.choose(job.target) for job in jobs}
+    planned = plan(files, output, ".png", force=force, accepts=is_stream)
+    for job in planned:
+        formats.choose(job.target)
+    how = Unpacking(region, scale, salvage, limits, force, threads, quiet)
+    if min(jobs, len(planned)) > 1:
+        from codec.cli.unpack_many import unpack_many
+
+        return unpack_many(how, planned, jobs)
+    writer = Writer(force, planned)
 
     def work(job: Job) -> None:
-        nonlocal decoder
         writer.check(job)
-        data = read_input(job.source)
-        # Faulty structure and unknown models are refused here, before torch is loaded.
-        header = parse_header(data, limits) if salvage else parse_container(data, limits).header
-        width, height = (header.width, header.height) if region is None else region[2:]
-        formats.check_size(job.target, chosen[job], -(-width // scale), -(-height // scale))
-        model_entry(header.model_id)
-        if salvage:
-            _salvage(job, writer, data, chosen[job], threads=threads, limits=limits, quiet=quiet)
-            return
-        if decoder is None:
-            from codec.decoder import Decoder
+        tell(how, job, unpack(how, job, writer))
 
-            share_one_heap()
-            decoder = Decoder(threads=threads, limits=limits)
-        with progress_bar(job.source_name, width * height, quiet=quiet) as progress:
-            picture = decoder.decode(data, region=region, scale=scale, progress=giving_back(progress))
-        writer.write(job, lambda file: formats.save(picture, chosen[job], file))
-        if not quiet:
-            for loss in formats.losses(picture, chosen[job]):
-                warn(job.target_name, loss)
-            say(f"{job.source_name} -> {job.target_name}: {picture.width}x{picture.height}")
-
-    return run(jobs, work)
-
-
-def _salvage(
-    job: Job,
-    writer: Writer,
-    data: bytes,
-    chosen: formats.Format,
-    *,
-    threads: int | None,
-    limits: Limits,
-    quiet: bool,
-) -> None:
-    """Write what is intact of a file. Raises CorruptPayload, saying what is lost, unless all of it is."""
-    from codec.salvaging import salvage
-
-    found = salvage(data, threads=threads, limits=limits)
-    writer.write(job, lambda file: formats.save(found.picture, chosen, file))
-    lost = [f"tile {t.index} at {t.x},{t.y} of {t.width}x{t.height} pixels" for t in found.lost]
-    told = [*lost[:_TOLD], *([f"{len(lost) - _TOLD} more tiles"] if len(lost) > _TOLD else []), *found.notes]
-    if told:
-        kept = f"{found.tiles - len(lost)} of {found.tiles} tiles are in {job.target_name}"
-        raise CorruptPayload(f"{kept}; damaged or lost: {'; '.join(told)}")
-    if not quiet:
-        say(f"{job.source_name} -> {job.target_name}: sound, nothing to salvage")
+    return run(planned, work)

@@ -27,6 +27,18 @@ threads_option = click.option(
 quiet_option = click.option("-Q", "--quiet", is_flag=True, help="Print nothing but errors.")
 
 
+def jobs_option(what: str) -> Callable[[_Command], _Command]:
+    """Add -j to a command that works on several of `what` at a time if so asked."""
+    return click.option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="JOBS",
+        help=f"{what} at a time, each in a process of one thread.  [default: 1, of all cores]",
+    )
+
+
 def file_options(suffix: str) -> Callable[[_Command], _Command]:
     """Add -o, -f, --threads and -Q to a command whose outputs get `suffix` by default."""
     return _all_of(

@@ -7,8 +7,15 @@ from contextlib import contextmanager
 
 from codec.errors import CodecError, LimitExceeded
 
-# torch, oneDNN, onnxruntime, C++ in general, and Python for threads that find no room for their stack.
-_SIGNS = ("allocate memory", "could not create a", "bad_alloc", "bad allocation", "can't start new thread")
+# torch and CUDA, oneDNN, onnxruntime, C++ in general, and Python for threads that find no room for a stack.
+_SIGNS = (
+    "allocate memory",
+    "out of memory",
+    "could not create a",
+    "bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -88,6 +88,40 @@ def test_rm_and_skip_existing_in_one_process(vaezip, tree, tmp_path):
     assert files(tmp_path / "back") == ["a.png", "sub/b.png", "sub/deep/c.png"]
 
 
+def test_decompress_by_two_processes_as_by_one(vaezip, tree, tmp_path):
+    (tree / "bad.png").unlink()
+    Image.new("LA", (5, 4), (90, 7)).save(tree / "glass.png")
+    assert vaezip("compress", "photos", "-o", "in", "-Q").returncode == 0
+    (tmp_path / "in/bad.vae").write_bytes((tmp_path / "in/a.vae").read_bytes()[:-9])
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/a.png").write_bytes(b"mine")
+    one = vaezip("decompress", "in", "-o", "one")
+    two = vaezip("decompress", "in", "-o", "two", "-j", "2")
+    assert one.returncode == two.returncode == 1
+    assert sorted(two.stderr.decode().replace("two/", "one/").splitlines()) == sorted(
+        one.stderr.decode().splitlines()
+    )
+    assert b"vaezip: in/bad.vae: " in two.stderr
+    assert b"in/sub/b.vae -> two/sub/b.png: 40x30" in two.stderr
+    assert files(tmp_path / "two") == ["a.png", "glass.png", "sub/b.png", "sub/deep/c.png"]
+    for name in files(tmp_path / "two"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+        source = (tmp_path / "in" / name).with_suffix(".vae")
+        assert (tmp_path / "two" / name).stat().st_mtime_ns == source.stat().st_mtime_ns
+
+    kept = vaezip("decompress", "in/a.vae", "in/glass.vae", "in/sub/b.vae", "-o", "taken", "-j", "2", "-Q")
+    assert kept.returncode == 1
+    assert kept.stderr.startswith(b"vaezip: taken/a.png: ")
+    assert kept.stderr.count(b"\n") == 1
+    assert (tmp_path / "taken/a.png").read_bytes() == b"mine"
+    assert files(tmp_path / "taken") == ["a.png", "b.png", "glass.png"]
+
+    found = vaezip("decompress", "in/a.vae", "in/bad.vae", "--salvage", "-o", ".", "-j", "2")
+    assert found.returncode == 1
+    assert b"in/a.vae -> a.png: sound, nothing to salvage" in found.stderr
+    assert b"vaezip: in/bad.vae: not one tile is intact" in found.stderr
+
+
 @pytest.mark.parametrize("options", [["--rm"], ["--json"], ["--manifest", "m"], ["--skip-existing"]])
 def test_options_for_files_are_refused_for_pipes(vaezip, small_picture, tmp_path, options):
     for where in (["-"], ["photo.png", "-o", "-"]):

@@ -91,6 +91,7 @@ def test_damage_is_told_and_costs_one_frame(vaezip, pictures):
 def test_usage(vaezip, small_picture):
     assert vaezip("compress", "--stream", "a.ppm", "b.ppm").returncode == 2
     assert vaezip("decompress", "--stream", "-", "--region", "0,0,1,1").returncode == 2
+    assert vaezip("decompress", "--stream", "-", "-j", "2").returncode == 2
 
 
 def test_no_bytes_to_a_terminal(child_environment, pictures):

@@ -69,6 +69,7 @@ def test_an_address_space_that_is_too_small(tmp_path, photo):
     [
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1.00 GiB free."),
         RuntimeError("could not create a memory object"),
         RuntimeError("std::bad_alloc"),
         RuntimeError("can't start new thread"),

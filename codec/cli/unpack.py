@@ -1,0 +1,99 @@
+"""One .vae file to a picture file, in whatever process."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from codec.bitstream.container import parse_container
+from codec.bitstream.header import parse_header
+from codec.cli import formats
+from codec.cli.jobs import Job, Writer, read_input
+from codec.cli.progress import progress_bar
+from codec.cli.report import say, warn
+from codec.errors import CorruptPayload
+from codec.heap import giving_back, share_one_heap
+from codec.model.index import model_entry
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from codec.decoder import Decoder
+    from codec.limits import Limits
+
+# Lost tiles that a message names one by one.
+_TOLD = 8
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """How .vae files become pictures; as the options of `vaezip decompress`."""
+
+    region: tuple[int, int, int, int] | None
+    scale: int
+    salvage: bool
+    limits: Limits
+    force: bool
+    threads: int | None
+    quiet: bool
+
+
+class Unpacked(NamedTuple):
+    """A picture that was written: its width and height in pixels, and what its format does not hold."""
+
+    width: int
+    height: int
+    losses: tuple[str, ...]
+
+
+def unpack(how: Unpacking, job: Job, writer: Writer) -> Unpacked:
+    """Decompress one file, whose output has been checked."""
+    chosen = formats.choose(job.target)
+    data = read_input(job.source)
+    # Faulty structure and unknown models are refused here, before torch is loaded.
+    header = parse_header(data, how.limits) if how.salvage else parse_container(data, how.limits).header
+    width, height = (header.width, header.height) if how.region is None else how.region[2:]
+    formats.check_size(job.target, chosen, -(-width // how.scale), -(-height // how.scale))
+    model_entry(header.model_id)
+    if how.salvage:
+        picture = _salvage(how, job, writer, data, chosen)
+    else:
+        decoder = _decoder(how.threads, how.limits)
+        with progress_bar(job.source_name, width * height, quiet=how.quiet) as progress:
+            picture = decoder.decode(data, region=how.region, scale=how.scale, progress=giving_back(progress))
+        writer.write(job, lambda file: formats.save(picture, chosen, file))
+    losses = () if how.salvage else tuple(formats.losses(picture, chosen))
+    return Unpacked(*picture.size, losses)
+
+
+def tell(how: Unpacking, job: Job, done: Unpacked) -> None:
+    """Print what became of one file."""
+    if how.quiet:
+        return
+    for loss in done.losses:
+        warn(job.target_name, loss)
+    found = "sound, nothing to salvage" if how.salvage else f"{done.width}x{done.height}"
+    say(f"{job.source_name} -> {job.target_name}: {found}")
+
+
+@functools.lru_cache(maxsize=1)
+def _decoder(threads: int | None, limits: Limits) -> Decoder:
+    from codec.decoder import Decoder
+
+    share_one_heap()
+    return Decoder(threads=threads, limits=limits)
+
+
+def _salvage(how: Unpacking, job: Job, writer: Writer, data: bytes, chosen: formats.Format) -> Image.Image:
+    """Write what is intact of a file. Raises CorruptPayload, saying what is lost, unless all of it is."""
+    from codec.salvaging import salvage
+
+    found = salvage(data, threads=how.threads, limits=how.limits)
+    writer.write(job, lambda file: formats.save(found.picture, chosen, file))
+    lost = [f"tile {t.index} at {t.x},{t.y} of {t.width}x{t.height} pixels" for t in found.lost]
+    told = [*lost[:_TOLD], *([f"{len(lost) - _TOLD} more tiles"] if len(lost) > _TOLD else []), *found.notes]
+    if told:
+        kept = f"{found.tiles - len(lost)} of {found.tiles} tiles are in {job.target_name}"
+        raise CorruptPayload(f"{kept}; damaged or lost: {'; '.join(told)}")
+    return found.picture
