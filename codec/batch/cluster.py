@@ -10,9 +10,9 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from codec.batch.task import MAX_TRIES, Result, Status, Task, WorkerDied, failure
-from codec.batch.work import portable
+from codec.batch.task import Result, Status, Task, failure
 from codec.errors import UsageError
+from codec.processes import MAX_TRIES, WorkerDied, portable
 from codec.storage.access import local_path
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from codec.batch.manifest import Manifest
-from codec.batch.pool import run_pool
-from codec.batch.task import Options, Result, Task, failure, options_of
+from codec.batch.task import Options, Result, Task, failure, options_of, set_aside
 from codec.batch.work import attempt
 from codec.effort.levels import level_of
 from codec.errors import CodecError, UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
+from codec.processes import run_pool
 from codec.ratecontrol.roi import parse_regions
 from codec.storage.access import local_path, stamp
 from codec.storage.claims import Claims
@@ -174,7 +174,7 @@ def _run(
         return run_cluster(functools.partial(attempt, options), todo, client)
     if jobs == 1:
         return (attempt(options, task, bar=bar) for task in todo)
-    return run_pool(functools.partial(attempt, options), todo, jobs or core_count())
+    return run_pool(functools.partial(attempt, options), todo, jobs or core_count(), set_aside)
 
 
 def _drain(settled: deque[Result]) -> Iterator[Result]:

@@ -7,13 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from codec.effort.levels import DEFAULT_EFFORT
-from codec.errors import CodecError
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.processes import WorkerDied
 from codec.ratecontrol.target import Target, only_target
 from codec.storage.access import Stamp
 from codec.types import EncodeOptions, Tune
-
-MAX_TRIES = 2
 
 
 class Status(StrEnum):
@@ -23,14 +21,6 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     SET_ASIDE = "set aside"
-
-
-class WorkerDied(CodecError):
-    """A file took its worker process down with it, at every try."""
-
-
-class WorkersUnavailable(CodecError):
-    """No worker can be started."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +143,9 @@ class Result:
 def failure(task: Task, error: Exception, tries: int = 1, status: Status = Status.FAILED) -> Result:
     """Return the result of a file that could not be compressed."""
     return Result(task.source, task.target, status, tries=tries, error=error)
+
+
+def set_aside(task: Task, how: str, tries: int) -> Result:
+    """Return the result of a file that ended its worker at every try. how: such as SIGKILL."""
+    error = WorkerDied(f"{task.source}: ended its worker ({how}) at {tries} tries; set aside")
+    return failure(task, error, tries, Status.SET_ASIDE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import functools
 import threading
 import time
@@ -11,10 +10,11 @@ import warnings
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from codec.batch.task import MAX_TRIES, Options, Result, Status, Task, failure
+from codec.batch.task import Options, Result, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
 from codec.heap import giving_back, share_one_heap
 from codec.limits import DEFAULT_LIMITS
+from codec.processes import MAX_TRIES, portable
 from codec.storage.access import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 
 if TYPE_CHECKING:
@@ -107,20 +107,6 @@ def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = Non
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
         data = _encoder(options).encode(picture, progress=giving_back(progress))
     return Packed(data, picture.width, picture.height, notes)
-
-
-def portable(error: Exception) -> Exception:
-    """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
-    if isinstance(error, CodecError) or (
-        isinstance(error, (OSError, MemoryError, RuntimeError)) and type(error).__module__ == "builtins"
-    ):
-        return error
-    if isinstance(error, OSError):
-        # Of some library, which this process may have and the other not.
-        return OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
-    plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
-    plain.__cause__ = error
-    return plain
 
 
 def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ...]]:

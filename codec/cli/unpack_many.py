@@ -5,60 +5,67 @@ from __future__ import annotations
 import functools
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from codec.batch.pool import run_pool
-from codec.batch.task import Result, Status, Task, failure
-from codec.batch.work import portable
 from codec.cli.jobs import Job, Writer
 from codec.cli.progress import files_bar
 from codec.cli.report import Exit, describe, fail
 from codec.cli.unpack import Unpacked, Unpacking, tell, unpack
 from codec.errors import CodecError
+from codec.processes import WorkerDied, portable, run_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+class Ended(NamedTuple):
+    """A file, and the picture it became, or why it did not."""
+
+    job: Job
+    found: Unpacked | Exception
+
+
 def unpack_many(how: Unpacking, jobs: Sequence[Job], workers: int) -> Exit:
     """Decompress files in so many processes of one thread each; failed ones do not stop the others."""
     writer = Writer(how.force, jobs)
-    refused: list[Result] = []
+    refused: list[Ended] = []
     code = Exit.OK
 
-    def todo() -> Iterator[Task]:
+    def todo() -> Iterator[Job]:
         for job in jobs:
-            task = Task(job.source, job.target)
             try:
                 writer.check(job)
             except (CodecError, OSError) as error:
-                refused.append(failure(task, error))
+                refused.append(Ended(job, error))
             else:
-                yield task
+                yield job
 
-    def settle(result: Result) -> None:
+    def settle(job: Job, found: Unpacked | Exception) -> None:
         nonlocal code
-        if result.error is None:
-            done = Unpacked(result.width, result.height, result.warnings)
-            tell(how, Job(result.source, result.target), done)
+        if isinstance(found, Unpacked):
+            tell(how, job, found)
         else:
             code = Exit.SOME_FAILED
-            fail(describe(result.error, result.source))
+            fail(describe(found, job.source_name))
 
     work = functools.partial(_attempt, replace(how, threads=how.threads or 1, quiet=True))
-    with files_bar(len(jobs), quiet=how.quiet) as step, closing(run_pool(work, todo(), workers)) as results:
-        for result in results:
+    results = run_pool(work, todo(), workers, _set_aside)
+    with files_bar(len(jobs), quiet=how.quiet) as step, closing(results):
+        for ended in results:
             step()
-            settle(result)
-    for result in refused:
-        settle(result)
+            settle(*ended)
+    for ended in refused:
+        settle(*ended)
     return code
 
 
-def _attempt(how: Unpacking, task: Task, tries: int) -> Result:
+def _attempt(how: Unpacking, job: Job, _tries: int) -> Ended:
     """Decompress one file in a worker."""
     try:
-        done = unpack(how, Job(task.source, task.target), Writer(how.force))
+        return Ended(job, unpack(how, job, Writer(how.force)))
     except Exception as error:
-        return failure(task, portable(error), tries)
-    return Result(task.source, task.target, Status.DONE, done.width, done.height, warnings=done.losses)
+        return Ended(job, portable(error))
+
+
+def _set_aside(job: Job, how: str, tries: int) -> Ended:
+    return Ended(job, WorkerDied(f"{job.source}: ended its worker ({how}) at {tries} tries"))

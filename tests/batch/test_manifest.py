@@ -9,8 +9,9 @@ import os
 import pytest
 
 from codec.batch.manifest import Manifest
-from codec.batch.task import Options, Result, Status, Task, WorkerDied, failure
+from codec.batch.task import Options, Result, Status, Task, failure
 from codec.errors import UsageError
+from codec.processes import WorkerDied
 from codec.storage.access import stamp
 
 

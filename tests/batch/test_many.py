@@ -265,7 +265,7 @@ class ForeignError(OSError):
 def test_errors_reach_other_processes(error, kind, text):
     from multiprocessing.reduction import ForkingPickler
 
-    from codec.batch.work import portable
+    from codec.processes import portable
 
     again = ForkingPickler.loads(ForkingPickler.dumps(portable(error)))
     assert type(again) is kind

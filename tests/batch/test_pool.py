@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from codec.batch.pool import run_pool
-from codec.batch.task import Status, Task, WorkerDied, WorkersUnavailable
+from codec.batch.task import Status, Task, set_aside
+from codec.processes import WorkerDied, WorkersUnavailable, run_pool
 
 WORK = """
 import os, signal, sys, time
@@ -49,7 +49,7 @@ def tasks(log, names):
 def test_only_what_ends_its_worker_twice_is_set_aside(tmp_path, work):
     log = tmp_path / "log"
     names = ["a", "always", "b", "once", "c", "d", "e"]
-    results = {result.source: result for result in run_pool(work, tasks(log, names), 2)}
+    results = {result.source: result for result in run_pool(work, tasks(log, names), 2, set_aside)}
     assert set(results) == set(names)
     assert {name for name in names if results[name].status is Status.DONE} == set(names) - {"always"}
     poison = results["always"]
@@ -66,7 +66,7 @@ def test_only_what_ends_its_worker_twice_is_set_aside(tmp_path, work):
 
 def test_leaving_early_ends_workers_and_lets_them_clean_up(tmp_path, work):
     log = tmp_path / "log"
-    results = run_pool(work, tasks(log, ["slow", "quick", "next"]), 2)
+    results = run_pool(work, tasks(log, ["slow", "quick", "next"]), 2, set_aside)
     assert next(results).source == "quick"
     while "slow" not in log.read_text():
         time.sleep(0.01)
@@ -83,7 +83,7 @@ def test_tasks_are_drawn_as_workers_get_free(tmp_path, work):
             drawn.append(Task(f"{len(drawn)}", str(tmp_path / "log")))
             yield drawn[-1]
 
-    results = run_pool(work, endless(), 2)
+    results = run_pool(work, endless(), 2, set_aside)
     assert len({next(results).source for _ in range(5)}) == 5
     results.close()
     assert len(drawn) <= 5 + 4
@@ -92,8 +92,8 @@ def test_tasks_are_drawn_as_workers_get_free(tmp_path, work):
 @pytest.mark.parametrize("work", [None], indirect=True)
 def test_workers_that_do_not_start_are_no_fault_of_the_files(tmp_path, work, capfd):
     with pytest.raises(WorkersUnavailable, match="__main__"):
-        list(run_pool(work, tasks(tmp_path / "log", ["a", "b"]), 2))
+        list(run_pool(work, tasks(tmp_path / "log", ["a", "b"]), 2, set_aside))
 
 
 def test_nothing_to_do_starts_nothing(work):
-    assert list(run_pool(work, [], 2)) == []
+    assert list(run_pool(work, [], 2, set_aside)) == []

@@ -17,7 +17,7 @@ ROOT = Path(codec.__file__).parent
 # From the ground up. A module imports from its own package and from lower layers.
 LAYERS = (
     {"codec.errors", "codec.types"},
-    {"codec.limits", "codec.files", "codec.heap"},
+    {"codec.limits", "codec.files", "codec.heap", "codec.processes"},
     {"codec.storage"},
     {"codec.bitstream"},
     {"codec.entropy", "codec.image", "codec.data", "codec.stream"},
@@ -35,7 +35,10 @@ LAYERS = (
 # Reading a header must not cost the time that numpy, Pillow or torch take to load.
 LIGHT = (
     "codec",
-    *(f"codec.{n}" for n in ("errors", "limits", "types", "files", "heap", "inspect", "oneshot")),
+    *(
+        f"codec.{n}"
+        for n in ("errors", "limits", "types", "files", "heap", "processes", "inspect", "oneshot")
+    ),
 )
 LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch", "codec.stream")
 HEAVY = (

@@ -6,36 +6,52 @@ which of them it died.
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 from collections import deque
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from codec.batch.task import MAX_TRIES, Result, Status, Task, WorkerDied, WorkersUnavailable, failure
+from codec.errors import CodecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from multiprocessing.context import SpawnContext
     from types import FrameType
 
-    Work: TypeAlias = Callable[[Task, int], Result]
+T = TypeVar("T")
+R = TypeVar("R")
 
+MAX_TRIES = 2
 _READY = "ready"
 _PATIENCE_S = 10
+
+
+class WorkerDied(CodecError):
+    """A file took its worker process down with it, at every try."""
+
+
+class WorkersUnavailable(CodecError):
+    """No worker can be started."""
 
 
 class Entry(NamedTuple):
     """A task, and how often it will have been begun."""
 
-    task: Task
+    task: Any
     tries: int
 
 
-def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Generator[Result]:
+def run_pool(
+    work: Callable[[T, int], R], tasks: Iterable[T], jobs: int, set_aside: Callable[[T, str, int], R]
+) -> Generator[R]:
     """Yield results as they come. work: called in a worker with a task and the number of this try.
+
+    set_aside: makes the result of a task that ended its worker at every try, from the task, how that ended,
+    such as SIGKILL, and the number of tries. What they return must be picklable, and never None.
 
     A worker has one task at a time, so that the one it died of is known: that one is begun again after all
     others, once, and then set aside. Tasks are drawn as workers get free. When the iteration is left early,
@@ -52,7 +68,7 @@ def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Generator[Result]:
                 worker = free.pop() if free else _Worker(context, work)
                 worker.begin(entry)
                 busy[worker.connection] = worker
-            finished: list[Result] = []
+            finished: list[R] = []
             for connection in wait(list(busy)) if busy else ():
                 worker = busy[connection]  # type: ignore[index]
                 answer = worker.answer()
@@ -60,13 +76,13 @@ def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Generator[Result]:
                     worker.ready = True
                     continue
                 del busy[worker.connection]
-                if isinstance(answer, Result):
+                if answer is not None:
                     free.append(worker)
                     finished.append(answer)
                 elif worker.entry.tries < MAX_TRIES:
                     queue.again(worker.entry)
                 else:
-                    finished.append(_set_aside(worker))
+                    finished.append(set_aside(worker.entry.task, worker.how_it_ended(), MAX_TRIES))
             if not finished and not busy and queue.empty:
                 break
             # Whoever takes the results may take their time: give out new work first.
@@ -81,10 +97,24 @@ def run_pool(work: Work, tasks: Iterable[Task], jobs: int) -> Generator[Result]:
         _end([*free, *busy.values()])
 
 
+def portable(error: Exception) -> Exception:
+    """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
+    if isinstance(error, CodecError) or (
+        isinstance(error, (OSError, MemoryError, RuntimeError)) and type(error).__module__ == "builtins"
+    ):
+        return error
+    if isinstance(error, OSError):
+        # Of some library, which this process may have and the other not.
+        return OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
+    plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
+    plain.__cause__ = error
+    return plain
+
+
 class _Queue:
     """New tasks first, drawn one by one; then those to be begun again."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Any]) -> None:
         self._fresh = iter(tasks)
         self._again: deque[Entry] = deque()
         self.empty = False
@@ -108,7 +138,7 @@ class _Worker:
 
     entry: Entry
 
-    def __init__(self, context: SpawnContext, work: Work) -> None:
+    def __init__(self, context: SpawnContext, work: Callable[[Any, int], object]) -> None:
         self.ready = False
         self.connection, theirs = context.Pipe()
         # A daemon does not outlive this process, however that ends in Python.
@@ -124,7 +154,7 @@ class _Worker:
         with suppress(OSError):
             self.connection.send(entry)
 
-    def answer(self) -> object:
+    def answer(self) -> Any:
         """Return what the worker says, or None if it has died. Raises WorkersUnavailable if at birth."""
         try:
             return self.connection.recv()
@@ -137,17 +167,14 @@ class _Worker:
             )
         return None
 
+    def how_it_ended(self) -> str:
+        """Say how a process that is no more ended, such as SIGKILL."""
+        code = self.process.exitcode
+        return f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name
+
     def dismiss(self) -> None:
         self.connection.close()
         self.process.join(_PATIENCE_S)
-
-
-def _set_aside(worker: _Worker) -> Result:
-    task, tries = worker.entry
-    code = worker.process.exitcode
-    how = f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name
-    error = WorkerDied(f"{task.source}: ended its worker ({how}) at {tries} tries; set aside")
-    return failure(task, error, tries, Status.SET_ASIDE)
 
 
 def _end(workers: list[_Worker]) -> None:
@@ -182,7 +209,7 @@ def _sigint_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, work: Work) -> None:
+def _serve(connection: Connection, work: Callable[[Any, int], object]) -> None:
     """Work off what comes through the pipe until it closes: what a worker process runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _unwind)
