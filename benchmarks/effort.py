@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Effort against time and size: BD-rate against effort 0, WebP and AVIF; visual tuning; a region of interest.
+"""Effort against time and size: BD-rate against effort 0, WebP and AVIF.
 
     python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR [--efforts 0,1,3,5] [--images N] [--budget SECONDS]
 
@@ -29,8 +29,6 @@ from codec.model.index import default_model_id
 QUALITIES = (25.0, 45.0, 65.0, 85.0)
 CLASSICAL = ("webp", "avif")
 THREADS = 2
-# A region of interest in the middle: so many pixels a side.
-REGION = 128
 
 
 def main() -> None:
@@ -53,9 +51,6 @@ def main() -> None:
         )
     record["classical"] = {name: classical(pictures, name) for name in CLASSICAL}
     compare(record)
-    if not arguments.no_tuning:
-        record["visual"] = visual(pictures)
-        record["roi"] = region(pictures)
     arguments.out.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(record, indent=1) + "\n")
     draw(record, arguments.out / "effort.svg")
@@ -72,7 +67,6 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--images", type=int, default=None, help="only so many pictures")
     parser.add_argument("--budget", type=float, default=60.0, help="seconds a picture for efforts from 6 on")
-    parser.add_argument("--no-tuning", action="store_true", help="leave out visual tuning and regions")
     return parser.parse_args()
 
 
@@ -153,31 +147,6 @@ def compare(record: dict[str, Any]) -> None:
                 row["bd_rate"][name] = rate(mean_of(curves, count), ours)
 
 
-def visual(pictures: list[Any]) -> dict[str, Any]:
-    """SSIMULACRA2 and PSNR of --tune visual against --tune psnr, both at effort 0."""
-    found = {tune: points(pictures, effort=0, tune=tune, seen=True) for tune in ("psnr", "visual")}
-    curves = {
-        metric: [mean_curve(found[tune], metric) for tune in ("psnr", "visual")]
-        for metric in ("ssimulacra2", "psnr")
-    }
-    return {f"bd_rate_{metric}": rate(*pair) for metric, pair in curves.items()} | {"curves": curves}
-
-
-def region(pictures: list[Any]) -> dict[str, Any]:
-    """Gain of PSNR inside a square in the middle, at no more bytes than without it."""
-    gains = []
-    for x in pictures:
-        height, width = x.shape[:2]
-        top, left = (height - REGION) // 2, (width - REGION) // 2
-        part = np.s_[top : top + REGION, left : left + REGION]
-        plain = codec.compress(x, 50, effort=0)
-        roi = f"{left},{top},{REGION},{REGION}"
-        tuned = codec.compress(x, 50, effort=0, roi=roi, target_size=len(plain))
-        inside = [psnr_rgb(x[part], np.asarray(codec.decompress(d))[part]) for d in (plain, tuned)]
-        gains.append(round(inside[1] - inside[0], 3))
-    return {"side": REGION, "gain_db": gains, "least": min(gains), "mean": round(float(np.mean(gains)), 3)}
-
-
 def draw(record: dict[str, Any], path: Path) -> None:
     """Plot time against BD-rate."""
     mpl.use("Agg")
@@ -209,10 +178,6 @@ def table(record: dict[str, Any]) -> str:
         lines.append(
             f"| {effort} | {row['wall_seconds']} | {row['cpu_seconds']} | {told} | {row['pictures']} |"
         )
-    told = {
-        name: {k: v for k, v in record.get(name, {}).items() if k != "curves"} for name in ("visual", "roi")
-    }
-    lines += [f"{name}: {json.dumps(facts)}" for name, facts in told.items() if facts]
     return "\n".join(lines)
 
 

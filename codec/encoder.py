@@ -10,7 +10,7 @@ from typing import IO, Any, Literal, Self, Unpack, overload
 
 from codec.coding.picture import PictureCoder, Settings
 from codec.coding.target import hit
-from codec.effort.levels import DEFAULT_EFFORT, DEFAULT_SECONDS, level_of
+from codec.effort.levels import DEFAULT_EFFORT, DEFAULT_SECONDS, LEVELS, level_of
 from codec.errors import UsageError
 from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
@@ -36,9 +36,11 @@ class Encoder:
     out all metadata. threads: workers over tiles, default one for each core.
     effort: 0 (fastest) to 9 (smallest files at equal quality); from 6 on, gradient descent that stops with
     the best so far after so many `seconds` a picture, default 60.
-    tune: 'psnr' spends bits where they save most squared error, 'visual' spends fewer in busy texture and
-    more where the picture is smooth. roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask picture, with
-    ':+15' behind it for so much more quality there; or several in a tuple. Both hold for whole tiles.
+    tune: 'psnr' spends bits where they save most squared error, 'visual' where they save most of what is
+    seen: structure of luma from about eight pixels on, and the less of it the busier the picture is there.
+    That is decided in one way at all efforts. roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask
+    picture, with ':+30' behind it for so much more quality there; or several in a tuple. It holds for tiles
+    of 128 pixels.
     target_size: bytes of the whole file, or a text such as '50kB'; target_bpp: its bits per pixel;
     target_psnr: dB over all samples; target_ssim: mean SSIM of luma. One of them, instead of a quality,
     which is where the search for it begins. Sizes are never exceeded and missed by at most 1 % or 16 bytes;
@@ -147,6 +149,8 @@ def _settings(
         raise UsageError(f"tune must be one of {', '.join(TUNES)}, not {tune!r}", field="tune")
     regions = parse_regions(roi)
     level, visual = level_of(effort), tune == "visual"
+    if visual:
+        level = LEVELS[0]
     if level.rounds and not lossless:
         need_torch(f"effort {effort}")
     if seconds is None:

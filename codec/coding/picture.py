@@ -24,7 +24,7 @@ from codec.image.lossless import pack_plane
 from codec.image.picture import Picture, PillowSamples
 from codec.model.index import ModelEntry
 from codec.model.weights import LoadedModel
-from codec.ratecontrol.offsets import VISUAL_TILE_LOG2, RegionMap, clamped, visual_offsets
+from codec.ratecontrol.offsets import RegionMap, clamped
 from codec.ratecontrol.roi import TILE_LOG2, Region
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.painting import paint, window_over
@@ -36,10 +36,10 @@ from codec.runtime.threads import Progress, map_ordered
 class Settings:
     """How a picture is coded, but for its quality.
 
-    lossless: exactly. strip: without metadata. level: of effort. visual: fewer bits in busy texture, more in
-    what is smooth. regions: of interest, in smaller tiles than usual. threads: workers over tiles. seconds:
-    for the iterations of a level that has some, None for no limit. keep: hold the latents, 5 bytes a pixel,
-    for further qualities.
+    lossless: exactly. strip: without metadata. level: of effort. visual: decide by what is seen of errors,
+    whatever the level. regions: of interest, in smaller tiles than usual. threads: workers over tiles.
+    seconds: for the iterations of a level that has some, None for no limit. keep: hold the latents, 5 bytes a
+    pixel, for further qualities.
     """
 
     lossless: bool = False
@@ -73,10 +73,9 @@ class PictureCoder:
     def __init__(self, model: LoadedModel, entry: ModelEntry, picture: Picture, settings: Settings) -> None:
         self._model, self._entry, self._picture, self._settings = model, entry, picture, settings
         self._layout = layout_code(picture.layout, gray=is_gray(picture))
-        self._log2 = TILE_LOG2 if settings.regions else VISUAL_TILE_LOG2 if settings.visual else 9
+        self._log2 = TILE_LOG2 if settings.regions else 9
         self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)
         self._regions = RegionMap(settings.regions, picture.width, picture.height, self.tiles)
-        self._visual = visual_offsets(picture.colour, self.tiles) if settings.visual else np.int64(0)
         self._threads = min(settings.threads, len(self.tiles))
         self._views: dict[int, TileView] = {}
         self._rest: _Around | None = None
@@ -87,7 +86,7 @@ class PictureCoder:
         header = Header(
             picture.width, picture.height, rate, self._model.model_id, self._log2, layout=self._layout
         )
-        self._offsets = clamped(self._regions.offsets(rate, self._entry) + self._visual)
+        self._offsets = clamped(self._regions.offsets(rate, self._entry))
         shares = _Shares(len(self.tiles), progress)
         work = functools.partial(self._code_tile, header, shares)
         # Tiles that take long tell themselves how far they are.
@@ -132,6 +131,7 @@ class PictureCoder:
             self._settings.level,
             self._budget(shares, tile),
             gray=header.is_gray,
+            visual=self._settings.visual,
         )
 
     def _budget(self, shares: _Shares, tile: Tile) -> Budget:
@@ -171,6 +171,7 @@ class PictureCoder:
                 level,
                 budget,
                 gray=header.is_gray,
+                visual=self._settings.visual,
             )
 
         found = map_ordered(again, beside, min(self._threads, len(beside)))

@@ -13,6 +13,7 @@ from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.effort.levels import Budget, Level
 from codec.effort.search import improved
 from codec.effort.view import TileView
+from codec.effort.visual import decided_by_eye
 from codec.entropy.coder import symbol_crc
 from codec.image.lossless import may_pay, pack
 from codec.image.picture import Samples
@@ -41,12 +42,26 @@ def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
 
 
 def code_learned(
-    model: LoadedModel, view: TileView, quality: int, offset: int, level: Level, budget: Budget, *, gray: bool
+    model: LoadedModel,
+    view: TileView,
+    quality: int,
+    offset: int,
+    level: Level,
+    budget: Budget,
+    *,
+    gray: bool,
+    visual: bool,
 ) -> CodedTile:
-    """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own."""
+    """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own.
+
+    visual: decide on symbols by what is seen of their errors, whatever the level.
+    """
     own = tile_quality(quality, offset)
     symbols = quantise_tile(model, view.latent(model, own), own)
-    symbols = improved(model, view, symbols, own, quality, level, budget, gray=gray)
+    if visual:
+        symbols = decided_by_eye(model, view, symbols, own)
+    else:
+        symbols = improved(model, view, symbols, own, quality, level, budget, gray=gray)
     return CodedTile(pack_symbols(model, symbols, own, offset), symbols, own)
 
 
@@ -59,9 +74,10 @@ def code_tile(
     budget: Budget,
     *,
     gray: bool,
+    visual: bool,
 ) -> CodedTile:
-    """Code a tile by the model, or without loss where that pays."""
-    learned = code_learned(model, view, quality, offset, level, budget, gray=gray)
+    """Code a tile by the model, or without loss where that pays; arguments as for code_learned."""
+    learned = code_learned(model, view, quality, offset, level, budget, gray=gray, visual=visual)
     samples = view.samples
     if learned.symbols is not None and may_pay(samples, len(learned.payload)):
         exact = code_lossless(samples)

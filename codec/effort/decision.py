@@ -31,9 +31,9 @@ class Later(NamedTuple):
 class RateDistortionDecision:
     """Chooses among 0 and the two integers around y - mu. An object for one tile and quality.
 
-    step_bits: as sensitivity.step_bits gives them, [M]. shape: M, h, w. own_share: of a residual's bits that
-    counts; what it tells the contexts of later ones is worth the rest. later: what it changes in the bits of
-    others, None if that is not known.
+    step_bits: as sensitivity.step_bits gives them, [M], or one for each residual, [M, h, w]. shape: M, h, w.
+    own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.
+    later: what it changes in the bits of others, None if that is not known.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class RateDistortionDecision:
     ) -> None:
         self._bits = own_share * bits_by_magnitude(model.coder.tables)
         self._lean = model.arrays["lean"]
-        self._step_bits = np.broadcast_to(step_bits[:, None, None], shape)
+        by_place = step_bits if step_bits.ndim == 3 else step_bits[:, None, None]
+        self._step_bits = np.broadcast_to(by_place, shape)
         self._later = [share * part for share, part in zip(LATER_SHARES, later or (), strict=False)]
 
     def __call__(self, step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:

@@ -1,4 +1,4 @@
-"""Quality offsets of tiles: regions of interest, and what the eye makes of texture."""
+"""Quality offsets of tiles: how much of a region of interest each gets."""
 
 from __future__ import annotations
 
@@ -11,45 +11,12 @@ from PIL import Image
 from codec.bitstream.geometry import Tile
 from codec.bitstream.quality import OFFSET_UNIT
 from codec.errors import UsageError
-from codec.image.luma import BT601
-from codec.image.picture import Samples
 from codec.image.source import open_picture
 from codec.model.index import ModelEntry
 from codec.model.quality import HIGHEST, LOWEST, from_rate, to_rate
 from codec.ratecontrol.roi import Region
 
 OFFSET_MIN, OFFSET_MAX = -128, 127
-# Errors hide in activity: the slope lmbda of a tile goes with its activity to the power of minus this, at
-# most so many rate steps up or down; a step is a factor of 2 in lmbda.
-VISUAL_STRENGTH = 0.25
-VISUAL_MOST = 1.0
-BLOCK = 8
-VISUAL_TILE_LOG2 = 8
-# Variance of luma that counts as none: noise and rounding.
-_FLOOR = 4.0
-_LUMA = np.array(BT601, np.float32)
-
-
-def activity(samples: NDArray[np.uint8]) -> float:
-    """Mean of log2 of luma's variance over blocks of 8x8: of a tile's samples, uint8 [h, w, 3].
-
-    The mean of logarithms, as in the adaptive quantisation of video encoders: a tile half smooth counts as
-    nearly smooth, since there errors show.
-    """
-    luma = samples.astype(np.float32) @ _LUMA
-    rows, columns = (max(1, side // BLOCK) for side in luma.shape)
-    block = (min(BLOCK, luma.shape[0]), min(BLOCK, luma.shape[1]))
-    luma = luma[: rows * block[0], : columns * block[1]]
-    parts = luma.reshape(rows, block[0], columns, block[1])
-    return float(np.log2(parts.var((1, 3)) + _FLOOR).mean())
-
-
-def visual_offsets(pixels: Samples, tiles: Sequence[Tile]) -> NDArray[np.int64]:
-    """Offsets in 1/16 of a rate step, one for each tile: fewer bits where activity is above the mean."""
-    found = np.array([activity(pixels[t.y : t.y + t.height, t.x : t.x + t.width]) for t in tiles])
-    weights = np.array([t.width * t.height for t in tiles], np.float64)
-    steps = -VISUAL_STRENGTH * (found - np.average(found, weights=weights))
-    return np.asarray(np.rint(np.clip(steps, -VISUAL_MOST, VISUAL_MOST) * OFFSET_UNIT), np.int64)
 
 
 class RegionMap:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codec.errors import UsageError
 
-DEFAULT_BOOST = 15.0
+DEFAULT_BOOST = 30.0
 MAX_BOOST = 100.0
 TUNES = ("psnr", "visual")
 # Regions are kept to by whole tiles, so these are smaller than usual.

@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""What `--tune visual` and `--roi` gain, and what a filter after decoding would.
+
+    python benchmarks/tuning.py DIR_OF_PICTURES OUT_DIR [--images N] [--only visual,roi,filters]
+
+Writes OUT_DIR/tuning.json. Visual tuning: BD-rate against `--tune psnr` by each metric. Region: PSNR inside
+a square in the middle, at no more bytes than without it. Filters: see decoded_filters.py. All at effort 0.
+Parts that are not asked for are kept from an earlier tuning.json. Needs vaezip[bench].
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from decoded_filters import filters
+
+import codec
+from codec.bench.codecs import read_pixels
+from codec.bench.curves import bd_rate, decibel, rising
+from codec.bench.metrics import ms_ssim, psnr_rgb, psnr_y, ssimulacra2
+from codec.model.index import default_model_id
+
+QUALITIES = (25.0, 45.0, 65.0, 85.0)
+METRICS = {
+    "psnr_rgb": psnr_rgb,
+    "psnr_y": psnr_y,
+    "ms_ssim": lambda x, x_hat: decibel(ms_ssim(x, x_hat)),
+    "ssimulacra2": ssimulacra2,
+}
+# A region of interest in the middle: so many pixels a side, in a picture of this quality.
+REGION, REGION_QUALITY = 128, 50.0
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--images", type=int, default=None, help="only so many pictures")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS))
+    arguments = parser.parse_args()
+    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix == ".png")[: arguments.images]
+    pictures = [read_pixels(path) for path in paths]
+    target, model = arguments.out / "tuning.json", default_model_id().hex()
+    record = json.loads(target.read_text()) if target.exists() else {}
+    if record.get("model") != model:
+        record = {"model": model}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        record[name] = {"pictures": len(pictures)} | PARTS[name](pictures)
+        target.write_text(json.dumps(record, indent=1) + "\n")
+        print(name, json.dumps({k: v for k, v in record[name].items() if k != "curves"}), flush=True)
+
+
+def visual(pictures: list[Any]) -> dict[str, Any]:
+    """BD-rates of --tune visual against --tune psnr on the mean curves."""
+    curves = {tune: curve(pictures, tune) for tune in ("psnr", "visual")}
+    rates = {
+        metric: bd_rate(
+            *(rising([p["bpp"] for p in points], [p[metric] for p in points]) for points in curves.values())
+        ).percent
+        for metric in METRICS
+    }
+    return {"bd_rate": {k: None if v is None else round(v, 2) for k, v in rates.items()}, "curves": curves}
+
+
+def curve(pictures: list[Any], tune: str) -> list[dict[str, float]]:
+    """Mean bits per pixel and metrics at each quality; MS-SSIM in decibel."""
+    decoder, points = codec.Decoder(), []
+    for quality in QUALITIES:
+        encoder, rows = codec.Encoder(quality, effort=0, tune=tune), []
+        for x in pictures:
+            data = encoder.encode(x)
+            x_hat = np.asarray(decoder.decode(data))
+            rows.append([8 * len(data) / x[..., 0].size, *(f(x, x_hat) for f in METRICS.values())])
+        mean = np.mean(rows, 0).round(5).tolist()
+        points.append({"quality": quality} | dict(zip(("bpp", *METRICS), mean, strict=True)))
+    return points
+
+
+def region(pictures: list[Any]) -> dict[str, Any]:
+    """Gain of PSNR inside a square in the middle by the default boost, at no more bytes than without it."""
+    plain_encoder, decoder = codec.Encoder(REGION_QUALITY, effort=0), codec.Decoder()
+    gains, shares = [], []
+    for x in pictures:
+        height, width = x.shape[:2]
+        top, left = (height - REGION) // 2, (width - REGION) // 2
+        part = np.s_[top : top + REGION, left : left + REGION]
+        plain = plain_encoder.encode(x)
+        roi = f"{left},{top},{REGION},{REGION}"
+        tuned = codec.compress(x, REGION_QUALITY, effort=0, roi=roi, target_size=len(plain))
+        inside = [psnr_rgb(x[part], np.asarray(decoder.decode(data))[part]) for data in (plain, tuned)]
+        gains.append(round(inside[1] - inside[0], 3))
+        shares.append(len(tuned) / len(plain))
+    return {
+        "side": REGION,
+        "quality": REGION_QUALITY,
+        "gain_db": gains,
+        "least_gain_db": min(gains),
+        "mean_gain_db": round(float(np.mean(gains)), 3),
+        "bytes_beside_plain": [round(min(shares), 4), round(max(shares), 4)],
+    }
+
+
+PARTS = {"visual": visual, "roi": region, "filters": filters}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Tuning for the eye: what counts as seen, and that at equal size more of it is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+import codec
+from codec.effort.visual import seen_shares, unmasked
+from codec.image.luma import BT601
+from codec.model.index import default_model_id
+from codec.model.lapped import unlap
+from codec.model.weights import load_model
+from codec.ratecontrol.likeness import ssim
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model(default_model_id())
+
+
+def linear_path(model, y):
+    """What the linear path of g_s makes of y [B, M, h, w], by torch: before the lapped filter, and after."""
+    linear, unpatch, window = (
+        torch.tensor(model.arrays[f"g_s.{name}"])
+        for name in ("linear.weight", "unpatch.weight", "unlap.matrix")
+    )
+    f = F.conv2d(F.pixel_shuffle(F.conv2d(y, linear), 2), unpatch)
+    blocks = F.pixel_shuffle(f, 8)
+    return blocks, unlap(blocks, window)
+
+
+def test_seen_shares_are_those_of_the_picture_that_a_latent_makes(model):
+    shares, channels = seen_shares(model), [0, 1, 7, 50, 200]
+    assert shares.shape == (model.config.m,)
+    assert shares.min() >= 0
+    assert 0.1 < shares.max() < 1
+    channels.append(int(shares.argmax()))
+    y = torch.zeros(len(channels), model.config.m, 7, 7)
+    for row, channel in enumerate(channels):
+        y[row, channel, 3, 3] = 1
+    blocks, x = linear_path(model, y)
+    luma = (x * torch.tensor(BT601).reshape(3, 1, 1)).sum(1, keepdim=True)
+    small = F.avg_pool2d(luma, 4)
+    bell = torch.exp(-0.5 * (torch.arange(-5, 6) / 1.5) ** 2)
+    window = torch.outer(bell, bell) / bell.sum() ** 2
+    mean = F.conv2d(small, window[None, None], padding=5)
+    structure = (small.square().sum((1, 2, 3)) - mean.square().sum((1, 2, 3))) * 16
+    expected = 3 * structure / blocks.square().sum((1, 2, 3))
+    torch.testing.assert_close(torch.tensor(shares[channels]), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_structure_masks_errors():
+    flat = np.full((64, 64, 3), 99, np.uint8)
+    ramp = np.repeat(np.arange(64, dtype=np.uint8)[None, :, None], 64, 0).repeat(3, 2)
+    blocks = np.random.default_rng(3).integers(0, 256, (8, 8, 1), np.uint8).repeat(8, 0).repeat(8, 1)
+    shown = [unmasked(part.repeat(3 // part.shape[2], 2), 4, 4) for part in (flat, ramp, blocks)]
+    assert np.all(shown[0] == 1)
+    assert shown[0].mean() > shown[1].mean() > shown[2].mean()
+    assert shown[2].max() < 0.2
+    assert unmasked(flat[:3, :17], 1, 2).tolist() == [[1.0, 1.0]]
+
+
+def quarter(x):
+    """Luma at a quarter of the size, as three equal channels."""
+    return np.asarray(Image.fromarray(x).reduce(4).convert("L").convert("RGB"))
+
+
+def test_at_equal_size_more_is_right_of_what_is_seen(photo):
+    x = photo(256, 192)
+    plain = codec.compress(x, 40, effort=0)
+    tuned = codec.compress(x, 40, effort=0, tune="visual", target_size=len(plain))
+    assert len(tuned) <= len(plain)
+    likeness = [ssim(quarter(x), quarter(np.asarray(codec.decompress(data)))) for data in (plain, tuned)]
+    assert 1 - likeness[1] < 0.95 * (1 - likeness[0])
+
+
+def test_it_takes_from_texture_and_gives_to_what_is_smooth(photo):
+    x = photo(256, 128)
+    x[:, 128:] = (
+        np.random.default_rng(5).integers(40, 210, (32, 32, 1), np.uint8).repeat(4, 0).repeat(4, 1)
+    )
+    plain = codec.compress(x, 60, effort=1)
+    tuned = codec.compress(x, 60, tune="visual", target_size=len(plain))
+    errors = [
+        np.square(quarter(np.asarray(codec.decompress(data))).astype(float) - quarter(x))
+        for data in (plain, tuned)
+    ]
+    smooth, busy = (errors[1][:, part].mean() / errors[0][:, part].mean() for part in np.s_[:28, 36:])
+    assert smooth < 0.95
+    assert smooth < 0.9 * busy
+
+
+def test_it_is_the_same_at_all_efforts_and_leaves_lifted_tiles_alone(photo):
+    x = photo(96, 64)
+    files = {codec.compress(x, 50, effort=effort, tune="visual") for effort in (0, 3, 9)}
+    assert len(files) == 1
+    spikes = np.zeros((64, 64, 3), np.uint8)
+    spikes[5::13, 7::11] = 255
+    assert np.asarray(codec.decompress(codec.compress(spikes, 90, tune="visual"))).shape == spikes.shape
