@@ -15,9 +15,9 @@ from PIL import Image, ImageFilter
 import codec
 from codec.bench.metrics import psnr_rgb, ssimulacra2
 
-QUALITIES = (6.0, 10.0, 15.0)
-# Smoothing: radius in pixels, and the range within which samples count as flat, in levels.
-RADII, RANGES = (2, 4), (2.0, 4.0, 8.0)
+QUALITIES = (6.0, 15.0)
+# Smoothing: radius in pixels, and how far samples may lie apart within it to count as flat, in levels.
+RADIUS, RANGES = 2, (4, 8, 16)
 SEED = 3
 
 
@@ -40,7 +40,7 @@ def gains(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> dict[str, tuple[flo
     """Gain of PSNR and SSIMULACRA2 of each filter on one decoded picture."""
     plain = psnr_rgb(x, x_hat), ssimulacra2(x, x_hat)
     tried = {"mean of each channel": shifted(x, x_hat), "line through each channel": fitted(x, x_hat)}
-    tried |= {f"smooth {r} px within {t:g}": smoothed(x_hat, r, t) for r in RADII for t in RANGES}
+    tried |= {f"smooth within {apart}": smoothed(x_hat, apart) for apart in RANGES}
     tried["dither"] = dithered(x_hat)
     return {name: (psnr_rgb(x, y) - plain[0], ssimulacra2(x, y) - plain[1]) for name, y in tried.items()}
 
@@ -56,17 +56,15 @@ def fitted(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rounded(np.stack([np.polyval(line, x_hat[..., c]) for c, line in enumerate(lines)], 2))
 
 
-def smoothed(x_hat: NDArray[np.uint8], radius: int, within: float) -> NDArray[np.uint8]:
-    """Blend towards a box blur where all that it takes in lies near to it: flat areas, where bands show."""
-    image = Image.fromarray(x_hat)
-    blurred = np.asarray(image.filter(ImageFilter.BoxBlur(radius)), np.float32)
-    size = 2 * radius + 1
+def smoothed(x_hat: NDArray[np.uint8], apart: int) -> NDArray[np.uint8]:
+    """Replace samples by means around them in flat areas, where bands show."""
+    image, size = Image.fromarray(x_hat), 2 * RADIUS + 1
     high, low = (
-        np.asarray(image.filter(kind(size)), np.float32)
+        np.asarray(image.filter(kind(size)), np.int16)
         for kind in (ImageFilter.MaxFilter, ImageFilter.MinFilter)
     )
-    flat = ((high - low).max(2, keepdims=True) <= 2 * within).astype(np.float32)
-    return rounded(x_hat + flat * (blurred - x_hat))
+    flat = (high - low).max(2, keepdims=True) <= apart
+    return np.where(flat, np.asarray(image.filter(ImageFilter.BoxBlur(RADIUS))), x_hat)
 
 
 def dithered(x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
