@@ -23,7 +23,7 @@ import numpy as np
 import codec
 from codec.bench.codecs import find_codec, read_pixels
 from codec.bench.curves import bd_rate, rising
-from codec.bench.metrics import psnr_rgb, ssimulacra2
+from codec.bench.metrics import psnr_rgb
 from codec.model.index import default_model_id
 
 QUALITIES = (25.0, 45.0, 65.0, 85.0)
@@ -71,8 +71,7 @@ def parsed() -> argparse.Namespace:
 
 
 def points(pictures: list[Any], **options: Any) -> list[dict[str, Any]]:
-    """Encode every picture at every quality: bits per pixel, PSNR, SSIMULACRA2 if asked for, seconds."""
-    seen = options.pop("seen", False)
+    """Encode every picture at every quality: bits per pixel, PSNR, seconds."""
     decoder = codec.Decoder(threads=THREADS)
     rows = []
     for quality in QUALITIES:
@@ -84,7 +83,7 @@ def points(pictures: list[Any], **options: Any) -> list[dict[str, Any]]:
             x_hat = np.asarray(decoder.decode(data))
             row = {"picture": index, "quality": quality, "bpp": 8 * len(data) / x[..., 0].size}
             row |= {"psnr": psnr_rgb(x, x_hat), "wall": wall, "cpu": cpu}
-            rows.append(row | ({"ssimulacra2": ssimulacra2(x, x_hat)} if seen else {}))
+            rows.append(row)
     return rows
 
 

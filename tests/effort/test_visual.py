@@ -80,9 +80,7 @@ def test_at_equal_size_more_is_right_of_what_is_seen(photo):
 
 def test_it_takes_from_texture_and_gives_to_what_is_smooth(photo):
     x = photo(256, 128)
-    x[:, 128:] = (
-        np.random.default_rng(5).integers(40, 210, (32, 32, 1), np.uint8).repeat(4, 0).repeat(4, 1)
-    )
+    x[:, 128:] = np.random.default_rng(5).integers(40, 210, (32, 32, 1), np.uint8).repeat(4, 0).repeat(4, 1)
     plain = codec.compress(x, 60, effort=1)
     tuned = codec.compress(x, 60, tune="visual", target_size=len(plain))
     errors = [
