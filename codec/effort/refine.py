@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codec.bitstream.quality import rate_band
+from codec.effort import soft_quarters
 from codec.effort.soft_rate import walk_softly
 from codec.model.weights import LoadedModel
+from codec.runtime.latents import hyper_latents
 
 RATE_Y, RATE_Z = 0.01, 0.005
 HOTTEST, COLDEST = 0.5, 0.1
@@ -50,20 +52,22 @@ def refine(
     low = torch.from_numpy(tables.z_lo[band].astype(np.float32))[:, None, None]
     high = low + torch.from_numpy((tables.z_size[band] - 1).astype(np.float32))[:, None, None]
     with torch.inference_mode(False), torch.enable_grad():
-        leaf_y = torch.from_numpy(y.copy())[None].requires_grad_()
-        leaf_z = model.network.h_a(leaf_y).detach().clone().requires_grad_()
+        leaf_y = soft_quarters.split(y).requires_grad_()
+        leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
         optimiser = torch.optim.Adam([{"params": [leaf_y], "lr": RATE_Y}, {"params": [leaf_z], "lr": RATE_Z}])
         started, total, index = time.monotonic(), iterations, 0
         while index < total:
             heat = HOTTEST * (COLDEST / HOTTEST) ** (index / max(1, total - 1))
 
-            def residual(_step: int, mu: Tensor, heat: float = heat) -> tuple[Tensor, Tensor, Tensor]:
-                r = softly_rounded(leaf_y - mu, heat, generator)
+            def residual(
+                step: int, mu: Tensor, index: Tensor, heat: float = heat
+            ) -> tuple[Tensor, Tensor, Tensor]:
+                r = softly_rounded(leaf_y[step] - mu, heat, generator)
                 return r, r, mu + r
 
             z = torch.minimum(torch.maximum(softly_rounded(leaf_z, heat, generator), low), high)
             tile = walk_softly(model, z, quality, residual)
-            cost = tile.bits + error(tile.y_hat)
+            cost = tile.bits + error(soft_quarters.join(tile.y_hat, y.shape))
             optimiser.zero_grad()
             cost.backward()
             optimiser.step()
@@ -74,7 +78,7 @@ def refine(
                 break
             tick(index / total)
         whole = tables.clamp_z(leaf_z.detach()[0].round().numpy(), band)
-    return Refined(leaf_y.detach()[0].numpy(), whole)
+    return Refined(soft_quarters.join(leaf_y.detach(), y.shape).numpy(), whole)
 
 
 def softly_rounded(value: Tensor, heat: float, generator: torch.Generator) -> Tensor:

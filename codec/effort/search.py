@@ -37,7 +37,7 @@ class Objective:
         gray: bool,
     ) -> None:
         self.model, self.view, self.quality, self.header_quality = model, view, quality, header_quality
-        self._gray = gray
+        self.gray = gray
         self.steps: Floats = factors(model.arrays["inverse_gain"], quality)[:, None, None]
         self.around = scaled(model, view.y, quality) * self.steps
         self.best, self.least = symbols, self.cost(symbols)
@@ -54,7 +54,7 @@ class Objective:
         self.view.inner(whole)[...] = dequantise_tile(self.model, symbols, self.quality)
         block = Block(0, 0, *whole.shape[1:])
         x_hat = synthesise(
-            self.model, whole, block, self.header_quality, gray=self._gray, present=self.view.present
+            self.model, whole, block, self.header_quality, gray=self.gray, present=self.view.present
         )
         error = np.square(x_hat.astype(np.float32) - self.view.x).sum(dtype=np.float64)
         bits = ideal_bits(
@@ -84,8 +84,7 @@ def improved(
     objective = Objective(model, view, quality, header_quality, symbols, gray=gray)
     y = view.latent(model, quality)
     _decide(objective, symbols.z, y, level)
-    # Beside tiles without latents g_s is another function, whose gradients are not at hand.
-    if level.iterations and view.present is None:
+    if level.iterations:
         from codec.effort.gradients import Gradients
         from codec.effort.refine import refine
 
@@ -112,7 +111,7 @@ def _decide(objective: Objective, z: NDArray[np.int16], target: Floats, level: L
     gradients = Gradients(objective)
     for number in range(level.rounds):
         later = gradients.later(found)
-        if level.errors and number and objective.view.present is None:
+        if level.errors and number:
             y_hat, slope = gradients.error(found)
             target = y_hat - DAMPING / 2 * slope / weight[:, None, None]
         decide = RateDistortionDecision(model, weight, target.shape, OWN_SHARE_KNOWN, later)

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from codec.bitstream.quality import rate_band
 from codec.effort.bits import bits_by_magnitude
+from codec.effort.soft_ops import floored, soft_graphs
 from codec.entropy.steps import STEPS
 from codec.entropy.tables import LEVELS, PRECISION, Z_MAX, EntropyTables
-from codec.model.config import STEP_UNITS
-from codec.model.inference.graphs import ACTIVATION_MAX
-from codec.model.quadtree import step_masks
-from codec.model.scale_network import INPUT_MAX, interpolate_offset
+from codec.model.config import LATENT_STRIDE
+from codec.model.factors import factors
+from codec.model.scale_network import INPUT_MAX
 from codec.model.weights import LoadedModel
 
 # Values outside a table of z cannot be coded; nothing should lead there.
@@ -30,72 +30,85 @@ _OUTSIDE_BITS = 40.0
 
 
 class SoftTile(NamedTuple):
-    """bits: of z and r together, a scalar. y_hat: in quantiser steps, float [1, M, h, w]."""
+    """bits: of z and r together, a scalar. y_hat: in quantiser steps, float [4, 4, Q, n] (soft_quarters)."""
 
     bits: Tensor
     y_hat: Tensor
-
-
-def floored(value: Tensor) -> Tensor:
-    """Round down; gradients pass as if nothing were done."""
-    return value + (value.floor() - value).detach()
 
 
 def walk_softly(
     model: LoadedModel,
     z: Tensor,
     quality: int,
-    residual: Callable[[int, Tensor], tuple[Tensor, Tensor, Tensor]],
+    residual: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
     *,
     leans: bool = True,
 ) -> SoftTile:
     """Go through a tile in coding order. z: float [1, H, hz, wz], within the tables of the quality's band.
 
-    residual: step, mu -> what is coded, whose bits count; the same as later steps' scales see it; and y_hat
-    as later steps' means see it. All are [1, M, h, w], of which the step's elements count. leans: whether
-    y_hat still has to lean towards the mean.
+    residual: step, mu and scale index of its elements -> what is coded, whose bits count; the same as later
+    steps' scales see it; and y_hat as later steps' means see it. All are [4, Q, n] (soft_quarters). leans:
+    whether y_hat still has to lean towards the mean.
     """
-    network = model.network
-    features = network.h_s_mean(z, torch.tensor([quality / STEP_UNITS]))
-    hidden, base = _start(model, z)
-    offset = torch.from_numpy(interpolate_offset(model.scale.offset, quality)).float()[:, None, None]
-    masks = step_masks(*base.shape[1:])
+    run = soft_graphs(model).run
+    features, hidden, base, inside, grid = _start(model, z, quality)
+    within = _by_position(inside) > 0
+    lean = torch.from_numpy(model.arrays["lean"])
+    size = base.shape[1] // STEPS
     bits = hyper_bits(model.coder.tables, z, rate_band(quality))
-    y_hat, r = torch.zeros_like(base), torch.zeros_like(base)
+    known: list[Tensor] = []
+    codes: list[Tensor] = []
     for step in range(STEPS):
-        level = (base + _from_residuals(model, step, hidden, r) + offset) / 16
-        mu = network.context(step, features, y_hat)
-        coded, seen, rebuilt = residual(step, mu)
-        index = level.detach().floor().clamp(0, LEVELS - 1)
-        on = masks[step] & (index > 0)
+        level = base[:, step * size : (step + 1) * size]
+        if step:
+            seen_by_scale = {"hidden": hidden, "codes": torch.cat(codes, 1)}
+            level = level + run(f"scale{step}", **seen_by_scale, inside=inside, grid=grid)[0]
+            seen_by_mean = {"features": features[step], "known": torch.cat(known, 1)}
+            mu = run(f"mean{step}", **seen_by_mean, inside=inside, grid=grid)[0]
+        else:
+            mu = run("mean0", features=features[0])[0]
+        level = (level + torch.from_numpy(model.scale.offset_of(step, quality))[..., 0]) / 16
+        index = level.detach().floor().clamp(0, LEVELS - 1).long()
+        coded, seen, rebuilt = residual(step, mu, index)
+        on = (index > 0) & within
         bits = bits + torch.where(on, _bits(model.coder.tables, level, coded), 0.0).sum()
-        r = torch.where(masks[step], torch.where(on, seen, 0.0), r)
         if leans:
-            lean = network.lean_at(index.long())
-            rebuilt = torch.where(on, rebuilt + seen.detach().clamp(-1, 1) * lean, mu)
-        y_hat = torch.where(masks[step], rebuilt, y_hat)
-    return SoftTile(bits, y_hat)
+            rebuilt = rebuilt + seen.detach().clamp(-1, 1) * lean[index]
+        known.append(torch.where(on, rebuilt, mu * within))
+        codes.append(torch.where(on, _code(seen), 0.0))
+    return SoftTile(bits, torch.stack(known))
 
 
-def _start(model: LoadedModel, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Input of the last layer, and levels in 1/16 without offset."""
-    *before, last = _layers(model, 0)
-    x = z.clamp(-INPUT_MAX, INPUT_MAX)
-    for layer, facts in zip(before, model.scale.layers, strict=False):
-        x = floored(layer(x)).clamp(0, ACTIVATION_MAX)
-        x = F.pixel_shuffle(x, 2) if facts.shuffle else x
-    return x, floored(last(x))
+def _start(model: LoadedModel, z: Tensor, quality: int) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
+    """What depends on z alone: features of the means by step, input and levels of the scale network's end.
+
+    With them which positions lie in the tile, and the grid of 2x2 squares, as the graphs take them.
+    """
+    run, scale = soft_graphs(model).run, model.scale
+    rate = torch.from_numpy(factors(model.arrays["h_s_mean.rate.log_scale"], quality))[None, :, None, None]
+    odd = (0, z.shape[3] % 2, 0, z.shape[2] % 2)
+    even = F.pad(z, odd).contiguous(memory_format=torch.channels_last)
+    first = F.pad(torch.ones(1, 1, *z.shape[2:]), odd)
+    shuffles = (scale.z_stride // LATENT_STRIDE).bit_length()
+    insides = [first.repeat_interleave(1 << i, 2).repeat_interleave(1 << i, 3) for i in range(shuffles)]
+    named = {f"inside{i}": inside for i, inside in enumerate(insides)}
+    hidden, base = run("scale", z=even.clamp(-INPUT_MAX, INPUT_MAX), **named)
+    features = run("hyper_mean", z=z.contiguous(memory_format=torch.channels_last), rate=rate)
+    rows, columns = hidden.shape[2:]
+    missing = (0, columns - features[0].shape[3], 0, rows - features[0].shape[2])
+    wide = [F.pad(part, missing) if any(missing) else part for part in features]
+    return wide, hidden, base, insides[-1], torch.tensor([1, -1, rows // 2, columns // 2])
 
 
-def _from_residuals(model: LoadedModel, step: int, hidden: Tensor, r: Tensor) -> Tensor:
-    if step == 0:
-        return torch.zeros(1)
-    code = floored(16 * torch.log2(1 + r.abs())).clamp(max=INPUT_MAX)
-    *before, last = _layers(model, step)
-    x = torch.cat([code, hidden], 1)
-    for layer in before:
-        x = floored(layer(x)).clamp(0, ACTIVATION_MAX)
-    return floored(last(x))
+def _by_position(x: Tensor) -> Tensor:
+    """Lay out a map [1, 1, rows, columns] by the positions of each 2x2, [4, 1, n]."""
+    _, _, rows, columns = x.shape
+    return x.reshape(rows // 2, 2, columns // 2, 2).permute(1, 3, 0, 2).reshape(STEPS, 1, -1)
+
+
+def _code(r: Tensor) -> Tensor:
+    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2)."""
+    return floored(16 * torch.log2(1 + r.abs())).clamp(max=INPUT_MAX)
 
 
 def _bits(tables: EntropyTables, level: Tensor, r: Tensor) -> Tensor:
@@ -138,22 +151,3 @@ def _hyper_curve(tables: EntropyTables, band: int) -> Tensor:
         curve[channel, first : first + bits.size] = bits
     with torch.inference_mode(False):
         return torch.tensor(curve)
-
-
-def _layers(model: LoadedModel, step: int) -> list[Callable[[Tensor], Tensor]]:
-    """Convolutions of the integer network without their floors: of z for step 0, else of a context."""
-    scale = model.scale
-    facts, prefix = (scale.context_layers, f"scale.context.{step - 1}") if step else (scale.layers, "scale")
-    return [
-        functools.partial(
-            _convolve,
-            torch.from_numpy(scale.arrays[f"{prefix}.{index}.weight"].astype(np.float32)),
-            torch.from_numpy(scale.arrays[f"{prefix}.{index}.bias"].astype(np.float32)),
-            2.0**-layer.shift,
-        )
-        for index, layer in enumerate(facts)
-    ]
-
-
-def _convolve(weight: Tensor, bias: Tensor, factor: float, x: Tensor) -> Tensor:
-    return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2) * factor

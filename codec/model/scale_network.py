@@ -131,12 +131,13 @@ class ScaleNetwork:
         levels = start.quarter(step)
         if step:
             levels = levels + self._from_residuals(step, start, known)
-        levels = start.cut(levels) + self._offset(step, quality)
+        levels = start.cut(levels) + self.offset_of(step, quality)
         # Whole numbers below 2**24 over 16: exact.
         np.floor(np.multiply(levels, np.float32(1 / 16), out=levels), out=levels)
         return np.clip(levels, int(lift), SCALE_LEVELS - 1, out=levels).astype(np.uint8)
 
-    def _offset(self, step: int, quality: int) -> NDArray[np.float32]:
+    def offset_of(self, step: int, quality: int) -> NDArray[np.float32]:
+        """Return the offsets of a step's elements in 1/16 level, float [4, Q, 1, 1]; quality: 0..1792."""
         whole = interpolate_offset(self.offset, quality).astype(np.float32)
         size = -(-whole.size // STEPS)
         found = np.zeros((STEPS, size, 1, 1), np.float32)

@@ -140,15 +140,16 @@ def _worth(exact: Floats, r: Floats, where: NDArray[np.bool_]) -> float:
     return float(gain.clip(min=0).sum())
 
 
-def _hyper_latents(model: LoadedModel, y: Floats, quality: int) -> NDArray[np.int16]:
+def hyper_latents(model: LoadedModel, y: Floats) -> Floats:
+    """Return z before rounding, float32 [H, hz, wz], of a tile's scaled latent [M, h, w]."""
     inputs = {"y": np.copysign(np.log1p(np.abs(y)), y)[None]}
-    z = model.runner.run("hyper_analysis", inputs)[0][0]
-    return model.coder.tables.clamp_z(np.rint(z), rate_band(quality))
+    z: Floats = model.runner.run("hyper_analysis", inputs)[0][0]
+    return z
 
 
 def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
     """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..1792."""
-    z = _hyper_latents(model, y, quality)
+    z = model.coder.tables.clamp_z(np.rint(hyper_latents(model, y)), rate_band(quality))
     start = model.scale.start(z)
     r, scale_index, missed = _walk(model, start, _Context(model, z, quality), y, quality, False)
     lift = missed > LIFT_GAIN_BITS

@@ -158,13 +158,29 @@ def synthesise(
     of the three channels. present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
     rows, columns = unscaled.shape[1:]
+    inputs, wide, rim = synthesis_frame(model, rows, columns, block, quality, present)
+    inputs["y_hat"] = wide.cut(unscaled)[None]
+    x = model.runner.run("synthesis_gaps" if "at8" in inputs else "synthesis", inputs)[0]
+    top, left, bottom, right = block.within(rim, LATENT_STRIDE).tolist()
+    samples = x.reshape(x.shape[0], -1, COLOURS)[top:bottom, left:right]
+    if gray:
+        samples = samples.mean(2, keepdims=True)
+    return to_samples(samples)
+
+
+def synthesis_frame(
+    model: LoadedModel, rows: int, columns: int, block: Block, quality: int, present: Present | None
+) -> tuple[dict[str, NDArray[Any]], Block, Block]:
+    """Return what g_s takes beside y_hat to make a block of a latent map, which part of the map, and which it makes.
+
+    With gaps beside the block, `synthesis_gaps` takes it, and `at8` is one of the inputs.
+    """
     config = model.config
     wide = block.grown(reach(config), rows, columns)
     # What the 3x3 convolutions at 1/8 and the lapped filter look at, and the filter alone.
     half = block.grown(math.ceil((LATENT_STRIDE // 2 + 8 * config.blocks8) / LATENT_STRIDE), rows, columns)
     rim = block.grown(1, rows, columns)
-    inputs = {
-        "y_hat": wide.cut(unscaled)[None],
+    inputs: dict[str, NDArray[Any]] = {
         "rate16": factors(model.arrays["g_s.rate16.log_scale"], quality)[None, :, None, None],
         "rate8": factors(model.arrays["g_s.rate8.log_scale"], quality)[None, :, None, None],
         "keep16": half.within(wide),
@@ -175,12 +191,7 @@ def synthesise(
         whole = _or_all(present, rows, columns)
         at8 = half.cut(whole).repeat(2, 0).repeat(2, 1)
         inputs |= {"at8": _mask(at8), "at16": _mask(gaps)} | _windows(rim.cut(whole))
-    x = model.runner.run("synthesis" if gaps is None else "synthesis_gaps", inputs)[0]
-    top, left, bottom, right = block.within(rim, LATENT_STRIDE).tolist()
-    samples = x.reshape(x.shape[0], -1, COLOURS)[top:bottom, left:right]
-    if gray:
-        samples = samples.mean(2, keepdims=True)
-    return to_samples(samples)
+    return inputs, wide, rim
 
 
 def to_samples(levels: Floats) -> NDArray[np.uint8]:

@@ -23,13 +23,16 @@ class TorchOps:
     def conv(
         self, x: Tensor, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True
     ) -> Tensor:
-        return F.conv2d(
-            x,
-            self._weights[f"{name}.weight"],
-            self._weights[f"{name}.bias"] if bias else None,
-            padding=kernel // 2,
-            groups=x.shape[1] if depthwise else 1,
-        )
+        weight = self._weights[f"{name}.weight"]
+        offset = self._weights[f"{name}.bias"] if bias else None
+        if kernel > 1:
+            return F.conv2d(x, weight, offset, padding=kernel // 2, groups=x.shape[1] if depthwise else 1)
+        # On one thread torch leaves 1x1 convolutions to oneDNN, which is faster, from 16 pictures on: so each
+        # row is one.
+        _, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(height, 1, width, channels).permute(0, 3, 1, 2)
+        made = F.conv2d(rows, weight, offset)
+        return made.permute(0, 2, 3, 1).reshape(1, height, width, -1).permute(0, 3, 1, 2)
 
     def matmul(self, x: Tensor, name: str, *, bias: bool = True) -> Tensor:
         weight = self._weights[f"{name}.weight"]
