@@ -1,58 +1,59 @@
 #!/usr/bin/env python3
-"""Effort against time and size: BD-rate against effort 0, WebP and AVIF.
+"""Effort against time and size: BD-rate against effort 0, WebP and AVIF (PSNR RGB, whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR [--efforts 0,1,3,5] [--images N] [--budget SECONDS]
+    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR [--efforts 0,1,3,5] [--part 0/2] [--iterations N]
 
-Writes OUT_DIR/effort.json and effort.svg, and prints a table. Encoding runs with two threads; times are
-medians over pictures of wall and of processor seconds. An earlier effort.json of the same weights is added
-to: efforts that are measured again replace their rows. Needs vaezip[bench].
+Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
+be stopped and run again, and several may run side by side, each with its own part of the pictures. Then writes
+OUT_DIR/effort.json, effort.md and effort.svg from all efforts that have all pictures. A picture is encoded on
+one thread, without a limit in seconds, so that other work on the machine changes no file: seconds are those of
+one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read from
+OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
 
 import codec
-from codec.bench.codecs import find_codec, read_pixels
+from codec.bench.codecs import read_pixels
 from codec.bench.curves import bd_rate, rising
 from codec.bench.metrics import psnr_rgb
+from codec.effort import levels
 from codec.model.index import default_model_id
 
-QUALITIES = (25.0, 45.0, 65.0, 85.0)
+QUALITIES = (25, 45, 65, 85)
 CLASSICAL = ("webp", "avif")
-THREADS = 2
+COLUMNS = ("model", "effort", "iterations", "picture", "quality", "bytes", "bpp", "psnr_rgb", "seconds")
+UNLIMITED = 1e9
+Row: TypeAlias = dict[str, str]
+Curve: TypeAlias = list[tuple[float, float]]
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Encode what is missing, then compare."""
     arguments = parsed()
-    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix == ".png")[: arguments.images]
-    pictures = [read_pixels(path) for path in paths]
-    target = arguments.out / "effort.json"
-    model = default_model_id().hex()
-    record = json.loads(target.read_text()) if target.exists() else {}
-    if record.get("model") != model:
-        record = {"model": model, "qualities": QUALITIES, "threads": THREADS, "efforts": {}}
-    efforts = sorted({0, *arguments.efforts})
-    for effort in efforts:
-        key = {"pictures": len(pictures), "budget_s": arguments.budget}
-        record["efforts"][str(effort)] = key | measured(pictures, effort, arguments.budget)
-        print(
-            f"effort {effort}: {record['efforts'][str(effort)]['cpu_seconds']} s of processor time",
-            flush=True,
-        )
-    record["classical"] = {name: classical(pictures, name) for name in CLASSICAL}
-    compare(record)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(record, indent=1) + "\n")
+    if arguments.iterations:
+        last = levels.LEVELS[-1]._replace(iterations=arguments.iterations)
+        levels.LEVELS = (*levels.LEVELS[:-1], last)
+    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix == ".png")
+    log = arguments.out / "effort.csv"
+    part, parts = arguments.part
+    for effort in arguments.efforts:
+        measure(paths[part::parts], effort, log)
+    record = compared(read(log), [path.name for path in paths], arguments.out / "rd.json")
+    (arguments.out / "effort.json").write_text(json.dumps(record, indent=1) + "\n")
+    (arguments.out / "effort.md").write_text(table(record))
     draw(record, arguments.out / "effort.svg")
     print(table(record))
 
@@ -62,88 +63,117 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument(
-        "--efforts", type=lambda t: [int(e) for e in t.split(",")], default=[0, 1, 2, 3, 4, 5]
-    )
-    parser.add_argument("--images", type=int, default=None, help="only so many pictures")
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds a picture for efforts from 6 on")
+    parser.add_argument("--efforts", type=numbers, default=[0, 1, 2, 3, 4, 5])
+    parser.add_argument("--part", type=lambda t: [int(n) for n in t.split("/")], default=[0, 1])
+    parser.add_argument("--iterations", type=int, default=None)
     return parser.parse_args()
 
 
-def points(pictures: list[Any], **options: Any) -> list[dict[str, Any]]:
-    """Encode every picture at every quality: bits per pixel, PSNR, seconds."""
-    decoder = codec.Decoder(threads=THREADS)
-    rows = []
-    for quality in QUALITIES:
-        encoder = codec.Encoder(quality, threads=THREADS, **options)
-        for index, x in enumerate(pictures):
-            wall, cpu = time.perf_counter(), time.process_time()
+def numbers(text: str) -> list[int]:
+    """Read numbers with commas between them."""
+    return [int(number) for number in text.split(",") if number]
+
+
+def read(log: Path) -> list[Row]:
+    """Return the rows of the model that encodes now."""
+    if not log.exists():
+        return []
+    with log.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["model"] == default_model_id().hex()]
+
+
+def measure(paths: list[Path], effort: int, log: Path) -> None:
+    """Encode pictures at every quality, and add a row for each."""
+    iterations = str(levels.LEVELS[effort].iterations)
+    done = {
+        (row["picture"], row["quality"])
+        for row in read(log)
+        if (row["effort"], row["iterations"]) == (str(effort), iterations)
+    }
+    decoder = codec.Decoder(threads=1)
+    for path in paths:
+        x = read_pixels(path)
+        for quality in QUALITIES:
+            if (path.name, str(quality)) in done:
+                continue
+            encoder = codec.Encoder(quality, threads=1, effort=effort, seconds=UNLIMITED)
+            began = time.process_time()
             data = encoder.encode(x)
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            x_hat = np.asarray(decoder.decode(data))
-            row = {"picture": index, "quality": quality, "bpp": 8 * len(data) / x[..., 0].size}
-            row |= {"psnr": psnr_rgb(x, x_hat), "wall": wall, "cpu": cpu}
-            rows.append(row)
-    return rows
+            seconds = time.process_time() - began
+            error = psnr_rgb(x, np.asarray(decoder.decode(data)))
+            bpp = 8 * len(data) / x[..., 0].size
+            facts = (default_model_id().hex(), effort, iterations, path.name, quality)
+            add(log, (*facts, len(data), f"{bpp:.5f}", f"{error:.4f}", f"{seconds:.2f}"))
 
 
-def mean_curve(rows: list[dict[str, Any]], metric: str) -> list[tuple[float, float]]:
-    """Mean bpp and metric at each quality."""
-    qualities = sorted({row["quality"] for row in rows})
-    chosen = [[row for row in rows if row["quality"] == quality] for quality in qualities]
-    return [
-        (
-            round(float(np.mean([r["bpp"] for r in part])), 5),
-            round(float(np.mean([r[metric] for r in part])), 4),
+def add(log: Path, row: tuple[object, ...]) -> None:
+    """Append a row."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    new = not log.exists()
+    with log.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if new:
+            writer.writerow(COLUMNS)
+        writer.writerow(row)
+
+
+def mean_curve(points: Iterator[tuple[float, float, float]]) -> Curve:
+    """Return mean bpp and PSNR at each quality, from quality, bpp and PSNR of every picture."""
+    by_quality: dict[float, list[tuple[float, float]]] = {}
+    for quality, bpp, value in points:
+        by_quality.setdefault(quality, []).append((bpp, value))
+    return [tuple(np.mean(part, 0).round(5).tolist()) for _, part in sorted(by_quality.items())]
+
+
+def compared(rows: list[Row], pictures: list[str], results: Path) -> dict[str, Any]:
+    """Return curves, times and BD-rates of every effort that has all pictures at all qualities."""
+    groups: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        if row["picture"] in pictures:
+            groups.setdefault((int(row["effort"]), int(row["iterations"])), []).append(row)
+    whole = {key: part for key, part in groups.items() if len(part) == len(pictures) * len(QUALITIES)}
+    anchors = {"effort 0": curve_of(whole[0, 0]), **classical(results, pictures)}
+    efforts = []
+    for (effort, iterations), part in sorted(whole.items()):
+        curve = curve_of(part)
+        efforts.append(
+            {
+                "effort": effort,
+                "iterations": iterations,
+                "seconds": round(statistics.median(float(row["seconds"]) for row in part), 2),
+                "bd_rate": {name: rate(anchor, curve) for name, anchor in anchors.items()},
+                "curve": curve,
+            }
         )
-        for part in chosen
-    ]
+    model = default_model_id().hex()
+    return {"model": model, "pictures": len(pictures), "qualities": QUALITIES, "efforts": efforts}
 
 
-def measured(pictures: list[Any], effort: int, budget: float) -> dict[str, Any]:
-    """Curve, curves of single pictures, and times of one effort."""
-    codec.Encoder(50, effort=min(effort, 4)).encode(pictures[0][:64, :64])
-    rows = points(pictures, effort=effort, seconds=budget)
-    singles = [mean_curve([r for r in rows if r["picture"] == i], "psnr") for i in range(len(pictures))]
+def curve_of(rows: list[Row]) -> Curve:
+    """Return the mean curve of rows."""
+    return mean_curve((float(row["quality"]), float(row["bpp"]), float(row["psnr_rgb"])) for row in rows)
+
+
+def classical(results: Path, pictures: list[str]) -> dict[str, Curve]:
+    """Return mean curves of the classical codecs, from the results of `vaezip bench rd`."""
+    if not results.exists():
+        return {}
+    record = json.loads(results.read_text())
+    size = {picture["name"]: picture["width"] * picture["height"] for picture in record["pictures"]}
     return {
-        "curve": mean_curve(rows, "psnr"),
-        "singles": singles,
-        "wall_seconds": round(statistics.median(row["wall"] for row in rows), 3),
-        "cpu_seconds": round(statistics.median(row["cpu"] for row in rows), 3),
+        name: mean_curve(
+            (p["quality"], 8 * p["bytes"] / size[p["picture"]], p["psnr_rgb"])
+            for p in record["points"]
+            if p["codec"] == name and p["picture"] in pictures
+        )
+        for name in CLASSICAL
     }
 
 
-def classical(pictures: list[Any], name: str) -> list[list[tuple[float, float]]]:
-    """Curves of single pictures by a codec of `vaezip bench rd`."""
-    row = find_codec(name)
-    curves = []
-    for x in pictures:
-        files = [row.encode(x, quality) for quality in row.qualities]
-        curves.append([(8 * len(data) / x[..., 0].size, psnr_rgb(x, row.decode(data))) for data in files])
-    return curves
-
-
-def rate(anchor: Any, test: Any) -> float | None:
+def rate(anchor: Curve, test: Curve) -> float | None:
     """BD-rate of two curves in percent."""
     percent = bd_rate(*(rising(*map(list, zip(*curve, strict=True))) for curve in (anchor, test))).percent
     return None if percent is None else round(percent, 2)
-
-
-def mean_of(curves: list[list[tuple[float, float]]], count: int) -> list[tuple[float, float]]:
-    """Mean of the curves of the first pictures, point by point."""
-    return [tuple(np.mean([curve[i] for curve in curves[:count]], 0)) for i in range(len(curves[0]))]
-
-
-def compare(record: dict[str, Any]) -> None:
-    """Add BD-rates to every effort, against effort 0 on the same pictures, and to WebP and AVIF."""
-    base = record["efforts"]["0"]
-    for row in record["efforts"].values():
-        count = min(row["pictures"], base["pictures"])
-        ours = mean_of(row["singles"], count)
-        row["bd_rate"] = {"effort 0": rate(mean_of(base["singles"], count), ours)}
-        for name, curves in record["classical"].items():
-            if len(curves) >= count:
-                row["bd_rate"][name] = rate(mean_of(curves, count), ours)
 
 
 def draw(record: dict[str, Any], path: Path) -> None:
@@ -152,15 +182,10 @@ def draw(record: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    rows = sorted((int(effort), row) for effort, row in record["efforts"].items())
-    axes.semilogx([r["cpu_seconds"] for _, r in rows], [r["bd_rate"]["effort 0"] or 0 for _, r in rows], "o-")
-    for effort, row in rows:
-        axes.annotate(
-            str(effort),
-            (row["cpu_seconds"], row["bd_rate"]["effort 0"] or 0),
-            (3, 4),
-            textcoords="offset points",
-        )
+    points = [(row["seconds"], row["bd_rate"]["effort 0"], row["effort"]) for row in record["efforts"]]
+    axes.semilogx([p[0] for p in points], [p[1] for p in points], "o-")
+    for seconds, percent, effort in points:
+        axes.annotate(str(effort), (seconds, percent), (3, 4), textcoords="offset points")
     axes.set_xlabel("processor seconds a picture")
     axes.set_ylabel("BD-rate against effort 0, %")
     axes.grid(alpha=0.3)
@@ -170,14 +195,13 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 def table(record: dict[str, Any]) -> str:
     """Return the results as a table of Markdown."""
-    lines = ["| effort | s | s, processor | vs effort 0 | vs WebP | vs AVIF | pictures |", "|" + "---|" * 7]
-    for effort, row in sorted(record["efforts"].items(), key=lambda item: int(item[0])):
-        rates = (row["bd_rate"].get(name) for name in ("effort 0", "webp", "avif"))
+    names = ("effort 0", *CLASSICAL)
+    lines = ["| effort | iterations | s of one core | vs effort 0 | vs WebP | vs AVIF |", "|" + "---|" * 6]
+    for row in record["efforts"]:
+        rates = (row["bd_rate"].get(name) for name in names)
         told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
-        lines.append(
-            f"| {effort} | {row['wall_seconds']} | {row['cpu_seconds']} | {told} | {row['pictures']} |"
-        )
-    return "\n".join(lines)
+        lines.append(f"| {row['effort']} | {row['iterations'] or ''} | {row['seconds']} | {told} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

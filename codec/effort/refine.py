@@ -14,11 +14,12 @@ from torch import Tensor
 from codec.bitstream.quality import rate_band
 from codec.effort import soft_quarters
 from codec.effort.soft_rate import walk_softly
+from codec.model.factors import dead_zone
 from codec.model.weights import LoadedModel
 from codec.runtime.latents import hyper_latents
 
 RATE_Y, RATE_Z = 0.01, 0.005
-HOTTEST, COLDEST = 0.5, 0.1
+HOTTEST, COLDEST = 0.35, 0.2
 SEED = 20_201_208
 # Iterations after which the time that one takes is known well enough to plan the others.
 _TRIED = 3
@@ -51,6 +52,7 @@ def refine(
     band = rate_band(quality)
     low = torch.from_numpy(tables.z_lo[band].astype(np.float32))[:, None, None]
     high = low + torch.from_numpy((tables.z_size[band] - 1).astype(np.float32))[:, None, None]
+    threshold, half = torch.from_numpy(dead_zone()), torch.tensor(0.5)
     with torch.inference_mode(False), torch.enable_grad():
         leaf_y = soft_quarters.split(y).requires_grad_()
         leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
@@ -62,10 +64,10 @@ def refine(
             def residual(
                 step: int, mu: Tensor, index: Tensor, heat: float = heat
             ) -> tuple[Tensor, Tensor, Tensor]:
-                r = softly_rounded(leaf_y[step] - mu, heat, generator)
+                r = softly_rounded(leaf_y[step] - mu, threshold[index], heat, generator)
                 return r, r, mu + r
 
-            z = torch.minimum(torch.maximum(softly_rounded(leaf_z, heat, generator), low), high)
+            z = softly_rounded(leaf_z, half, heat, generator).clamp(low, high)
             tile = walk_softly(model, z, quality, residual)
             cost = tile.bits + error(soft_quarters.join(tile.y_hat, y.shape))
             optimiser.zero_grad()
@@ -81,11 +83,18 @@ def refine(
     return Refined(soft_quarters.join(leaf_y.detach(), y.shape).numpy(), whole)
 
 
-def softly_rounded(value: Tensor, heat: float, generator: torch.Generator) -> Tensor:
-    """Draw between the two integers around a value, by a Gumbel softmax of this temperature."""
-    low = value.detach().floor()
-    share = (value - low).clamp(_EDGE, 1 - _EDGE)
+def softly_rounded(value: Tensor, threshold: Tensor, heat: float, generator: torch.Generator) -> Tensor:
+    """Draw between the two integers around a value, by a Gumbel softmax of this temperature.
+
+    threshold: magnitudes up to 1 that become 1 half the time; from 1 on halfway is halfway.
+    """
+    magnitude = value.abs()
+    low = magnitude.detach().floor()
+    even = torch.where(low > 0, 0.5, threshold)
+    above = magnitude - low
+    share = torch.where(above < even, above / (2 * even), 1 - (1 - above) / (2 * (1 - even)))
+    share = share.clamp(_EDGE, 1 - _EDGE)
     lead = (torch.atanh(share) - torch.atanh(1 - share)) / heat
     uniform = torch.rand(value.shape, generator=generator).clamp(_EDGE / 100, 1 - _EDGE / 100)
     # The difference of two Gumbel variables is logistic.
-    return low + torch.sigmoid((lead + uniform.logit()) / heat)
+    return value.detach().sign() * (low + torch.sigmoid((lead + uniform.logit()) / heat))

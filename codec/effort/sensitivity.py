@@ -16,9 +16,9 @@ from codec.model.factors import factors
 from codec.model.weights import LoadedModel
 
 CHANNELS = 3
-# Structure has a share in the loss that the networks are trained with, so they spend more bits on an error than
-# its nominal lmbda says: along the curve of the model's own qualities, bits by squared error, this many times as
-# many at rate 0 and at the last (benchmarks/training/slope.py).
+# Structure has a share in the loss that the networks are trained with, so they spend more bits on an error
+# than its nominal lmbda says: along the model's own qualities this many times as many, at rate 0 and at the
+# last (benchmarks/training/slope.py).
 SLOPE_FIRST, SLOPE_LAST = 1.31, 1.11
 
 

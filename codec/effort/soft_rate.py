@@ -79,7 +79,9 @@ def walk_softly(
     return SoftTile(bits, torch.stack(known))
 
 
-def _start(model: LoadedModel, z: Tensor, quality: int) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
+def _start(
+    model: LoadedModel, z: Tensor, quality: int
+) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
     """What depends on z alone: features of the means by step, input and levels of the scale network's end.
 
     With them which positions lie in the tile, and the grid of 2x2 squares, as the graphs take them.

@@ -171,9 +171,9 @@ def synthesise(
 def synthesis_frame(
     model: LoadedModel, rows: int, columns: int, block: Block, quality: int, present: Present | None
 ) -> tuple[dict[str, NDArray[Any]], Block, Block]:
-    """Return what g_s takes beside y_hat to make a block of a latent map, which part of the map, and which it makes.
+    """Return what g_s takes beside y_hat to make a block of a latent map, and of what map it makes which part.
 
-    With gaps beside the block, `synthesis_gaps` takes it, and `at8` is one of the inputs.
+    With gaps beside the block it is for `synthesis_gaps`, and `at8` is one of the inputs.
     """
     config = model.config
     wide = block.grown(reach(config), rows, columns)
