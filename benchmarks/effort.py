@@ -4,11 +4,11 @@
     python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR [--efforts 0,1,3,5] [--part 0/2] [--iterations N]
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
-be stopped and run again, and several may run side by side, each with its own part of the pictures. Then writes
-OUT_DIR/effort.json, effort.md and effort.svg from all efforts that have all pictures. A picture is encoded on
-one thread, without a limit in seconds, so that other work on the machine changes no file: seconds are those of
-one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read from
-OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
+be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
+writes OUT_DIR/effort.json, effort.md and effort.svg from all efforts that have all pictures. A picture is
+encoded on one thread, without a limit in seconds, so that other work on the machine changes no file: seconds
+are those of one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read
+from OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
 """
 
 from __future__ import annotations

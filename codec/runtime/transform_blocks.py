@@ -171,7 +171,7 @@ def synthesise(
 def synthesis_frame(
     model: LoadedModel, rows: int, columns: int, block: Block, quality: int, present: Present | None
 ) -> tuple[dict[str, NDArray[Any]], Block, Block]:
-    """Return what g_s takes beside y_hat to make a block of a latent map, and of what map it makes which part.
+    """Return what g_s takes beside y_hat to make a block, which part of the latent map, and which it makes.
 
     With gaps beside the block it is for `synthesis_gaps`, and `at8` is one of the inputs.
     """
