@@ -20,6 +20,7 @@ from codec.files import write_atomic
 from codec.model.config import RATE_POINTS, ModelConfig
 from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
 from codec.train.model import TrainModel
+from codec.train.precision import bf16_pays
 
 CROP = 192
 STEPS = 7
@@ -36,9 +37,9 @@ def kind_of(operator: str) -> str:
     return operator.removeprefix("aten::").removesuffix("_")
 
 
-def product_gflops() -> float:
+def product_gflops(dtype: torch.dtype) -> float:
     """GFLOP/s of a matrix product, best of some: what the core can do at all."""
-    a, b = torch.randn(PRODUCT, PRODUCT), torch.randn(PRODUCT, PRODUCT)
+    a, b = (torch.randn(PRODUCT, PRODUCT).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(STEPS):
         began = time.perf_counter()
@@ -56,9 +57,11 @@ class Stepper:
         self.x = torch.rand(RATE_POINTS, 3, CROP, CROP).contiguous(memory_format=torch.channels_last)
         self.rate = draw_rates(RATE_POINTS, torch.Generator().manual_seed(1))
         self.structure_share = structure_share
+        self.bf16 = bf16_pays(torch.device("cpu"))
 
     def __call__(self) -> None:
-        output = self.model(self.x, self.rate)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            output = self.model(self.x, self.rate)
         distortion, _ = distortion_of(output.x_hat, self.x, 0.0, self.structure_share)
         loss = loss_of(rate_of(output, self.x), distortion, lmbda_of(self.model.config, self.rate))
         self.optimiser.zero_grad(set_to_none=True)
@@ -104,7 +107,9 @@ def main() -> None:
         "megapixels_per_second_without_structure": round(pixels / without / 1e6, 3),
         "gflop": round(counter.get_total_flops() / 1e9, 2),
         "gflops": round(counter.get_total_flops() / seconds / 1e9, 1),
-        "gflops_of_matrix_product": round(product_gflops(), 1),
+        "bf16": step.bf16,
+        "gflops_of_matrix_product": round(product_gflops(torch.float32), 1),
+        "gflops_of_matrix_product_bf16": round(product_gflops(torch.bfloat16), 1),
         "time_shares": {kind: round(value / total, 4) for kind, value in ranked if value / total > 0.01},
     }
     text = json.dumps(record, indent=1) + "\n"
