@@ -5,15 +5,16 @@
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
 be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
-writes OUT_DIR/effort.json, effort.md and effort.svg from all efforts that have all pictures. A picture is
-encoded on one thread, without a limit in seconds, so that other work on the machine changes no file: seconds
-are those of one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read
-from OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
+writes OUT_DIR/effort.json, effort.md and effort.svg: each effort over the pictures that have all qualities,
+and its anchors over the same. A picture is encoded on one thread, without a limit in seconds, so that other
+work on the machine changes no file: seconds are those of one processor. --iterations: of the highest effort,
+instead of its own. WebP and AVIF are read from OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import csv
 import json
 import statistics
@@ -51,7 +52,7 @@ def main() -> None:
     part, parts = arguments.part
     for effort in arguments.efforts:
         measure(paths[part::parts], effort, log)
-    record = compared(read(log), [path.name for path in paths], arguments.out / "rd.json")
+    record = compared(read(log), arguments.out / "rd.json")
     (arguments.out / "effort.json").write_text(json.dumps(record, indent=1) + "\n")
     (arguments.out / "effort.md").write_text(table(record))
     draw(record, arguments.out / "effort.svg")
@@ -125,36 +126,40 @@ def mean_curve(points: Iterator[tuple[float, float, float]]) -> Curve:
     return [tuple(np.mean(part, 0).round(5).tolist()) for _, part in sorted(by_quality.items())]
 
 
-def compared(rows: list[Row], pictures: list[str], results: Path) -> dict[str, Any]:
-    """Return curves, times and BD-rates of every effort that has all pictures at all qualities."""
+def compared(rows: list[Row], results: Path) -> dict[str, Any]:
+    """Return curve, time and BD-rates of every effort, over the pictures that it has at all qualities."""
     groups: dict[tuple[int, int], list[Row]] = {}
     for row in rows:
-        if row["picture"] in pictures:
-            groups.setdefault((int(row["effort"]), int(row["iterations"])), []).append(row)
-    whole = {key: part for key, part in groups.items() if len(part) == len(pictures) * len(QUALITIES)}
-    anchors = {"effort 0": curve_of(whole[0, 0]), **classical(results, pictures)}
+        groups.setdefault((int(row["effort"]), int(row["iterations"])), []).append(row)
     efforts = []
-    for (effort, iterations), part in sorted(whole.items()):
-        curve = curve_of(part)
+    for (effort, iterations), part in sorted(groups.items()):
+        qualities = collections.Counter(row["picture"] for row in part)
+        pictures = {name for name, count in qualities.items() if count == len(QUALITIES)}
+        if not pictures:
+            continue
+        curve = curve_of(part, pictures)
+        anchors = {"effort 0": curve_of(groups[0, 0], pictures), **classical(results, pictures)}
+        seconds = [float(row["seconds"]) for row in part if row["picture"] in pictures]
         efforts.append(
             {
                 "effort": effort,
                 "iterations": iterations,
-                "seconds": round(statistics.median(float(row["seconds"]) for row in part), 2),
+                "pictures": len(pictures),
+                "seconds": round(statistics.median(seconds), 2),
                 "bd_rate": {name: rate(anchor, curve) for name, anchor in anchors.items()},
                 "curve": curve,
             }
         )
-    model = default_model_id().hex()
-    return {"model": model, "pictures": len(pictures), "qualities": QUALITIES, "efforts": efforts}
+    return {"model": default_model_id().hex(), "qualities": QUALITIES, "efforts": efforts}
 
 
-def curve_of(rows: list[Row]) -> Curve:
-    """Return the mean curve of rows."""
-    return mean_curve((float(row["quality"]), float(row["bpp"]), float(row["psnr_rgb"])) for row in rows)
+def curve_of(rows: list[Row], pictures: set[str]) -> Curve:
+    """Return the mean curve of some pictures."""
+    chosen = [row for row in rows if row["picture"] in pictures]
+    return mean_curve((float(row["quality"]), float(row["bpp"]), float(row["psnr_rgb"])) for row in chosen)
 
 
-def classical(results: Path, pictures: list[str]) -> dict[str, Curve]:
+def classical(results: Path, pictures: set[str]) -> dict[str, Curve]:
     """Return mean curves of the classical codecs, from the results of `vaezip bench rd`."""
     if not results.exists():
         return {}
@@ -196,11 +201,13 @@ def draw(record: dict[str, Any], path: Path) -> None:
 def table(record: dict[str, Any]) -> str:
     """Return the results as a table of Markdown."""
     names = ("effort 0", *CLASSICAL)
-    lines = ["| effort | iterations | s of one core | vs effort 0 | vs WebP | vs AVIF |", "|" + "---|" * 6]
+    heads = ("effort", "iterations", "pictures", "s of one core", "vs effort 0", "vs WebP", "vs AVIF")
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in record["efforts"]:
         rates = (row["bd_rate"].get(name) for name in names)
         told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
-        lines.append(f"| {row['effort']} | {row['iterations'] or ''} | {row['seconds']} | {told} |")
+        facts = (row["effort"], row["iterations"] or "", row["pictures"], row["seconds"])
+        lines.append(f"| {' | '.join(map(str, facts))} | {told} |")
     return "\n".join(lines) + "\n"
 
 

@@ -38,9 +38,9 @@ LEVELS = (
     Level((0.7, 0.9)),
     Level((0.6, 0.75, 0.9)),
     Level((0.8,), 2, errors=True),
-    Level((0.8,), 2, errors=True, iterations=200),
-    Level((0.8,), 2, errors=True, iterations=300),
-    Level((0.8,), 2, errors=True, iterations=450),
+    Level((0.8,), 2, errors=True, iterations=250),
+    Level((0.8,), 2, errors=True, iterations=350),
+    Level((0.8,), 2, errors=True, iterations=500),
     Level((0.8,), 2, errors=True, iterations=700),
     Level((0.8,), 2, errors=True, iterations=1500),
 )
