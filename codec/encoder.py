@@ -34,8 +34,8 @@ class Encoder:
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
     Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
     out all metadata. threads: workers over tiles, default one for each core.
-    effort: 0 (fastest) to 9 (smallest files at equal quality); from 6 on, gradient descent that stops with
-    the best so far after so many `seconds` a picture, default 60.
+    effort: 0 (fastest, the default) to 9 (smallest files at equal PSNR); from 4 on, gradient descent that
+    stops with the best so far after so many `seconds` a picture, default 60.
     tune: 'psnr' spends bits where they save most squared error, 'visual' where they save most of what is
     seen: structure of luma from about eight pixels on, and the less of it the busier the picture is there.
     That is decided in one way at all efforts. roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask
@@ -47,7 +47,7 @@ class Encoder:
     PSNR and SSIM are exceeded by at most 0.05 dB. The latents of the whole picture are kept meanwhile, 5
     bytes a pixel or more.
     device: where the networks run, "cpu" or what torch calls a GPU, such as "cuda". The bytes never depend on
-    the number of threads. Efforts from 4 on need torch.
+    the number of threads. Efforts from 2 on need torch.
     Raises UsageError for a value outside its range, WeightsError, BackendMismatch or BackendMissing where the
     model cannot be used on this machine.
     """
@@ -86,7 +86,7 @@ class Encoder:
 
         Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile is stored
         without loss where that takes no more bytes, or so few more that they are well spent at this quality.
-        progress: called with the number of tiles done and of all tiles; from effort 6 on in hundredths,
+        progress: called with the number of tiles done and of all tiles; from effort 4 on in hundredths,
         and from any thread.
         Raises UnsupportedImage, UsageError, or LimitExceeded, also where a target cannot be met.
         """

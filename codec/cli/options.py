@@ -199,7 +199,7 @@ _ENCODING = _all_of(
         default=DEFAULT_EFFORT,
         show_default=True,
         metavar="E",
-        help=f"0 (fastest) to {MAX_EFFORT} (smallest files at equal quality); 4 and up need torch.",
+        help=f"0 (fastest) to {MAX_EFFORT} (smallest files at equal PSNR); 2 and up need torch.",
     ),
     click.option(
         "--budget",
@@ -207,7 +207,7 @@ _ENCODING = _all_of(
         type=click.FloatRange(0, min_open=True),
         callback=_refuse_infinite,
         metavar="SECONDS",
-        help="Stop efforts from 6 on with the best so far, after about so long a picture.  [default: 60]",
+        help="Stop efforts from 4 on with the best so far, after about so long a picture.  [default: 60]",
     ),
     click.option(
         "--target-size",
