@@ -1,10 +1,11 @@
 """Let atheris choose inputs by the coverage they reach, each target in a process of its own.
 
-    python tests/fuzz/guided.py [--seconds N] [--out RESULT.json] [TARGET...]
+    python tests/fuzz/guided.py [--seconds N] [--corpus FOLDER] [--out RESULT.json] [TARGET...]
 
-Half of what it makes has its CRCs mended. N seconds of wall-clock time for each target. What goes wrong (any
-exception but a CodecError, ten seconds on one input, two gigabytes) is kept in tests/fuzz/failed, beside the
-inputs found so far, from which the next run goes on. Needs: pip install atheris.
+N seconds by the clock for each target. Half of what it makes has its CRCs mended. Runs add up: each goes on
+from the inputs in FOLDER/TARGET (tests/fuzz/failed/corpus unless given), and adds its inputs and processor
+seconds to those that RESULT.json holds of the same sources. What goes wrong (any exception but a CodecError,
+two minutes on one input, two gigabytes) is kept in tests/fuzz/failed. Needs: pip install atheris.
 """
 
 from __future__ import annotations
@@ -12,20 +13,24 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
+
+from loop import NAMES, Record, code_version, run_each, write
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path.insert(0, str(HERE.parents[1]))
 FAILED = HERE / "failed"
-NAMES = ("header", "container", "metadata", "frames", "entropy", "decode", "salvage", "splits", "roundtrip")
 # Targets whose input is a file: with others there is no CRC to mend.
 WITH_CRC = ("container", "decode", "header", "salvage", "splits")
 LONGEST = 4096
 
 
-def fuzz(name: str, seconds: int) -> None:
+def fuzz(name: str, seconds: int, corpus: Path) -> None:
     """Run one target in this very process, which libFuzzer ends."""
     import atheris
 
@@ -47,13 +52,13 @@ def fuzz(name: str, seconds: int) -> None:
         made: bytes = atheris.Mutate(data, longest)
         return mended(made) if name in WITH_CRC and seed % 2 else made
 
-    corpus = FAILED / f"corpus-{name}"
     corpus.mkdir(parents=True, exist_ok=True)
+    FAILED.mkdir(exist_ok=True)
     for number, data in enumerate(seeds(name)):
         (corpus / f"seed-{number}").write_bytes(data)
     options = {
         "max_total_time": seconds,
-        "timeout": 10,
+        "timeout": 120,
         "rss_limit_mb": 2048,
         "max_len": LONGEST,
         "print_final_stats": 1,
@@ -61,48 +66,62 @@ def fuzz(name: str, seconds: int) -> None:
     }
     arguments = [f"-{option}={value}" for option, value in options.items()]
     atheris.Setup([sys.argv[0], *arguments, str(corpus)], one_input, custom_mutator=changed)
+    print(f"starts at {time.process_time():.2f}", file=sys.stderr, flush=True)
     atheris.Fuzz()
 
 
-def in_child(name: str, seconds: int) -> dict[str, object]:
+def in_child(name: str, seconds: int, corpus: Path) -> Record:
     """Run one target in a process of its own and return what libFuzzer counted.
 
     Raises RuntimeError where it ends in any way but well.
     """
-    command = [sys.executable, __file__, "--child", "--seconds", str(seconds), name]
+    command = [sys.executable, __file__, "--child", "--seconds", str(seconds), "--corpus", str(corpus), name]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     count = re.search(r"stat::number_of_executed_units:\s*(\d+)", done.stderr)
-    if done.returncode or count is None:
+    starts = re.search(r"^starts at ([\d.]+)", done.stderr, re.MULTILINE)
+    if done.returncode or count is None or starts is None:
         raise RuntimeError(f"{name}: ended with {done.returncode}\n{done.stderr[-3000:]}")
-    covered = re.findall(r"\bcov: (\d+)", done.stderr)
-    kept = len(list((FAILED / f"corpus-{name}").iterdir()))
-    return {"inputs": int(count[1]), "seconds": seconds, "covered": int(covered[-1]), "kept": kept}
+    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime - float(starts[1])
+    covered = int(re.findall(r"\bcov: (\d+)", done.stderr)[-1])
+    kept = len(list((corpus / name).iterdir()))
+    return {
+        "inputs": int(count[1]),
+        "cpu_seconds": round(spent, 1),
+        "covered": covered,
+        "kept": kept,
+    }
+
+
+def added(before: dict[str, Any], now: dict[str, Any]) -> Record:
+    """Return the record of both runs: inputs and seconds of both, coverage of the last, every failure."""
+    both: dict[str, Any] = {**before, **now}
+    for key in ("inputs", "cpu_seconds"):
+        both[key] = round(before.get(key, 0) + now.get(key, 0), 1)
+    return both
 
 
 def main() -> int:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3600)
+    parser.add_argument("--corpus", type=Path, default=FAILED / "corpus")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", action="store_true")
     parser.add_argument("names", nargs="*", default=NAMES)
     options = parser.parse_args()
     if options.child:
-        fuzz(options.names[0], options.seconds)
+        fuzz(options.names[0], options.seconds, options.corpus / options.names[0])
         return 0
-    failed = False
     found = json.loads(options.out.read_text()) if options.out and options.out.exists() else {}
-    for name in options.names:
-        try:
-            found[name] = in_child(name, options.seconds)
-        except RuntimeError as error:
-            failed, found[name] = True, {"failed": str(error).splitlines()[0]}
-            print(error, file=sys.stderr)
-        print(name, json.dumps(found[name]), flush=True)
-        if options.out:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps(found, indent=1) + "\n")
-    return int(failed)
+    targets = found.setdefault(code_version(), {})
+
+    def keep(name: str, record: Record) -> None:
+        targets[name] = added(targets.get(name, {}), record)
+        write(options.out, found)
+
+    return run_each(options.names, lambda name: in_child(name, options.seconds, options.corpus), keep)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from loop import CHEAP, NAMES, Record, code_version, run_each, write
+
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1])]
+sys.path.insert(0, str(HERE.parents[1]))
 SECONDS = 0.5 + 4e-6 * (1 << 16)
 MEMORY = 1 << 30
-CHEAP = ("header", "container", "metadata", "frames")
-FULL = ("entropy", "decode", "salvage", "splits", "roundtrip")
 # How a total is shared out.
 SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.3, "decode": 0.4,
           "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
@@ -37,7 +37,7 @@ def _status(name: str) -> int:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
 
 
-def child(name: str, count: int, seed: int) -> dict[str, object]:
+def child(name: str, count: int, seed: int) -> Record:
     """Run one target in this very process; return what happened."""
     from mutate import mutated
     from targets import TARGETS, seeds
@@ -78,13 +78,13 @@ def child(name: str, count: int, seed: int) -> dict[str, object]:
     }
 
 
-def in_child(name: str, count: int, seed: int) -> dict[str, object]:
+def in_child(name: str, count: int, seed: int) -> Record:
     """Run one target in a process of its own. Raises RuntimeError where that ends in any way but well."""
     command = [sys.executable, __file__, "--child", "--cheap", str(count), "--seed", str(seed), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name}: ended with {done.returncode}\n{done.stderr[-3000:]}")
-    record: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    record: Record = json.loads(done.stdout.splitlines()[-1])
     return record
 
 
@@ -96,24 +96,23 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", action="store_true")
-    parser.add_argument("names", nargs="*", default=[*CHEAP, *FULL])
+    parser.add_argument("names", nargs="*", default=NAMES)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(child(options.names[0], options.cheap, options.seed)))
         return 0
-    failed, found = False, {}
-    for name in options.names:
-        count = round((options.cheap if name in CHEAP else options.full) * SHARES[name])
-        try:
-            found[name] = in_child(name, count, options.seed)
-        except RuntimeError as error:
-            failed, found[name] = True, {"failed": str(error).splitlines()[0]}
-            print(error, file=sys.stderr)
-        print(name, json.dumps(found[name]), flush=True)
-        if options.out:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(json.dumps({"seed": options.seed, "targets": found}, indent=1) + "\n")
-    return int(failed)
+    found: dict[str, Record] = {}
+    whole = {"seed": options.seed, "code": code_version(), "targets": found}
+
+    def run(name: str) -> Record:
+        total = options.cheap if name in CHEAP else options.full
+        return in_child(name, round(total * SHARES[name]), options.seed)
+
+    def keep(name: str, record: Record) -> None:
+        found[name] = record
+        write(options.out, whole)
+
+    return run_each(options.names, run, keep)
 
 
 if __name__ == "__main__":
