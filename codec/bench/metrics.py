@@ -12,29 +12,23 @@ from PIL import Image
 
 from codec.image.convert import RgbArray
 from codec.image.luma import BT601
+from codec.ratecontrol.likeness import MAX_DB, psnr
 
 if TYPE_CHECKING:
     import torch
 
 _LUMA = np.array(BT601)
-# Identical pictures have no error to divide by; no lossy codec comes near this.
-_MAX_PSNR = 100.0
-
-
-def _psnr(mean_square_error: float) -> float:
-    if mean_square_error == 0:
-        return _MAX_PSNR
-    return min(_MAX_PSNR, 10 * math.log10(255**2 / mean_square_error))
 
 
 def psnr_rgb(x: RgbArray, x_hat: RgbArray) -> float:
-    """PSNR in dB over all samples of the three channels."""
-    return _psnr(float(np.square(x.astype(np.float64) - x_hat).mean()))
+    """PSNR in dB over all samples of the three channels, at most 100."""
+    return psnr(x, x_hat)
 
 
 def psnr_y(x: RgbArray, x_hat: RgbArray) -> float:
-    """PSNR in dB of luma, not rounded to integers."""
-    return _psnr(float(np.square((x.astype(np.float64) - x_hat) @ _LUMA).mean()))
+    """PSNR in dB of luma, not rounded to integers, at most 100."""
+    error = float(np.square((x.astype(np.float64) - x_hat) @ _LUMA).mean())
+    return min(MAX_DB, 10 * math.log10(255**2 / max(error, 1e-10)))
 
 
 def ms_ssim(x: RgbArray, x_hat: RgbArray) -> float | None:

@@ -15,18 +15,13 @@ from codec.encoder import Encoder
 from codec.errors import TrainingError
 from codec.model.config import MAX_RATE
 from codec.model.index import INDEX, select_folder
+from codec.ratecontrol.likeness import psnr
 
 from .data import list_pictures
 from .write_index import write_index
 
 RATES = np.linspace(0, MAX_RATE, 15).round().astype(int)
 QUALITIES = np.arange(0, 101, 5)
-
-
-def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Peak signal to noise ratio in dB over all samples of two pictures, uint8 [H, W, 3]."""
-    error = np.square(first.astype(np.float64) - second).mean()
-    return float(10 * np.log10(255.0**2 / max(error, 1e-10)))
 
 
 def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:

@@ -16,6 +16,8 @@ from codec.model.index import default_model_id
 from codec.model.weights import load_model
 from codec.runtime.transform_blocks import Block, analyse, synthesise
 
+PRIMES = [n for n in range(2, 70) if all(n % divisor for divisor in range(2, n))]
+
 
 def page(width, height):
     picture = Image.new("RGB", (width, height), "white")
@@ -65,6 +67,30 @@ def test_everything_lossless(decoder, photo, mode):
     assert back.mode == mode
     same = np.asarray(back) == np.asarray(source)
     assert same[shown].all() if mode.endswith("A") else same.all()
+
+
+def same_where_seen(decoder, source):
+    """Whether all samples come back, but for the colour of what alpha hides."""
+    back = decoder.decode(Encoder(0, threads=1, lossless=True).encode(source))
+    if (back.mode, back.size) != (source.mode, source.size):
+        return False
+    shown = np.asarray(source.getchannel("A")) > 0 if source.mode.endswith("A") else np.s_[:]
+    return np.array_equal(np.asarray(back)[shown], np.asarray(source)[shown])
+
+
+@pytest.mark.parametrize("width", PRIMES)
+def test_lossless_of_sizes_that_nothing_divides(decoder, width):
+    """With every height all four modes, and the same the other way round."""
+    rng = np.random.default_rng(width)
+    for i, height in enumerate(PRIMES):
+        mode = ("L", "LA", "RGB", "RGBA")[(i + PRIMES.index(width)) % 4]
+        noise = Image.fromarray(rng.integers(0, 256, (height, width, 4), np.uint8))
+        assert same_where_seen(decoder, noise.convert(mode)), (height, mode)
+
+
+def test_lossless_of_a_large_picture(decoder):
+    noise = np.random.default_rng(0).integers(0, 256, (1537, 2049, 3), np.uint8)
+    assert same_where_seen(decoder, Image.fromarray(noise))
 
 
 def test_lossless_beside_learned_shows_no_seam(decoder, mixed, mixed_file):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -17,10 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import codec
 from codec.bitstream.header import Header
+from codec.bitstream.incoming import read_file
+from codec.limits import DEFAULT_LIMITS
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +165,20 @@ def test_decode_from_reads_one_file_and_nothing_behind(files):
     for file in files:
         assert decoder.decode_from(source).tobytes() == decoder.decode(file).tobytes()
     assert source.read(3) + source.read(3) + source.read(3) + source.read(3) == b"rest"
+
+
+@settings(max_examples=500, deadline=None)
+@given(which=st.integers(0, 3), sizes=st.lists(st.integers(1, 600), min_size=1))
+def test_any_pieces_make_the_same_file(files, which, sizes):
+    """Reads that give so many bytes at most, over and over; one byte at a time among them."""
+    source, given_back = io.BytesIO(files[which] + b"rest"), itertools.cycle(sizes)
+
+    class Pieces(io.RawIOBase):
+        def read(self, size=-1):
+            return source.read(min(size, next(given_back)))
+
+    assert read_file(Pieces(), DEFAULT_LIMITS) == files[which]
+    assert source.read() == b"rest"
 
 
 def test_socket_that_stays_open(files):

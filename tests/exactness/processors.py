@@ -1,0 +1,113 @@
+"""Decode on another kind of processor, and compare with this one; run by hand before a release.
+
+    python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > RESULT.json
+
+What follows the name of this script starts a Python for that processor, with numpy, onnxruntime, pillow and
+safetensors on its PYTHONPATH, and with constriction if there is one. It decodes the golden files, and the
+test photo, a quarter as wide, coded here at three qualities. No symbol may differ, no sample by two levels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT))
+PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+QUALITIES = (5, 50, 100)
+
+
+def child(out: Path, files: list[Path]) -> dict[str, object]:
+    """Decode on whatever this runs on; put samples into OUT, and return the rest."""
+    coder = "constriction"
+    if importlib.util.find_spec(coder) is None:
+        from plain_constriction import install
+
+        coder = "the plain one"
+        install()
+    import onnxruntime
+
+    from codec.bitstream.container import parse_container
+    from codec.bitstream.geometry import tile_grid
+    from codec.bitstream.tile import TilePayload
+    from codec.decoder import Decoder, decode_symbols
+    from codec.model.weights import load_model
+
+    symbols, samples = {}, {}
+    for file in files:
+        data = file.read_bytes()
+        found = parse_container(data)
+        header, digest = found.header, hashlib.sha256()
+        model = load_model(header.model_id)
+        grid = tile_grid(header.width, header.height, header.tile_size)
+        for tile, payload in zip(grid, found.tiles, strict=True):
+            if isinstance(payload, TilePayload):
+                decoded = decode_symbols(model, tile, payload, header.quality)
+                digest.update(decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes())
+        symbols[file.stem] = digest.hexdigest()
+        samples[file.stem] = np.asarray(Decoder(threads=1).decode(data))
+    np.savez(out, **samples)
+    return {
+        "processor": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "range_decoder": coder,
+        "symbols": symbols,
+    }
+
+
+def run(command: list[str], out: Path, files: list[Path]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    """Run the child under a command; return what it printed, and samples by name of file."""
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": python_path, "VAEZIP_BACKEND": "onnx"}
+    whole = [*command, __file__, "--child", str(out), *map(str, files)]
+    done = subprocess.run(whole, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    with np.load(out) as stored:
+        return json.loads(done.stdout.splitlines()[-1]), dict(stored)
+
+
+def main() -> int:
+    if sys.argv[1] == "--child":
+        print(json.dumps(child(Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])))
+        return 0
+    from codec.encoder import Encoder
+
+    with tempfile.TemporaryDirectory() as name, Image.open(PICTURE) as photo:
+        small = photo.convert("RGB").reduce(4)
+        folder = Path(name)
+        files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
+        for quality in QUALITIES:
+            files.append(folder / f"photo-q{quality}.vae")
+            files[-1].write_bytes(Encoder(quality).encode(small))
+        here, samples = run([sys.executable], folder / "here.npz", files)
+        there, others = run(sys.argv[1:], folder / "there.npz", files)
+    here_symbols, there_symbols = here.pop("symbols"), there.pop("symbols")
+    off = np.concatenate([(others[name].astype(int) - samples[name]).ravel() for name in samples])
+    record = {
+        "here": here,
+        "there": there,
+        "files": len(files),
+        "files_with_the_same_symbols": sum(here_symbols[n] == there_symbols[n] for n in here_symbols),
+        "samples": off.size,
+        "samples_that_differ": int(np.count_nonzero(off)),
+        "largest_difference": int(np.abs(off).max()),
+    }
+    print(json.dumps(record, indent=1))
+    return int(record["files_with_the_same_symbols"] < len(files) or record["largest_difference"] > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
