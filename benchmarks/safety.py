@@ -5,7 +5,9 @@
     python tests/fuzz/guided.py --out FOLDER/guided.json
     python tests/seeded/run.py --out FOLDER/seeded.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
-    python benchmarks/resources.py > FOLDER/resources.json
+    python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > FOLDER/aarch64.json
+    VAEZIP_BACKEND=onnx python benchmarks/resources.py > FOLDER/resources.json
+    VAEZIP_BACKEND=torch python benchmarks/resources.py > FOLDER/resources_torch.json
     python benchmarks/safety.py FOLDER README.md
 
 FOLDER is benchmarks/results/<version>/safety.
@@ -17,6 +19,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +65,17 @@ def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
     return rows
 
 
-def guided_row(targets: dict[str, dict[str, int]]) -> str:
-    """Return the table row of inputs that atheris chose."""
-    done = [t for t in targets.values() if "failed" not in t]
-    shortest = min((t["seconds"] for t in done), default=0) // 60
+def guided_row(versions: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Return the table row of inputs that atheris chose, over all versions of the sources."""
+    runs = [pair for targets in versions.values() for pair in targets.items()]
+    minutes: Counter[str] = Counter()
+    for name, run in runs:
+        minutes[name] += run["cpu_seconds"] / 60
+    failed = sum("failed" in run for _, run in runs)
+    told = ", ".join(f"{name} {spent:.1f}" for name, spent in minutes.items())
     return (
-        f"| inputs chosen by coverage (atheris), {len(targets)} targets, {shortest} minutes each | "
-        f"{sum(t['inputs'] for t in done):,}, {len(targets) - len(done)} failures |"
+        f"| inputs chosen by coverage (atheris); minutes of processor time: {told} | "
+        f"{sum(run['inputs'] for _, run in runs):,}, {failed} failures |"
     )
 
 
@@ -82,8 +89,20 @@ def resource_rows(found: dict[str, Any]) -> list[str]:
     what = f"peak memory, {sizes} megapixels, one thread, {found['backend']}"
     return [
         f"| {what} | {measured} MiB in all, of {bounds} that it may take |",
-        f"| 1,000 decodes of one file | memory grew by {grown:.1f} MiB |",
+        f"| 1,000 decodes of one file, {found['backend']} | memory grew by {grown:.1f} MiB |",
     ]
+
+
+def processor_row(found: dict[str, Any]) -> str:
+    """Return the table row of files decoded on another kind of processor."""
+    there = found["there"]
+    coder = "" if there["range_decoder"] == "constriction" else " and the plain range decoder"
+    what = f"{found['files']} files on {there['processor']} (qemu-user), onnxruntime{coder}"
+    differ = f"{found['samples_that_differ']} of {found['samples']:,} samples differ"
+    return (
+        f"| {what} | symbols the same in {found['files_with_the_same_symbols']}, {differ}, "
+        f"by {found['largest_difference']} level at most |"
+    )
 
 
 def main() -> int:
@@ -105,9 +124,9 @@ def main() -> int:
     names = ", ".join(line.split()[0].split("+")[0] for line in versions)
     same = sum(line.split()[1] == "same" for line in versions)
     rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
-    resources = folder / "resources.json"
-    if resources.exists():
-        rows += resource_rows(json.loads(resources.read_text(encoding="utf-8")))
+    rows.append(processor_row(json.loads((folder / "aarch64.json").read_text(encoding="utf-8"))))
+    for name in ("resources.json", "resources_torch.json"):
+        rows += resource_rows(json.loads((folder / name).read_text(encoding="utf-8")))
     table = "\n".join(["| tried | found |", "|---|---|", *rows])
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(START)
