@@ -114,3 +114,21 @@ def test_the_child_notices_a_hang_and_an_exception(tmp_path):
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
         assert done.returncode == code, done.stderr.decode()
+
+
+def test_a_failed_target_is_kept_and_the_others_still_run():
+    from guided import added
+    from loop import run_each
+
+    def run(name):
+        if name == "metadata":
+            raise RuntimeError("metadata: ended with -11\nSegmentation fault")
+        return {"inputs": 10, "cpu_seconds": 1.25, "covered": 5}
+
+    kept = {name: {"inputs": 100, "cpu_seconds": 2.5, "covered": 4} for name in CHEAP}
+    code = run_each(CHEAP, run, lambda name, record: kept.update({name: added(kept[name], record)}))
+    sound = {"inputs": 110, "cpu_seconds": 3.8, "covered": 5}
+    failed = {"inputs": 100, "cpu_seconds": 2.5, "covered": 4, "failed": "metadata: ended with -11"}
+    assert code == 1
+    assert kept == {"header": sound, "container": sound, "metadata": failed, "frames": sound}
+    assert added(failed, {"inputs": 1, "cpu_seconds": 1})["failed"] == failed["failed"]
