@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
@@ -39,7 +39,8 @@ class RangeDecoder:
 
 def install() -> None:
     """Let `import constriction` give this."""
+    module = ModuleType("constriction")
     queue = SimpleNamespace(RangeDecoder=RangeDecoder, RangeEncoder=None)
     model = SimpleNamespace(Categorical=Categorical, Uniform=Uniform)
-    stream = SimpleNamespace(queue=queue, model=model)
-    sys.modules["constriction"] = SimpleNamespace(stream=stream)  # type: ignore[assignment]
+    module.stream = SimpleNamespace(queue=queue, model=model)  # type: ignore[attr-defined]
+    sys.modules["constriction"] = module
