@@ -3,7 +3,7 @@
 
     python benchmarks/resources.py [MEGAPIXELS...] > FOLDER/resources.json
 
-FOLDER is benchmarks/results/<version>/safety; 1, 16 and 64 megapixels unless given. Each size is decoded by
+FOLDER is benchmarks/results/<version>/safety; 1, 16, 64 and 178 megapixels unless given. Each size is decoded by
 the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a
 pixel less what the loaded model takes. All tiles are one tile of the test photo, learned. For Linux.
 """
@@ -86,7 +86,7 @@ def run(program: str, *arguments: object) -> str:
 
 def main() -> None:
     """Measure and print."""
-    sizes = [float(size) for size in sys.argv[1:]] or [1.0, 16.0, 64.0]
+    sizes = [float(size) for size in sys.argv[1:]] or [1.0, 16.0, 64.0, 178.0]
     from codec.model.inference.runner import choose_backend
 
     record: dict[str, object] = {"backend": choose_backend()}
