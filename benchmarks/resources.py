@@ -3,7 +3,7 @@
 
     python benchmarks/resources.py [MEGAPIXELS...] > FOLDER/resources.json
 
-FOLDER is benchmarks/results/<version>/safety; 1, 16, 64 and 178 megapixels unless given. Each size is decoded by
+FOLDER is benchmarks/results/<version>/safety; 1, 16, 64 and 178 megapixels unless given. Each is decoded by
 the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a
 pixel less what the loaded model takes. All tiles are one tile of the test photo, learned. For Linux.
 """
