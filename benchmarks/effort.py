@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Effort against time and size: BD-rate against effort 0, WebP and AVIF (PSNR RGB, whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR [--efforts 0,1,3,5] [--part 0/2] [--iterations N]
+    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,3,5] [--part 0/2]
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
 be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
-writes OUT_DIR/effort.json, effort.md and effort.svg: each effort over the pictures that have all qualities,
-and its anchors over the same. A picture is encoded on one thread, without a limit in seconds, so that other
-work on the machine changes no file: seconds are those of one processor. --iterations: of the highest effort,
-instead of its own. WebP and AVIF are read from OUT_DIR/rd.json. Needs vaezip[bench] and vaezip[torch].
+writes OUT_DIR/effort.json and effort.svg, and README's table: each effort over the pictures that have all
+qualities, and its anchors over the same. A picture is encoded on one thread, without a limit in seconds, so
+that other work on the machine changes no file: seconds are those of one processor. --iterations: of the
+highest effort, instead of its own. WebP and AVIF are read from rd.json beside OUT_DIR. Needs vaezip[bench]
+and vaezip[torch].
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import codec
 from codec.bench.codecs import read_pixels
 from codec.bench.curves import bd_rate, rising
 from codec.bench.metrics import psnr_rgb
+from codec.bench.report.readme import replace_between
 from codec.effort import levels
 from codec.model.index import default_model_id
 
@@ -37,6 +39,7 @@ QUALITIES = (25, 45, 65, 85)
 CLASSICAL = ("webp", "avif")
 COLUMNS = ("model", "effort", "iterations", "picture", "quality", "bytes", "bpp", "psnr_rgb", "seconds")
 UNLIMITED = 1e9
+START, END = "<!-- efforts: start, written by benchmarks/effort.py -->", "<!-- efforts: end -->"
 Row: TypeAlias = dict[str, str]
 Curve: TypeAlias = list[tuple[float, float]]
 
@@ -52,11 +55,11 @@ def main() -> None:
     part, parts = arguments.part
     for effort in arguments.efforts:
         measure(paths[part::parts], effort, log)
-    record = compared(read(log), arguments.out / "rd.json")
+    record = compared(read(log), arguments.out.parent / "rd.json")
     (arguments.out / "effort.json").write_text(json.dumps(record, indent=1) + "\n")
-    (arguments.out / "effort.md").write_text(table(record))
     draw(record, arguments.out / "effort.svg")
-    print(table(record))
+    text = arguments.readme.read_text(encoding="utf-8")
+    arguments.readme.write_text(replace_between(text, START, END, table(record)), encoding="utf-8")
 
 
 def parsed() -> argparse.Namespace:
@@ -64,6 +67,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("readme", type=Path)
     parser.add_argument("--efforts", type=numbers, default=[0, 1, 2, 3, 4, 5])
     parser.add_argument("--part", type=lambda t: [int(n) for n in t.split("/")], default=[0, 1])
     parser.add_argument("--iterations", type=int, default=None)
@@ -208,7 +212,7 @@ def table(record: dict[str, Any]) -> str:
         told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
         facts = (row["effort"], row["iterations"] or "", row["pictures"], row["seconds"])
         lines.append(f"| {' | '.join(map(str, facts))} | {told} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from codec.bench.report.readme import replace_between
+
 START, END = "<!-- uses: start, written by benchmarks/uses/run.py -->", "<!-- uses: end -->"
 
 
@@ -109,8 +111,4 @@ def _generation(part: dict[str, Any]) -> str:
 def write(file: Path, found: dict[str, Any]) -> None:
     """Replace the part of README between the markers."""
     text = file.read_text(encoding="utf-8")
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise SystemExit(f"{file}: has no part between '{START}' and '{END}'; add these two lines")
-    file.write_text(f"{before}{START}\n\n{block(found)}\n\n{END}{after}", encoding="utf-8")
+    file.write_text(replace_between(text, START, END, block(found)), encoding="utf-8")

@@ -87,11 +87,16 @@ def speed(stored: dict[str, Any]) -> list[str]:
 
 def replace_block(text: str, block: str) -> str:
     """Return README's text with the part between the markers replaced. Raises BenchmarkError without them."""
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise BenchmarkError(f"README has no part between '{START}' and '{END}'; add these two lines")
-    return f"{before}{START}\n\n{block}\n\n{END}{after}"
+    return replace_between(text, START, END, block)
+
+
+def replace_between(text: str, start: str, end: str, block: str) -> str:
+    """Return README's text with the part between two lines replaced. Raises BenchmarkError without them."""
+    before, found, rest = text.partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise BenchmarkError(f"README has no part between '{start}' and '{end}'; add these two lines")
+    return f"{before}{start}\n\n{block}\n\n{end}{after}"
 
 
 def read_block(text: str) -> str:
