@@ -21,6 +21,7 @@ import PIL
 from PIL import Image, features
 
 import codec
+from codec.effort.levels import DEFAULT_EFFORT
 from codec.errors import BenchmarkError, UsageError
 from codec.image.convert import ConversionWarning, RgbArray, load_rgb
 from codec.model.config import MAX_RATE
@@ -153,7 +154,7 @@ CODECS: tuple[BenchCodec, ...] = (
     BenchCodec(
         "vaezip",
         "vaezip",
-        "default effort; Q is the rate 0..1792 that `vaezip info` shows",
+        f"effort {DEFAULT_EFFORT}; Q is the rate 0..1792 that `vaezip info` shows",
         _RATES,
         _vaezip_version,
         _vaezip_encode,
