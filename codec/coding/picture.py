@@ -15,7 +15,7 @@ from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata import pack_metadata
-from codec.coding.tile import CodedTile, code_learned, code_lossless, code_tile
+from codec.coding.tile import CodedTile, TileSettings, code_learned, code_lossless, code_tile
 from codec.effort.levels import LEVELS, Budget, Level
 from codec.effort.view import TileView, view_tile
 from codec.image.canvas import Canvas
@@ -123,16 +123,11 @@ class PictureCoder:
     def _code_tile(self, header: Header, shares: _Shares, tile: Tile) -> CodedTile:
         if self._settings.lossless:
             return code_lossless(self._samples(tile))
-        return code_tile(
-            self._model,
-            self._view(tile),
-            header.quality,
-            self._offsets[tile.index],
-            self._settings.level,
-            self._budget(shares, tile),
-            gray=header.is_gray,
-            visual=self._settings.visual,
-        )
+        offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+        return code_tile(self._model, self._view(tile), header.quality, offset, self._how(header), budget)
+
+    def _how(self, header: Header) -> TileSettings:
+        return TileSettings(self._settings.level, self._settings.visual, header.is_gray)
 
     def _budget(self, shares: _Shares, tile: Tile) -> Budget:
         """Share a picture's seconds among its tiles, by their size."""
@@ -162,17 +157,8 @@ class PictureCoder:
 
         def again(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.has_rim)
-            budget = self._budget(shares, tile)
-            return code_learned(
-                self._model,
-                view,
-                header.quality,
-                self._offsets[tile.index],
-                level,
-                budget,
-                gray=header.is_gray,
-                visual=self._settings.visual,
-            )
+            offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+            return code_learned(self._model, view, header.quality, offset, self._how(header), budget)
 
         found = map_ordered(again, beside, min(self._threads, len(beside)))
         for tile, payload in zip(beside, found, strict=True):

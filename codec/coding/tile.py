@@ -36,53 +36,45 @@ class CodedTile(NamedTuple):
         return self.symbols is None
 
 
+class TileSettings(NamedTuple):
+    """How tiles of a picture are coded, at whatever quality.
+
+    level: of effort. visual: decide on symbols by what is seen of their errors, whatever the level. gray: the
+    picture is.
+    """
+
+    level: Level
+    visual: bool
+    gray: bool
+
+
 def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
     """Store a tile's samples, uint8 [h, w, 3], exactly."""
     return CodedTile(pack(samples), None)
 
 
 def code_learned(
-    model: LoadedModel,
-    view: TileView,
-    quality: int,
-    offset: int,
-    level: Level,
-    budget: Budget,
-    *,
-    gray: bool,
-    visual: bool,
+    model: LoadedModel, view: TileView, quality: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own.
-
-    visual: decide on symbols by what is seen of their errors, whatever the level.
-    """
+    """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own."""
     own = tile_quality(quality, offset)
     symbols = quantise_tile(model, view.latent(model, own), own)
-    if visual:
+    if how.visual:
         symbols = decided_by_eye(model, view, symbols, own)
     else:
-        symbols = improved(model, view, symbols, own, quality, level, budget, gray=gray)
+        symbols = improved(model, view, symbols, own, quality, how.level, budget, gray=how.gray)
     return CodedTile(pack_symbols(model, symbols, own, offset), symbols, own)
 
 
 def code_tile(
-    model: LoadedModel,
-    view: TileView,
-    quality: int,
-    offset: int,
-    level: Level,
-    budget: Budget,
-    *,
-    gray: bool,
-    visual: bool,
+    model: LoadedModel, view: TileView, quality: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
     """Code a tile by the model, or without loss where that pays; arguments as for code_learned."""
-    learned = code_learned(model, view, quality, offset, level, budget, gray=gray, visual=visual)
-    samples = view.samples
+    learned, samples = code_learned(model, view, quality, offset, how, budget), view.samples
     if learned.symbols is not None and may_pay(samples, len(learned.payload)):
         exact = code_lossless(samples)
         extra = len(exact.payload) - len(learned.payload)
-        if exact_pays(model, learned.symbols, samples, learned.quality, extra, gray=gray):
+        if exact_pays(model, learned.symbols, samples, learned.quality, extra, gray=how.gray):
             return exact
     return learned
 
