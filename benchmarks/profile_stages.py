@@ -41,7 +41,7 @@ STAGES = {
     "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encoder:load_picture"],
     "transforms": ["codec.effort.view:analyse_unscaled", "codec.runtime.painting:synthesise"],
     "hyper networks": [
-        "codec.runtime.latents:_hyper_latents",
+        "codec.runtime.latents:hyper_latents",
         "codec.runtime.latents:_Context.__init__",
         "codec.model.scale_network:ScaleNetwork.start",
     ],

@@ -77,16 +77,6 @@ def test_vaezip(benchmark: Any, size: str, threads: int, way: str) -> None:
         assert decoded.shape == picture(size).shape
 
 
-@pytest.mark.parametrize("threads", THREADS)
-@pytest.mark.parametrize("size", SIZES)
-def test_vaezip_at_effort_0(benchmark: Any, size: str, threads: int) -> None:
-    """Encoding by rounding alone; decoding is that of any effort."""
-    encoder, decoder = codec.Encoder(threads=threads, effort=0), codec.Decoder(threads=threads)
-    encoder.rate = RATE
-    data = time(benchmark, size, "vaezip-e0", "encode", threads, lambda: encoder.encode(picture(size)))
-    assert np.asarray(decoder.decode(data)).shape == picture(size).shape
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", QUALITIES)
 @pytest.mark.parametrize("way", ["encode", "decode"])
