@@ -14,6 +14,10 @@ WINDOW = 16
 ROW_WINDOW = 48
 
 
+def _has_onednn(x: Tensor) -> bool:
+    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+
+
 class TorchOps:
     """`Ops` over tensors whose channels lie innermost: shuffles then move whole rows of channels."""
 
@@ -25,10 +29,10 @@ class TorchOps:
     ) -> Tensor:
         weight = self._weights[f"{name}.weight"]
         offset = self._weights[f"{name}.bias"] if bias else None
-        if kernel > 1:
+        if kernel > 1 or not _has_onednn(x):
             return F.conv2d(x, weight, offset, padding=kernel // 2, groups=x.shape[1] if depthwise else 1)
         # On one thread torch leaves 1x1 convolutions to oneDNN, which is faster, from 16 pictures on: so each
-        # row is one.
+        # row is one. Without oneDNN as many would go to NNPACK, which is not exact.
         _, channels, height, width = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(height, 1, width, channels).permute(0, 3, 1, 2)
         made = F.conv2d(rows, weight, offset)
