@@ -15,7 +15,8 @@ ROW_WINDOW = 48
 
 
 def _has_onednn(x: Tensor) -> bool:
-    return x.device.type == "cpu" and torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    onednn = torch.backends.mkldnn
+    return x.device.type == "cpu" and onednn.is_available() and bool(onednn.enabled)
 
 
 class TorchOps:
