@@ -210,7 +210,7 @@ def table(record: dict[str, Any]) -> str:
     for row in record["efforts"]:
         rates = (row["bd_rate"].get(name) for name in names)
         told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
-        facts = (row["effort"], row["iterations"] or "", row["pictures"], row["seconds"])
+        facts = (f"`-e {row['effort']}`", row["iterations"] or "", row["pictures"], row["seconds"])
         lines.append(f"| {' | '.join(map(str, facts))} | {told} |")
     return "\n".join(lines)
 
