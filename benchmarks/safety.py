@@ -23,6 +23,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from codec.bench.report.readme import replace_between
+
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
 CHEAP = ("header", "container", "metadata", "frames")
 # CPU time of the refusal alone, and of the whole process, of a header of 65,535 x 65,535 pixels in 42 bytes.
@@ -132,8 +134,7 @@ def main() -> int:
         rows += resource_rows(json.loads((folder / name).read_text(encoding="utf-8")))
     table = "\n".join(["| tried | found |", "|---|---|", *rows])
     text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(START)
-    readme.write_text(f"{before}{START}\n\n{table}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    readme.write_text(replace_between(text, START, END, table), encoding="utf-8")
     return 0
 
 

@@ -139,7 +139,7 @@ class PictureCoder:
     def _view(self, tile: Tile) -> TileView:
         if tile.index in self._views:
             return self._views[tile.index]
-        view = view_tile(self._model, self._picture.colour, tile, rim=self._settings.level.has_rim)
+        view = view_tile(self._model, self._picture.colour, tile, rim=self._settings.level.decides)
         if self._settings.keep:
             self._views[tile.index] = view
         return view
@@ -156,7 +156,7 @@ class PictureCoder:
         shares = _Shares(len(beside), None)
 
         def again(tile: Tile) -> CodedTile:
-            view = view_tile(self._model, colour, tile, present, rim=level.has_rim)
+            view = view_tile(self._model, colour, tile, present, rim=level.decides)
             offset, budget = self._offsets[tile.index], self._budget(shares, tile)
             return code_learned(self._model, view, header.quality, offset, self._how(header), budget)
 

@@ -14,37 +14,30 @@ DEFAULT_EFFORT, MAX_EFFORT = 0, 9
 class Level(NamedTuple):
     """What an encoder may spend on a tile.
 
-    shares: of a residual's own bits that count in decisions, each tried; none for rounding. rounds: further
-    decisions, which know what each residual changes in the bits of later ones. errors: whether each of those
-    but the first is on a latent moved along the error's gradient. iterations: steps of gradient
-    descent on y and z, after which all decisions are made again. All but shares takes torch.
+    decides: by real bits and by the error in pixels, with what lies around a tile; else by rounding.
+    rounds: further decisions, which know what each residual changes in the bits of later ones, and each but
+    the first on a latent moved along the error's gradient. iterations: steps of gradient descent on y and z,
+    after which all decisions are made again. All but decides takes torch.
     """
 
-    shares: tuple[float, ...]
+    decides: bool
     rounds: int = 0
-    errors: bool = False
     iterations: int = 0
 
-    @property
-    def has_rim(self) -> bool:
-        """Whether pixels are looked at, and with them what lies around a tile."""
-        return bool(self.shares)
 
-
-# Measured: of the shares 0.5 to 1.0 0.8 is best alone, and further ones beside it gain nothing. An iteration
-# takes a third of a second of one core for a megapixel: in DEFAULT_SECONDS two cores do some 650 for a
-# picture of 0.4 megapixels.
+# Measured: an iteration takes a third of a second of one core for a megapixel; in DEFAULT_SECONDS two cores
+# do some 650 for a picture of 0.4 megapixels.
 LEVELS = (
-    Level(()),
-    Level((0.8,)),
-    Level((0.8,), 1),
-    Level((0.8,), 2, errors=True),
-    Level((0.8,), 2, errors=True, iterations=100),
-    Level((0.8,), 2, errors=True, iterations=250),
-    Level((0.8,), 2, errors=True, iterations=350),
-    Level((0.8,), 2, errors=True, iterations=500),
-    Level((0.8,), 2, errors=True, iterations=700),
-    Level((0.8,), 2, errors=True, iterations=1500),
+    Level(False),
+    Level(True),
+    Level(True, 1),
+    Level(True, 2),
+    Level(True, 2, iterations=100),
+    Level(True, 2, iterations=250),
+    Level(True, 2, iterations=350),
+    Level(True, 2, iterations=500),
+    Level(True, 2, iterations=700),
+    Level(True, 2, iterations=1500),
 )
 # What a picture may take at levels with iterations, unless another budget is set.
 DEFAULT_SECONDS = 60.0

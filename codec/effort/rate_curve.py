@@ -12,7 +12,8 @@ from codec.entropy.tables import EntropyTables
 
 
 @functools.lru_cache(maxsize=4)
-def _curve(tables: EntropyTables) -> Tensor:
+def rate_curve(tables: EntropyTables) -> Tensor:
+    """Return bits by level and magnitude as a tensor; see bits_by_magnitude."""
     with torch.inference_mode(False):
         return torch.tensor(bits_by_magnitude(tables))
 
@@ -21,7 +22,7 @@ class RateCurve:
     """Bits of a residual that need not be an integer: the stored tables, joined by straight lines."""
 
     def __init__(self, tables: EntropyTables) -> None:
-        self._curve = _curve(tables)
+        self._curve = rate_curve(tables)
 
     def __call__(self, r: Tensor, level: Tensor) -> Tensor:
         """r: float, level: int64 in 0..63, of one shape -> bits, differentiable in r."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.bitstream.quality import rate_band
-from codec.effort.decision import OWN_SHARE_KNOWN, Floats, RateDistortionDecision
+from codec.effort.decision import OWN_SHARE, OWN_SHARE_KNOWN, Floats, RateDistortionDecision
 from codec.effort.levels import Budget, Level
 from codec.effort.sensitivity import error_weight, step_bits
 from codec.effort.view import TileView
@@ -79,7 +79,7 @@ def improved(
     quality: the tile's own, 0..1792. Tiles that are lifted keep what they have: they are no photographs.
     gray: as for synthesise. Raises BackendMissing for a level of gradients without torch.
     """
-    if not level.shares or symbols.lift:
+    if not level.decides or symbols.lift:
         return symbols
     objective = Objective(model, view, quality, header_quality, symbols, gray=gray)
     y = view.latent(model, quality)
@@ -100,10 +100,9 @@ def _decide(objective: Objective, z: NDArray[np.int16], target: Floats, level: L
     """Decide on residuals for a target, then again as many times as a level says, each time wiser."""
     model, quality = objective.model, objective.quality
     weight = step_bits(model, quality)
-    for share in level.shares:
-        decide = RateDistortionDecision(model, weight, target.shape, share)
-        found = quantise_given(model, z, target, quality, decide)
-        objective.offer(found)
+    decide = RateDistortionDecision(model, weight, target.shape, OWN_SHARE)
+    found = quantise_given(model, z, target, quality, decide)
+    objective.offer(found)
     if not level.rounds:
         return
     from codec.effort.gradients import Gradients
@@ -111,7 +110,7 @@ def _decide(objective: Objective, z: NDArray[np.int16], target: Floats, level: L
     gradients = Gradients(objective)
     for number in range(level.rounds):
         later = gradients.later(found)
-        if level.errors and number:
+        if number:
             y_hat, slope = gradients.error(found)
             target = y_hat - DAMPING / 2 * slope / weight[:, None, None]
         decide = RateDistortionDecision(model, weight, target.shape, OWN_SHARE_KNOWN, later)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from codec.bitstream.quality import rate_band
-from codec.effort.bits import bits_by_magnitude
+from codec.effort.rate_curve import rate_curve
 from codec.effort.soft_ops import floored, soft_graphs
 from codec.entropy.steps import STEPS
 from codec.entropy.tables import LEVELS, PRECISION, Z_MAX, EntropyTables
@@ -115,7 +115,7 @@ def _code(r: Tensor) -> Tensor:
 
 def _bits(tables: EntropyTables, level: Tensor, r: Tensor) -> Tensor:
     """Bits of residuals: those of the level below, with the slope towards the next one."""
-    curve = _curve(tables)
+    curve = rate_curve(tables)
     width, flat = curve.shape[1], curve.reshape(-1)
     magnitude = r.abs().clamp(max=width - 2)
     low = magnitude.detach().floor()
@@ -126,12 +126,6 @@ def _bits(tables: EntropyTables, level: Tensor, r: Tensor) -> Tensor:
     above = torch.lerp(flat[index + width], flat[index + width + 1], share)
     top = bounded.detach() >= LEVELS - 1
     return torch.where(top, above, here) + (above - here).detach() * (bounded - bounded.detach())
-
-
-@functools.lru_cache(maxsize=4)
-def _curve(tables: EntropyTables) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.tensor(bits_by_magnitude(tables))
 
 
 def hyper_bits(tables: EntropyTables, z: Tensor, band: int) -> Tensor:

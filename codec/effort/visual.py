@@ -22,7 +22,7 @@ from codec.model.lapped_matrix import HALF
 from codec.model.weights import LoadedModel
 from codec.runtime.latents import TileSymbols, quantise_given
 
-# Share of a residual's own bits that counts, as at effort 1.
+# Share of a residual's own bits that counts.
 OWN_SHARE = 0.7
 # Weight of squared error beside that of `--tune psnr`: of all of it, and more for what is seen. Of 7 held-out
 # training pictures 0.3 saved 9.4 % and 0.5 saved 7.3 % of the bits by SSIMULACRA2, and cost 5.5 and 1.6 % by

@@ -200,4 +200,4 @@ def test_no_other_budgets(bad):
 
 def test_there_are_ten_levels():
     assert len(LEVELS) == 10
-    assert LEVELS[0].shares == ()
+    assert not LEVELS[0].decides
