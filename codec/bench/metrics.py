@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from codec.image.convert import RgbArray
 from codec.image.luma import BT601
-from codec.ratecontrol.likeness import MAX_DB, psnr
+from codec.ratecontrol.likeness import psnr, psnr_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +26,7 @@ def psnr_rgb(x: RgbArray, x_hat: RgbArray) -> float:
 
 def psnr_y(x: RgbArray, x_hat: RgbArray) -> float:
     """PSNR in dB of luma, not rounded to integers, at most 100."""
-    error = float(np.square((x.astype(np.float64) - x_hat) @ _LUMA).mean())
-    return min(MAX_DB, 10 * math.log10(255**2 / max(error, 1e-10)))
+    return psnr_of(float(np.square((x.astype(np.float64) - x_hat) @ _LUMA).mean()))
 
 
 def ms_ssim(x: RgbArray, x_hat: RgbArray) -> float | None:

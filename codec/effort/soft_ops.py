@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from codec.model.config import SLOPE
-from codec.model.inference.folding import NETWORK, float_weights, scale_weights
+from codec.model.inference.folding import NETWORK
 from codec.model.inference.graphs import Architecture, graphs
-from codec.model.inference.torch_ops import ROW_WINDOW, WINDOW, TorchOps
-from codec.model.weights import LoadedModel
+from codec.model.inference.torch_ops import TorchOps, tensors
+from codec.model.weights import LoadedModel, folded_weights
 
 
 def floored(value: Tensor) -> Tensor:
@@ -38,19 +38,9 @@ class SoftOps(TorchOps):
     def clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         return x.clamp(low, high)
 
-    def filter_columns(self, x: Tensor, name: str, both: Tensor | None) -> Tensor:
-        if both is not None:
-            return super().filter_columns(x, name, both)
-        half, width = WINDOW // 2, x.shape[1]
-        inner = torch.matmul(self._weights[name], x[half:-half].reshape(-1, WINDOW, width))
-        return torch.cat([x[:half], inner.reshape(-1, width), x[-half:]])
-
-    def filter_rows(self, x: Tensor, name: str, both: Tensor | None) -> Tensor:
-        if both is not None:
-            return super().filter_rows(x, name, both)
-        half, height = ROW_WINDOW // 2, x.shape[0]
-        inner = torch.matmul(x[:, half:-half].reshape(height, -1, ROW_WINDOW), self._weights[name])
-        return torch.cat([x[:, :half], inner.reshape(height, -1), x[:, -half:]], 1)
+    def _replaced(self, x: Tensor, inner: Tensor, dim: int) -> Tensor:
+        rim = (x.shape[dim] - inner.shape[dim]) // 2
+        return torch.cat([x.narrow(dim, 0, rim), inner, x.narrow(dim, x.shape[dim] - rim, rim)], dim)
 
 
 class SoftGraphs:
@@ -59,13 +49,9 @@ class SoftGraphs:
     def __init__(self, model: LoadedModel) -> None:
         scale = model.scale
         arch = Architecture(model.config, scale.layers, scale.context_layers)
-        arrays = float_weights({NETWORK + name: value for name, value in model.arrays.items()})
-        arrays |= scale_weights(scale.layers, scale.context_layers, scale.arrays)
+        network = {NETWORK + name: value for name, value in model.arrays.items()}
         with torch.inference_mode(False):
-            weights = {name: torch.tensor(value) for name, value in arrays.items()}
-        for name, value in weights.items():
-            if value.dim() == 4:
-                weights[name] = value.contiguous(memory_format=torch.channels_last)
+            weights = tensors(folded_weights(arch, network | scale.arrays))
         self._ops, self._graphs = SoftOps(weights), graphs(arch)
 
     def run(self, graph: str, **inputs: Tensor) -> list[Tensor]:

@@ -27,7 +27,12 @@ def psnr(x: Samples, x_hat: Samples) -> float:
     for first, second in _strips(x, x_hat, 0):
         error += float(np.square(first.astype(np.float32) - second).sum(dtype=np.float64))
         count += first.size
-    return MAX_DB if error == 0 else min(MAX_DB, 10 * math.log10(255**2 * count / error))
+    return psnr_of(error / count)
+
+
+def psnr_of(error: float) -> float:
+    """PSNR in dB of a mean squared error in levels, at most 100."""
+    return MAX_DB if error == 0 else min(MAX_DB, 10 * math.log10(255**2 / error))
 
 
 def ssim(x: Samples, x_hat: Samples) -> float:

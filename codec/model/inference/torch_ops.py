@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,6 +19,17 @@ ROW_WINDOW = 48
 def _has_onednn(x: Tensor) -> bool:
     onednn = torch.backends.mkldnn
     return x.device.type == "cpu" and onednn.is_available() and bool(onednn.enabled)
+
+
+def tensors(
+    weights: Mapping[str, NDArray[np.float32]], device: torch.device | None = None
+) -> dict[str, Tensor]:
+    """Return folded weights as TorchOps takes them, by name."""
+    held = {name: torch.tensor(value, device=device) for name, value in weights.items()}
+    return {
+        name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
+        for name, value in held.items()
+    }
 
 
 class TorchOps:
@@ -95,18 +108,21 @@ class TorchOps:
         matrix, half, width = self._weights[name], WINDOW // 2, x.shape[1]
         if both is None:
             inner = x[half:-half].reshape(-1, WINDOW, width)
-            x[half:-half] = torch.matmul(matrix, inner).reshape(-1, width)
-            return x
+            return self._replaced(x, torch.matmul(matrix, inner).reshape(-1, width), 0)
         windows = F.pad(x, (0, 0, half, half)).reshape(-1, WINDOW, width)
         filtered = torch.lerp(windows, torch.matmul(matrix, windows), both)
         return filtered.reshape(-1, width)[half:-half]
+
+    def _replaced(self, x: Tensor, inner: Tensor, dim: int) -> Tensor:
+        """Return x with all but its two rims along dim replaced."""
+        x.narrow(dim, (x.shape[dim] - inner.shape[dim]) // 2, inner.shape[dim]).copy_(inner)
+        return x
 
     def filter_rows(self, x: Tensor, name: str, both: Tensor | None) -> Tensor:
         matrix, half, height = self._weights[name], ROW_WINDOW // 2, x.shape[0]
         if both is None:
             inner = x[:, half:-half].reshape(height, -1, ROW_WINDOW)
-            x[:, half:-half] = torch.matmul(inner, matrix).reshape(height, -1)
-            return x
+            return self._replaced(x, torch.matmul(inner, matrix).reshape(height, -1), 1)
         windows = F.pad(x, (half, half)).reshape(height, -1, ROW_WINDOW)
         filtered = torch.lerp(windows, torch.matmul(windows, matrix), both)
         return filtered.reshape(height, -1)[:, half:-half]

@@ -13,7 +13,7 @@ from torch import Tensor
 from codec.errors import UsageError
 
 from .graphs import Architecture, graphs
-from .torch_ops import TorchOps
+from .torch_ops import TorchOps, tensors
 
 if TYPE_CHECKING:
     from .runner import Inputs
@@ -30,12 +30,9 @@ class TorchRunner:
         self.device = device
         try:
             self._device = torch.device(device)
-            held = {name: torch.tensor(value, device=self._device) for name, value in weights.items()}
+            held = tensors(weights, self._device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device {device!r} cannot be used: {error}", field="device") from error
-        for name, value in held.items():
-            if value.dim() == 4:
-                held[name] = value.contiguous(memory_format=torch.channels_last)
         self._ops = TorchOps(held)
         self._graphs = graphs(arch)
 
