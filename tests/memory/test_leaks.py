@@ -20,8 +20,8 @@ def resident():
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 data, decoder = Path("a.vae").read_bytes(), Decoder(threads=1)
-for count in range(100):
-    if count == 40:
+for count in range(300):
+    if count == 200:
         before = resident()
     decoder.decode(data)
     try:
