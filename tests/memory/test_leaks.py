@@ -11,11 +11,13 @@ import pytest
 import codec
 
 CHILD = """
+import gc
 import sys
 from pathlib import Path
 from codec.decoder import Decoder
 
 def resident():
+    gc.collect()
     with open("/proc/self/status") as status:
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
