@@ -151,7 +151,7 @@ def _settings(
     level, visual = level_of(effort), tune == "visual"
     if visual:
         level = LEVELS[0]
-    if level.rounds and not lossless:
+    if level.iterations and not lossless:
         need_torch(f"effort {effort}")
     if seconds is None:
         seconds = DEFAULT_SECONDS

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,19 +14,8 @@ Floats = NDArray[np.float32]
 # Share of a residual's own bits that counts. Measured: of 0.5 to 1.0 0.8 is best, and trying others beside it
 # gains nothing.
 OWN_SHARE = 0.8
-# Where the changes of later bits are known, this share of a residual's own bits counts, and these of what it
-# changes by y_hat and by r: they are those of one residual that moves, and all move at the same time.
-OWN_SHARE_KNOWN = 0.85
-LATER_SHARES = (0.5, 1.0)
 # Below this a residual is 0, whatever a 1 would cost.
 _LEAST = 0.3
-
-
-class Later(NamedTuple):
-    """How the bits of later residuals change with one: by y_hat and by r, float32 [M, h, w]."""
-
-    y_hat: Floats
-    r: Floats
 
 
 class RateDistortionDecision:
@@ -36,7 +23,6 @@ class RateDistortionDecision:
 
     step_bits: as sensitivity.step_bits gives them, [M], or one for each residual, [M, h, w]. shape: M, h, w.
     own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.
-    later: what it changes in the bits of others, None if that is not known.
     """
 
     def __init__(
@@ -45,25 +31,21 @@ class RateDistortionDecision:
         step_bits: Floats,
         shape: tuple[int, ...],
         own_share: float,
-        later: Later | None = None,
     ) -> None:
         self._bits = own_share * bits_by_magnitude(model.coder.tables)
         self._lean = model.arrays["lean"]
         by_place = step_bits if step_bits.ndim == 3 else step_bits[:, None, None]
         self._step_bits = np.broadcast_to(by_place, shape)
-        self._later = [share * part for share, part in zip(LATER_SHARES, later or (), strict=False)]
 
     def __call__(self, step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
         """exact: y - mu, level: scale levels, [4, Q, h2, w2] of a step -> r, integers as float."""
         r = np.zeros_like(exact)
         where = np.nonzero((np.abs(exact) > _LEAST) & (level > 0))
         e = exact[where]
-        slopes = [quarters.take(part, step)[where] * np.sign(e) for part in self._later]
-        r[where] = self._choose(e, level[where], quarters.take(self._step_bits, step)[where], slopes)
+        r[where] = self._choose(e, level[where], quarters.take(self._step_bits, step)[where])
         return r
 
-    def _choose(self, e: Floats, level: NDArray[np.uint8], weight: Floats, slopes: list[Floats]) -> Floats:
-        """slopes: of later bits by a y_hat and an r that go the way of e."""
+    def _choose(self, e: Floats, level: NDArray[np.uint8], weight: Floats) -> Floats:
         size = np.abs(e)
         lean, last = self._lean[level], self._bits.shape[1] - 1
         best = self._bits[level, 0] + weight * size**2
@@ -72,8 +54,6 @@ class RateDistortionDecision:
         for candidate in (low, low + 1):
             bits = self._bits[level, np.minimum(candidate, last).astype(np.int64)]
             cost = bits + weight * (size - candidate - lean) ** 2
-            if slopes:
-                cost = cost + slopes[0] * (candidate + lean) + slopes[1] * candidate
             better = cost < best
             best, chosen = np.where(better, cost, best), np.where(better, candidate, chosen)
         return np.asarray(np.copysign(chosen, e))

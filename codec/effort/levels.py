@@ -15,13 +15,10 @@ class Level(NamedTuple):
     """What an encoder may spend on a tile.
 
     decides: by real bits and by the error in pixels, with what lies around a tile; else by rounding.
-    rounds: further decisions, which know what each residual changes in the bits of later ones, and each but
-    the first on a latent moved along the error's gradient. iterations: steps of gradient descent on y and z,
-    after which all decisions are made again. All but decides takes torch.
+    iterations: steps of gradient descent on y and z, which take torch.
     """
 
     decides: bool
-    rounds: int = 0
     iterations: int = 0
 
 
@@ -30,14 +27,14 @@ class Level(NamedTuple):
 LEVELS = (
     Level(False),
     Level(True),
-    Level(True, 1),
-    Level(True, 2),
-    Level(True, 2, iterations=100),
-    Level(True, 2, iterations=250),
-    Level(True, 2, iterations=350),
-    Level(True, 2, iterations=500),
-    Level(True, 2, iterations=700),
-    Level(True, 2, iterations=1500),
+    Level(True, 4),
+    Level(True, 8),
+    Level(True, 16),
+    Level(True, 40),
+    Level(True, 80),
+    Level(True, 160),
+    Level(True, 320),
+    Level(True, 640),
 )
 # What a picture may take at levels with iterations, unless another budget is set.
 DEFAULT_SECONDS = 60.0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codec.bitstream.quality import rate_band
-from codec.effort.decision import OWN_SHARE, OWN_SHARE_KNOWN, Floats, RateDistortionDecision
+from codec.effort.decision import OWN_SHARE, Floats, RateDistortionDecision
 from codec.effort.levels import Budget, Level
 from codec.effort.sensitivity import error_weight, step_bits
 from codec.effort.view import TileView
@@ -15,9 +14,6 @@ from codec.model.factors import factors
 from codec.model.weights import LoadedModel
 from codec.runtime.latents import TileSymbols, dequantise_tile, nearest, quantise_given
 from codec.runtime.transform_blocks import Block, scaled, synthesise
-
-# Share of the diagonal Newton step that is taken: neighbours move at the same time.
-DAMPING = 0.7
 
 
 class Objective:
@@ -83,36 +79,13 @@ def improved(
         return symbols
     objective = Objective(model, view, quality, header_quality, symbols, gray=gray)
     y = view.latent(model, quality)
-    _decide(objective, symbols.z, y, level)
+    decide = RateDistortionDecision(model, step_bits(model, quality), y.shape, OWN_SHARE)
+    objective.offer(quantise_given(model, symbols.z, y, quality, decide))
     if level.iterations:
-        from codec.effort.gradients import Gradients
         from codec.effort.refine import refine
+        from codec.effort.soft_error import SoftError
 
-        error = Gradients(objective).error_of_steps
+        error = SoftError(objective)
         found = refine(model, y, quality, error, level.iterations, budget.seconds, budget.tick)
-        for z in (symbols.z, found.z):
-            objective.offer(quantise_given(model, z, found.y, quality, nearest))
-            _decide(objective, z, found.y, level)
+        objective.offer(quantise_given(model, found.z, found.y, quality, nearest))
     return objective.best
-
-
-def _decide(objective: Objective, z: NDArray[np.int16], target: Floats, level: Level) -> None:
-    """Decide on residuals for a target, then again as many times as a level says, each time wiser."""
-    model, quality = objective.model, objective.quality
-    weight = step_bits(model, quality)
-    decide = RateDistortionDecision(model, weight, target.shape, OWN_SHARE)
-    found = quantise_given(model, z, target, quality, decide)
-    objective.offer(found)
-    if not level.rounds:
-        return
-    from codec.effort.gradients import Gradients
-
-    gradients = Gradients(objective)
-    for number in range(level.rounds):
-        later = gradients.later(found)
-        if number:
-            y_hat, slope = gradients.error(found)
-            target = y_hat - DAMPING / 2 * slope / weight[:, None, None]
-        decide = RateDistortionDecision(model, weight, target.shape, OWN_SHARE_KNOWN, later)
-        found = quantise_given(model, z, target, quality, decide)
-        objective.offer(found)

@@ -1,4 +1,4 @@
-"""The bits of a tile as a differentiable function of y_hat, r and z, through both contexts.
+"""The bits of a tile, and y_hat, as differentiable functions of r and z, through both contexts.
 
 Values are those of the integer network and the stored tables at integers; between them straight lines, and
 floors let gradients through as if they were not there.
@@ -17,16 +17,17 @@ from torch.nn import functional as F
 
 from codec.bitstream.quality import rate_band
 from codec.effort.rate_curve import rate_curve
-from codec.effort.soft_ops import floored, soft_graphs
+from codec.effort.soft_ops import soft_graphs
 from codec.entropy.steps import STEPS
 from codec.entropy.tables import LEVELS, PRECISION, Z_MAX, EntropyTables
 from codec.model.config import LATENT_STRIDE
 from codec.model.factors import factors
-from codec.model.scale_network import INPUT_MAX
+from codec.model.scale_network import INPUT_MAX, MAGNITUDE_CODE
 from codec.model.weights import LoadedModel
 
 # Values outside a table of z cannot be coded; nothing should lead there.
 _OUTSIDE_BITS = 40.0
+_CODE = torch.from_numpy(MAGNITUDE_CODE)
 
 
 class SoftTile(NamedTuple):
@@ -40,15 +41,11 @@ def walk_softly(
     model: LoadedModel,
     z: Tensor,
     quality: int,
-    residual: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]],
-    *,
-    leans: bool = True,
+    residual: Callable[[int, Tensor, Tensor], Tensor],
 ) -> SoftTile:
     """Go through a tile in coding order. z: float [1, H, hz, wz], within the tables of the quality's band.
 
-    residual: step, mu and scale index of its elements -> what is coded, whose bits count; the same as later
-    steps' scales see it; and y_hat as later steps' means see it. All are [4, Q, n] (soft_quarters). leans:
-    whether y_hat still has to lean towards the mean.
+    residual: step, mu and scale index of its elements -> r. All are [4, Q, n] (soft_quarters).
     """
     run = soft_graphs(model).run
     features, hidden, base, inside, grid = _start(model, z, quality)
@@ -69,13 +66,12 @@ def walk_softly(
             mu = run("mean0", features=features[0])[0]
         level = (level + torch.from_numpy(model.scale.offset_of(step, quality))[..., 0]) / 16
         index = level.detach().floor().clamp(0, LEVELS - 1).long()
-        coded, seen, rebuilt = residual(step, mu, index)
+        r = residual(step, mu, index)
         on = (index > 0) & within
-        bits = bits + torch.where(on, _bits(model.coder.tables, level, coded), 0.0).sum()
-        if leans:
-            rebuilt = rebuilt + seen.detach().clamp(-1, 1) * lean[index]
-        known.append(torch.where(on, rebuilt, mu * within))
-        codes.append(torch.where(on, _code(seen), 0.0))
+        bits = bits + torch.where(on, _bits(model.coder.tables, level, r), 0.0).sum()
+        y_hat = mu + r + r.detach().clamp(-1, 1) * lean[index]
+        known.append(torch.where(on, y_hat, mu * within))
+        codes.append(torch.where(on, _code(r), 0.0))
     return SoftTile(bits, torch.stack(known))
 
 
@@ -109,8 +105,11 @@ def _by_position(x: Tensor) -> Tensor:
 
 
 def _code(r: Tensor) -> Tensor:
-    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2)."""
-    return floored(16 * torch.log2(1 + r.abs())).clamp(max=INPUT_MAX)
+    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2), lines between integers."""
+    magnitude = r.abs().clamp(max=_CODE.numel() - 2)
+    low = magnitude.detach().floor()
+    index = low.long()
+    return torch.lerp(_CODE[index], _CODE[index + 1], magnitude - low)
 
 
 def _bits(tables: EntropyTables, level: Tensor, r: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ from codec.bitstream.quality import rate_band
 from codec.effort import soft_quarters
 from codec.effort.bits import bits_by_magnitude
 from codec.effort.decision import RateDistortionDecision
-from codec.effort.gradients import Gradients
 from codec.effort.levels import LEVELS, level_of
-from codec.effort.refine import softly_rounded
+from codec.effort.refine import expected, softly_rounded
 from codec.effort.search import Objective
 from codec.effort.sensitivity import error_weight, step_bits
+from codec.effort.soft_error import SoftError
 from codec.effort.soft_rate import walk_softly
 from codec.effort.view import view_tile
 from codec.entropy.rate import ideal_bits
@@ -106,9 +106,9 @@ def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
     r = soft_quarters.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE, lambda step, mu, _index: (r[step], r[step], mu + r[step]))
+        tile = walk_softly(model, z, RATE, lambda step, _mu, _index: r[step])
         y_hat = soft_quarters.join(tile.y_hat, symbols.r.shape)
-        error = float(Gradients(objective).error_of_steps(y_hat))
+        error = float(SoftError(objective)(y_hat))
     real = ideal_bits(model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(RATE))
     assert float(tile.bits) == pytest.approx(real, rel=0.01)
     expected = dequantise_tile(model, symbols, RATE) / objective.steps
@@ -131,18 +131,24 @@ def test_decisions_weigh_bits_against_error(model):
 
 def test_soft_rounding_is_rounding_when_cold():
     generator = torch.Generator().manual_seed(2)
-    half, late = torch.tensor(0.5), torch.tensor(0.65)
-    value = torch.tensor([0.02, 0.6, 1.97, -0.55, -0.6, -3.03, 5.0])
 
-    def mean(value, threshold, times=400):
-        return torch.stack([softly_rounded(value, threshold, 0.02, generator) for _ in range(times)]).mean(0)
+    def mean(value, times=400):
+        return torch.stack([softly_rounded(value, 0.02, generator) for _ in range(times)]).mean(0)
 
-    assert (mean(value, half) - value.round()).abs().max() < 0.05
-    # In a dead zone what lies nearer to 1 is 0; further out nothing changes.
-    assert (mean(value, late) - torch.tensor([0.0, 0, 2, 0, 0, -3, 5])).abs().max() < 0.05
-    for threshold in (half, late):
-        assert 0.4 < float(mean(threshold[None], threshold)) < 0.6
-    assert 1.4 < float(mean(torch.tensor([1.5]), late)) < 1.6
+    value = torch.tensor([0.02, 0.6, 1.97, -0.55, -0.2, -3.03, 5.0])
+    assert (mean(value) - value.round()).abs().max() < 0.05
+    assert 0.4 < float(mean(torch.tensor([-0.5])) + 1) < 0.6
+
+
+def test_expected_residuals_are_those_of_rounding_at_random():
+    value = torch.tensor([0.0, 0.04, 0.65, 1.5, -1.96, -3.0, 0.5])
+    late = torch.tensor(0.65)
+    mean, variance = expected(value, late, 0.0)
+    # Halfway, which in a dead zone is later, both neighbours are as likely.
+    assert mean.tolist() == pytest.approx([0, 0, 0.5, 1.5, -2, -3, (0.5 / 1.3 - 0.1) / 0.8])
+    assert variance.tolist() == pytest.approx([0, 0, 0.25, 0.25, 0, 0, float(mean[6] * (1 - mean[6]))])
+    hard, _ = expected(torch.tensor([0.55, 0.72, 1.4, -2.6]), late, 1.0)
+    assert hard.tolist() == [0, 1, 1, -3]
 
 
 def test_quarters_are_put_together_as_they_were():
@@ -159,7 +165,7 @@ def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
     r = soft_quarters.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE, lambda step, mu, _index: (r[step], r[step], mu + r[step]))
+        tile = walk_softly(model, z, RATE, lambda step, _mu, _index: r[step])
     real = ideal_bits(model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(RATE))
     assert float(tile.bits) == pytest.approx(real, rel=0.01)
 
@@ -170,13 +176,13 @@ def test_gradients_of_error_are_those_of_small_changes_beside_gaps(model, photo)
     present[:, 8:] = False
     view = view_tile(model, photo(256, 128), Tile(0, 0, 0, 128, 128), present, rim=True)
     symbols = quantise_tile(model, view.latent(model, RATE), RATE)
-    gradients = Gradients(Objective(model, view, RATE, RATE, symbols, gray=False))
-    y_hat, slope = gradients.error(symbols)
-    step = np.random.default_rng(5).standard_normal(y_hat.shape).astype(np.float32) * 1e-3
+    objective = Objective(model, view, RATE, RATE, symbols, gray=False)
+    error = SoftError(objective)
+    leaf = torch.from_numpy(dequantise_tile(model, symbols, RATE) / objective.steps).requires_grad_()
+    (slope,) = torch.autograd.grad(error(leaf), leaf)
+    step = torch.randn(leaf.shape, generator=torch.Generator().manual_seed(5)) * 1e-3
     with torch.no_grad():
-        ahead, behind = (
-            float(gradients.error_of_steps(torch.from_numpy(y_hat + sign * step))) for sign in (1, -1)
-        )
+        ahead, behind = (float(error(leaf + sign * step)) for sign in (1, -1))
     assert (ahead - behind) / 2 == pytest.approx(float((slope * step).sum()), rel=0.1)
 
 
