@@ -12,12 +12,8 @@ from codec.model.config import SLOPE
 from codec.model.inference.folding import NETWORK
 from codec.model.inference.graphs import Architecture, graphs
 from codec.model.inference.torch_ops import TorchOps, tensors
+from codec.model.straight_through import floor_through
 from codec.model.weights import LoadedModel, folded_weights
-
-
-def floored(value: Tensor) -> Tensor:
-    """Round down; gradients pass as if nothing were done."""
-    return value + (value.floor() - value).detach()
 
 
 class SoftOps(TorchOps):
@@ -33,7 +29,7 @@ class SoftOps(TorchOps):
         return x * y
 
     def floor(self, x: Tensor, factor: float) -> Tensor:
-        return floored(x * factor)
+        return floor_through(x * factor)
 
     def clamp(self, x: Tensor, low: float, high: float) -> Tensor:
         return x.clamp(low, high)

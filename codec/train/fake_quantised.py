@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from codec.entropy.steps import STEPS
 from codec.model.config import RATE_POINTS, SCALE_LEVELS, ModelConfig, ScaleLayer
 from codec.model.rates import interpolate
+from codec.model.straight_through import floor_through, round_through
 
 ACTIVATION_MAX = 255
 INPUT_MAX = 127
@@ -23,16 +24,6 @@ LEVEL_UNITS = 16
 # Parameters times these are weights and biases in integer units, so that one learning rate suits all layers.
 INPUT_GAIN = 16.0
 OFFSET_GAIN = 4.0
-
-
-def round_through(x: Tensor) -> Tensor:
-    """Round to nearest; gradient 1."""
-    return x + (x.round() - x).detach()
-
-
-def floor_through(x: Tensor) -> Tensor:
-    """Round down; gradient 1."""
-    return x + (x.floor() - x).detach()
 
 
 def magnitude_code(r: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConf
 from codec.model.network import Network
 from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise
+from codec.model.straight_through import round_through
 
-from .fake_quantised import FakeQuantisedScale, round_through
+from .fake_quantised import FakeQuantisedScale
 from .lookup import lookup
 
 
