@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Effort against time and size: BD-rate against effort 0, WebP and AVIF (PSNR RGB, whole files).
+"""Effort against time and size: BD-rate against effort 0, WebP and AVIF (PSNR RGB and SSIMULACRA2, whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,3,5] [--part 0/2]
+    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,3,5] [--tune visual] [--part 0/2]
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
 be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
@@ -30,14 +30,16 @@ import numpy as np
 import codec
 from codec.bench.codecs import read_pixels
 from codec.bench.curves import bd_rate, rising
-from codec.bench.metrics import psnr_rgb
+from codec.bench.metrics import measure as measured
 from codec.bench.report.readme import replace_between
 from codec.effort import levels
 from codec.model.index import default_model_id
+from codec.ratecontrol.roi import TUNES
 
 QUALITIES = (25, 45, 65, 85)
 CLASSICAL = ("webp", "avif")
-COLUMNS = ("model", "effort", "iterations", "picture", "quality", "bytes", "bpp", "psnr_rgb", "seconds")
+METRICS = ("psnr_rgb", "ssimulacra2")
+COLUMNS = ("model", "effort", "tune", "iterations", "picture", "quality", "bytes", "bpp", *METRICS, "seconds")
 UNLIMITED = 1e9
 START, END = "<!-- efforts: start, written by benchmarks/effort.py -->", "<!-- efforts: end -->"
 Row: TypeAlias = dict[str, str]
@@ -54,7 +56,7 @@ def main() -> None:
     log = arguments.out / "effort.csv"
     part, parts = arguments.part
     for effort in arguments.efforts:
-        measure(paths[part::parts], effort, log)
+        measure(paths[part::parts], effort, arguments.tune, log)
     record = compared(read(log), arguments.out.parent / "rd.json")
     (arguments.out / "effort.json").write_text(json.dumps(record, indent=1) + "\n")
     draw(record, arguments.out / "effort.svg")
@@ -69,6 +71,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("readme", type=Path)
     parser.add_argument("--efforts", type=numbers, default=[0, 1, 2, 3, 4, 5])
+    parser.add_argument("--tune", choices=TUNES, default=TUNES[0])
     parser.add_argument("--part", type=lambda t: [int(n) for n in t.split("/")], default=[0, 1])
     parser.add_argument("--iterations", type=int, default=None)
     return parser.parse_args()
@@ -87,13 +90,13 @@ def read(log: Path) -> list[Row]:
         return [row for row in csv.DictReader(file) if row["model"] == default_model_id().hex()]
 
 
-def measure(paths: list[Path], effort: int, log: Path) -> None:
+def measure(paths: list[Path], effort: int, tune: str, log: Path) -> None:
     """Encode pictures at every quality, and add a row for each."""
     iterations = str(levels.LEVELS[effort].iterations)
     done = {
         (row["picture"], row["quality"])
         for row in read(log)
-        if (row["effort"], row["iterations"]) == (str(effort), iterations)
+        if (row["effort"], row["tune"], row["iterations"]) == (str(effort), tune, iterations)
     }
     decoder = codec.Decoder(threads=1)
     for path in paths:
@@ -101,14 +104,15 @@ def measure(paths: list[Path], effort: int, log: Path) -> None:
         for quality in QUALITIES:
             if (path.name, str(quality)) in done:
                 continue
-            encoder = codec.Encoder(quality, threads=1, effort=effort, seconds=UNLIMITED)
+            encoder = codec.Encoder(quality, threads=1, effort=effort, tune=tune, seconds=UNLIMITED)
             began = time.process_time()
             data = encoder.encode(x)
             seconds = time.process_time() - began
-            error = psnr_rgb(x, np.asarray(decoder.decode(data)))
+            values = measured(x, np.asarray(decoder.decode(data)), METRICS).values()
             bpp = 8 * len(data) / x[..., 0].size
-            facts = (default_model_id().hex(), effort, iterations, path.name, quality)
-            add(log, (*facts, len(data), f"{bpp:.5f}", f"{error:.4f}", f"{seconds:.2f}"))
+            facts = (default_model_id().hex(), effort, tune, iterations, path.name, quality)
+            told = [f"{value:.4f}" for value in values]
+            add(log, (*facts, len(data), f"{bpp:.5f}", *told, f"{seconds:.2f}"))
 
 
 def add(log: Path, row: tuple[object, ...]) -> None:
@@ -131,39 +135,45 @@ def mean_curve(points: Iterator[tuple[float, float, float]]) -> Curve:
 
 
 def compared(rows: list[Row], results: Path) -> dict[str, Any]:
-    """Return curve, time and BD-rates of every effort, over the pictures that it has at all qualities."""
-    groups: dict[tuple[int, int], list[Row]] = {}
+    """Return curves, time and BD-rates of every effort, over the pictures that it has at all qualities."""
+    groups: dict[tuple[str, int, int], list[Row]] = {}
     for row in rows:
-        groups.setdefault((int(row["effort"]), int(row["iterations"])), []).append(row)
+        groups.setdefault((row["tune"], int(row["effort"]), int(row["iterations"])), []).append(row)
     efforts = []
-    for (effort, iterations), part in sorted(groups.items()):
+    for (tune, effort, iterations), part in sorted(groups.items()):
         qualities = collections.Counter(row["picture"] for row in part)
         pictures = {name for name, count in qualities.items() if count == len(QUALITIES)}
         if not pictures:
             continue
-        curve = curve_of(part, pictures)
-        anchors = {"effort 0": curve_of(groups[0, 0], pictures), **classical(results, pictures)}
+        curves = {metric: curve_of(part, pictures, metric) for metric in METRICS}
         seconds = [float(row["seconds"]) for row in part if row["picture"] in pictures]
         efforts.append(
             {
                 "effort": effort,
+                "tune": tune,
                 "iterations": iterations,
                 "pictures": len(pictures),
                 "seconds": round(statistics.median(seconds), 2),
-                "bd_rate": {name: rate(anchor, curve) for name, anchor in anchors.items()},
-                "curve": curve,
+                "bd_rate": {
+                    metric: {
+                        "effort 0": rate(curve_of(groups[TUNES[0], 0, 0], pictures, metric), curve),
+                        **{k: rate(v, curve) for k, v in classical(results, pictures, metric).items()},
+                    }
+                    for metric, curve in curves.items()
+                },
+                "curves": curves,
             }
         )
     return {"model": default_model_id().hex(), "qualities": QUALITIES, "efforts": efforts}
 
 
-def curve_of(rows: list[Row], pictures: set[str]) -> Curve:
+def curve_of(rows: list[Row], pictures: set[str], metric: str) -> Curve:
     """Return the mean curve of some pictures."""
     chosen = [row for row in rows if row["picture"] in pictures]
-    return mean_curve((float(row["quality"]), float(row["bpp"]), float(row["psnr_rgb"])) for row in chosen)
+    return mean_curve((float(row["quality"]), float(row["bpp"]), float(row[metric])) for row in chosen)
 
 
-def classical(results: Path, pictures: set[str]) -> dict[str, Curve]:
+def classical(results: Path, pictures: set[str], metric: str) -> dict[str, Curve]:
     """Return mean curves of the classical codecs, from the results of `vaezip bench rd`."""
     if not results.exists():
         return {}
@@ -171,9 +181,9 @@ def classical(results: Path, pictures: set[str]) -> dict[str, Curve]:
     size = {picture["name"]: picture["width"] * picture["height"] for picture in record["pictures"]}
     return {
         name: mean_curve(
-            (p["quality"], 8 * p["bytes"] / size[p["picture"]], p["psnr_rgb"])
+            (p["quality"], 8 * p["bytes"] / size[p["picture"]], p[metric])
             for p in record["points"]
-            if p["codec"] == name and p["picture"] in pictures
+            if p["codec"] == name and p["picture"] in pictures and p.get(metric) is not None
         )
         for name in CLASSICAL
     }
@@ -191,10 +201,16 @@ def draw(record: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    points = [(row["seconds"], row["bd_rate"]["effort 0"], row["effort"]) for row in record["efforts"]]
-    axes.semilogx([p[0] for p in points], [p[1] for p in points], "o-")
-    for seconds, percent, effort in points:
-        axes.annotate(str(effort), (seconds, percent), (3, 4), textcoords="offset points")
+    for tune, metric in zip(TUNES, METRICS, strict=True):
+        points = [
+            (row["seconds"], row["bd_rate"][metric]["effort 0"], row["effort"])
+            for row in record["efforts"]
+            if row["tune"] == tune
+        ]
+        axes.semilogx([p[0] for p in points], [p[1] for p in points], "o-", label=f"--tune {tune}, {metric}")
+        for seconds, percent, effort in points:
+            axes.annotate(str(effort), (seconds, percent), (3, 4), textcoords="offset points")
+    axes.legend()
     axes.set_xlabel("processor seconds a picture")
     axes.set_ylabel("BD-rate against effort 0, %")
     axes.grid(alpha=0.3)
@@ -204,13 +220,17 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 def table(record: dict[str, Any]) -> str:
     """Return the results as a table of Markdown."""
+    heads = ["effort", "iterations", "pictures", "s of one core"]
     names = ("effort 0", *CLASSICAL)
-    heads = ("effort", "iterations", "pictures", "s of one core", "vs effort 0", "vs WebP", "vs AVIF")
+    heads += [
+        f"{metric} vs {name}" for metric in ("PSNR", "SSIMULACRA2") for name in ("`-e 0`", "WebP", "AVIF")
+    ]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in record["efforts"]:
-        rates = (row["bd_rate"].get(name) for name in names)
+        rates = (row["bd_rate"][metric].get(name) for metric in METRICS for name in names)
         told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
-        facts = (f"`-e {row['effort']}`", row["iterations"] or "", row["pictures"], row["seconds"])
+        tune = "" if row["tune"] == TUNES[0] else f" --tune {row['tune']}"
+        facts = (f"`-e {row['effort']}{tune}`", row["iterations"] or "", row["pictures"], row["seconds"])
         lines.append(f"| {' | '.join(map(str, facts))} | {told} |")
     return "\n".join(lines)
 

@@ -34,11 +34,11 @@ class Encoder:
     quality: 0..100, higher is better and larger; on ordinary photos quality Q looks about as WebP's Q does.
     Even 100 is not lossless. lossless: keep every sample exactly instead, whatever the quality. strip: leave
     out all metadata. threads: workers over tiles, default one for each core.
-    effort: 0 (fastest, the default) to 9 (smallest files at equal PSNR); from 4 on, gradient descent that
+    effort: 0 (fastest, the default) to 9 (smallest files at equal PSNR); from 2 on, gradient descent that
     stops with the best so far after so many `seconds` a picture, default 60.
     tune: 'psnr' spends bits where they save most squared error, 'visual' where they save most of what is
     seen: structure of luma from about eight pixels on, and the less of it the busier the picture is there.
-    That is decided in one way at all efforts. roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask
+    roi: a rectangle 'X,Y,W,H' in pixels or the name of a mask
     picture, with ':+30' behind it for so much more quality there; or several in a tuple. It holds for tiles
     of 128 pixels.
     target_size: bytes of the whole file, or a text such as '50kB'; target_bpp: its bits per pixel;
@@ -149,7 +149,7 @@ def _settings(
         raise UsageError(f"tune must be one of {', '.join(TUNES)}, not {tune!r}", field="tune")
     regions = parse_regions(roi)
     level, visual = level_of(effort), tune == "visual"
-    if visual:
+    if visual and not level.iterations:
         level = LEVELS[0]
     if level.iterations and not lossless:
         need_torch(f"effort {effort}")

@@ -207,7 +207,7 @@ _ENCODING = _all_of(
         type=click.FloatRange(0, min_open=True),
         callback=_refuse_infinite,
         metavar="SECONDS",
-        help="Stop efforts from 4 on with the best so far, after about so long a picture.  [default: 60]",
+        help="Stop efforts from 2 on with the best so far, after about so long a picture.  [default: 60]",
     ),
     click.option(
         "--target-size",
@@ -241,7 +241,7 @@ _ENCODING = _all_of(
         type=click.Choice(TUNES),
         default="psnr",
         show_default=True,
-        help="What bits are spent for: squared error, or what is seen of errors, in one way at all efforts.",
+        help="What bits are spent for: squared error, or what is seen of errors.",
     ),
     click.option(
         "--roi",

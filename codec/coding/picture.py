@@ -36,8 +36,8 @@ from codec.runtime.threads import Progress, map_ordered
 class Settings:
     """How a picture is coded, but for its quality.
 
-    lossless: exactly. strip: without metadata. level: of effort. visual: decide by what is seen of errors,
-    whatever the level. regions: of interest, in smaller tiles than usual. threads: workers over tiles.
+    lossless: exactly. strip: without metadata. level: of effort. visual: by what is seen of errors.
+    regions: of interest, in smaller tiles than usual. threads: workers over tiles.
     seconds: for the iterations of a level that has some, None for no limit. keep: hold the latents, 5 bytes a
     pixel, for further qualities.
     """

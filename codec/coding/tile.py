@@ -13,7 +13,6 @@ from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.effort.levels import Budget, Level
 from codec.effort.search import improved
 from codec.effort.view import TileView
-from codec.effort.visual import decided_by_eye
 from codec.entropy.coder import symbol_crc
 from codec.image.lossless import may_pay, pack
 from codec.image.picture import Samples
@@ -39,8 +38,7 @@ class CodedTile(NamedTuple):
 class TileSettings(NamedTuple):
     """How tiles of a picture are coded, at whatever quality.
 
-    level: of effort. visual: decide on symbols by what is seen of their errors, whatever the level. gray: the
-    picture is.
+    level: of effort. visual: by what is seen of errors. gray: the picture is.
     """
 
     level: Level
@@ -59,10 +57,9 @@ def code_learned(
     """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own."""
     own = tile_quality(quality, offset)
     symbols = quantise_tile(model, view.latent(model, own), own)
-    if how.visual:
-        symbols = decided_by_eye(model, view, symbols, own)
-    else:
-        symbols = improved(model, view, symbols, own, quality, how.level, budget, gray=how.gray)
+    symbols = improved(
+        model, view, symbols, own, quality, how.level, budget, gray=how.gray, visual=how.visual
+    )
     return CodedTile(pack_symbols(model, symbols, own, offset), symbols, own)
 
 

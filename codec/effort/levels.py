@@ -22,19 +22,18 @@ class Level(NamedTuple):
     iterations: int = 0
 
 
-# Measured: an iteration takes a third of a second of one core for a megapixel; in DEFAULT_SECONDS two cores
-# do some 650 for a picture of 0.4 megapixels.
+# Measured: an iteration takes a third of a second of one core for a megapixel.
 LEVELS = (
     Level(False),
     Level(True),
-    Level(True, 4),
-    Level(True, 8),
-    Level(True, 16),
+    Level(True, 6),
+    Level(True, 10),
+    Level(True, 20),
     Level(True, 40),
     Level(True, 80),
-    Level(True, 160),
+    Level(True, 120),
+    Level(True, 200),
     Level(True, 320),
-    Level(True, 640),
 )
 # What a picture may take at levels with iterations, unless another budget is set.
 DEFAULT_SECONDS = 60.0

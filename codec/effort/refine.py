@@ -18,7 +18,7 @@ from torch import Tensor
 
 from codec.bitstream.quality import rate_band
 from codec.effort import soft_quarters
-from codec.effort.sensitivity import step_bits
+from codec.effort.levels import Budget
 from codec.effort.soft_rate import walk_softly
 from codec.model.factors import dead_zone
 from codec.model.weights import LoadedModel
@@ -51,23 +51,23 @@ def refine(
     y: NDArray[np.float32],
     quality: int,
     error: Callable[[Tensor], Tensor],
+    step_bits: NDArray[np.float32],
     iterations: int,
-    seconds: float | None,
-    tick: Callable[[float], None],
+    budget: Budget,
 ) -> Refined:
     """Seek latents of a lower cost, from what g_a gives, y float32 [M, h, w] in quantiser steps.
 
-    error: y_hat in quantiser steps -> weighted error in bits. seconds: stop in time for this, rounding
-    hardening faster. tick: called with the share that is done. Float, so exact on one thread of one machine.
+    error: y_hat in quantiser steps -> weighted error in bits. step_bits: what a residual that is off by one
+    step adds to it, [M, h, w]. To stay within the budget rounding hardens faster. Float, so exact on one
+    thread of one machine.
     """
     tables, generator = model.coder.tables, torch.Generator().manual_seed(SEED)
     band = rate_band(quality)
     low = torch.from_numpy(tables.z_lo[band].astype(np.float32))[:, None, None]
     high = low + torch.from_numpy((tables.z_size[band] - 1).astype(np.float32))[:, None, None]
     threshold = torch.from_numpy(dead_zone())
-    worth = np.broadcast_to(step_bits(model, quality)[:, None, None], y.shape)
     with torch.inference_mode(False), torch.enable_grad():
-        leaf_y, worths = soft_quarters.split(y).requires_grad_(), soft_quarters.split(worth)
+        leaf_y, worth = soft_quarters.split(y).requires_grad_(), soft_quarters.split(step_bits)
         leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
         rates = (RATE_Y, RATE_Z)
         optimiser = torch.optim.Adam([{"params": [leaf_y]}, {"params": [leaf_z]}], betas=MOMENTS)
@@ -80,7 +80,7 @@ def refine(
                 step: int, mu: Tensor, index: Tensor, done: float = done, spread: list[Tensor] = spread
             ) -> Tensor:
                 r, variance = expected(leaf_y[step] - mu, threshold[index], done)
-                spread.append((worths[step] * torch.where(index > 0, variance, 0.0)).sum())
+                spread.append((worth[step] * torch.where(index > 0, variance, 0.0)).sum())
                 return r
 
             heat = HOTTEST * (COLDEST / HOTTEST) ** done
@@ -93,11 +93,12 @@ def refine(
                 group["lr"] = rate * (1 + (RATE_END - 1) * done)
             optimiser.step()
             index += 1
-            if seconds is not None and index == _TRIED:
-                total = max(index, min(iterations, int(index * seconds / (time.monotonic() - started))))
-            if seconds is not None and time.monotonic() - started > seconds:
+            taken = time.monotonic() - started
+            if budget.seconds is not None and index == _TRIED:
+                total = max(index, min(iterations, int(index * budget.seconds / taken)))
+            if budget.seconds is not None and taken > budget.seconds:
                 break
-            tick(index / total)
+            budget.tick(index / total)
         whole = tables.clamp_z(leaf_z.detach()[0].round().numpy(), band)
     return Refined(soft_quarters.join(leaf_y.detach(), y.shape).numpy(), whole)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from codec.bitstream.quality import rate_band
 from codec.effort.decision import OWN_SHARE, Floats, RateDistortionDecision
+from codec.effort.eye import SeenError
 from codec.effort.levels import Budget, Level
 from codec.effort.sensitivity import error_weight, step_bits
 from codec.effort.view import TileView
+from codec.effort.visual import SEEN, UNSEEN, decided_by_eye, seen_step_bits
 from codec.entropy.rate import ideal_bits
 from codec.model.factors import factors
 from codec.model.weights import LoadedModel
@@ -17,9 +22,10 @@ from codec.runtime.transform_blocks import Block, scaled, synthesise
 
 
 class Objective:
-    """bits + lmbda * squared error of one tile, with its rim, at its own quality; and the best so far.
+    """bits + lmbda * error of one tile, with its rim, at its own quality; and the best so far.
 
-    The rim is held at what g_a gives. header_quality: what g_s is told, for all tiles.
+    The rim is held at what g_a gives. header_quality: what g_s is told, for all tiles. visual: the error is
+    what is seen, else it is squared.
     """
 
     def __init__(
@@ -31,11 +37,14 @@ class Objective:
         symbols: TileSymbols,
         *,
         gray: bool,
+        visual: bool = False,
     ) -> None:
         self.model, self.view, self.quality, self.header_quality = model, view, quality, header_quality
         self.gray = gray
         self.steps: Floats = factors(model.arrays["inverse_gain"], quality)[:, None, None]
         self.around = scaled(model, view.y, quality) * self.steps
+        self._x = view.x.astype(np.float32)
+        self._seen = SeenError(view.x) if visual else None
         self.best, self.least = symbols, self.cost(symbols)
 
     def offer(self, symbols: TileSymbols) -> None:
@@ -52,11 +61,28 @@ class Objective:
         x_hat = synthesise(
             self.model, whole, block, self.header_quality, gray=self.gray, present=self.view.present
         )
-        error = np.square(x_hat.astype(np.float32) - self.view.x).sum(dtype=np.float64)
         bits = ideal_bits(
             self.model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(self.quality)
         )
-        return bits + error_weight(self.model, self.quality) * float(error)
+        return bits + float(self.error(x_hat))
+
+    def error(self, x_hat: Any, wrap: Callable[[Floats], Any] = np.asarray) -> Any:
+        """Bits that the error of samples [h, w, 1 or 3] of the tile and its rim is worth.
+
+        An array, or a tensor as wrap makes it of an array.
+        """
+        e = x_hat - wrap(self._x)
+        error = (e * e).sum()
+        if self._seen:
+            error = UNSEEN * error + SEEN * self._seen(e, wrap)
+        return error * error_weight(self.model, self.quality)
+
+    def step_bits(self) -> Floats:
+        """Bits that the error of a residual that is off by one step is worth, float32 [M, h, w]."""
+        if self._seen:
+            return seen_step_bits(self.model, self.view, self.quality, SEEN)
+        by_channel = step_bits(self.model, self.quality)[:, None, None]
+        return np.broadcast_to(by_channel, (by_channel.size, self.view.rows, self.view.columns))
 
 
 def improved(
@@ -69,23 +95,31 @@ def improved(
     budget: Budget,
     *,
     gray: bool,
+    visual: bool,
 ) -> TileSymbols:
     """Return the symbols that cost least, in bits and error, of those given and those that a level tries.
 
     quality: the tile's own, 0..1792. Tiles that are lifted keep what they have: they are no photographs.
-    gray: as for synthesise. Raises BackendMissing for a level of gradients without torch.
+    gray: as for synthesise. visual: by what is seen, also without a level. Raises BackendMissing for a level
+    of gradients without torch.
     """
-    if not level.decides or symbols.lift:
+    if symbols.lift:
         return symbols
-    objective = Objective(model, view, quality, header_quality, symbols, gray=gray)
+    if visual:
+        symbols = decided_by_eye(model, view, symbols, quality)
+    if not level.decides:
+        return symbols
+    objective = Objective(model, view, quality, header_quality, symbols, gray=gray, visual=visual)
     y = view.latent(model, quality)
-    decide = RateDistortionDecision(model, step_bits(model, quality), y.shape, OWN_SHARE)
-    objective.offer(quantise_given(model, symbols.z, y, quality, decide))
+    if not visual:
+        decide = RateDistortionDecision(model, objective.step_bits(), y.shape, OWN_SHARE)
+        objective.offer(quantise_given(model, symbols.z, y, quality, decide))
     if level.iterations:
         from codec.effort.refine import refine
         from codec.effort.soft_error import SoftError
 
-        error = SoftError(objective)
-        found = refine(model, y, quality, error, level.iterations, budget.seconds, budget.tick)
+        found = refine(
+            model, y, quality, SoftError(objective), objective.step_bits(), level.iterations, budget
+        )
         objective.offer(quantise_given(model, found.z, found.y, quality, nearest))
     return objective.best

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from codec.effort.search import Objective
-from codec.effort.sensitivity import error_weight
 from codec.effort.soft_ops import soft_graphs
 from codec.runtime.transform_blocks import Block, synthesis_frame
 
@@ -18,7 +17,6 @@ class SoftError:
         self._objective, view = objective, objective.view
         self._around = torch.from_numpy(objective.around)[None]
         self._steps = torch.from_numpy(objective.steps)
-        self._x = torch.from_numpy(view.x).float()
         rows, columns = view.y.shape[1:]
         whole = Block(0, 0, rows, columns)
         frame, _, _ = synthesis_frame(
@@ -26,7 +24,6 @@ class SoftError:
         )
         self._g_s = "synthesis_gaps" if "at8" in frame else "synthesis"
         self._frame = {name: torch.from_numpy(value) for name, value in frame.items()}
-        self._weight = error_weight(objective.model, objective.quality)
 
     def __call__(self, y_hat: Tensor) -> Tensor:
         """y_hat: the tile's latent in quantiser steps, float [M, h, w] -> a scalar."""
@@ -35,8 +32,8 @@ class SoftError:
         whole[0, :, place[0], place[1]] = y_hat * self._steps
         whole = whole.contiguous(memory_format=torch.channels_last)
         levels = soft_graphs(self._objective.model).run(self._g_s, y_hat=whole, **self._frame)[0]
-        x_hat = levels.reshape(self._x.shape)
+        x_hat = levels.reshape(self._objective.view.x.shape)
         if self._objective.gray:
             x_hat = x_hat.mean(2, keepdim=True)
-        error: Tensor = (x_hat.clamp(0, 255) - self._x).square().sum() * self._weight
+        error: Tensor = self._objective.error(x_hat.clamp(0, 255), torch.from_numpy)
         return error
