@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Effort against time and size: BD-rate against effort 0, WebP and AVIF (PSNR RGB and SSIMULACRA2, whole files).
+"""Effort against time and size: BD-rates against effort 0, WebP and AVIF (PSNR RGB, SSIMULACRA2; whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,3,5] [--tune visual] [--part 0/2]
+    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,5] [--tune visual] [--part 0/2]
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
 be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
