@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Effort against time and size: BD-rates against effort 0, WebP and AVIF (PSNR RGB, SSIMULACRA2; whole files).
+"""Effort against time and size: BD-rates against effort 0, WebP, AVIF (PSNR RGB, SSIMULACRA2; whole files).
 
     python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,5] [--tune visual] [--part 0/2]
 
