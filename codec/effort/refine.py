@@ -1,8 +1,9 @@
 """Gradient descent on y and z while rounding hardens.
 
 y by mean fields: each residual is its mean, as if it were rounded at random to one of the integers around
-it, and bits and error are those expected. No noise of sampling, so few and large steps do. z, whose errors no
-formula weighs, under annealed stochastic rounding (SGA: Yang, Bamler, Mandt 2020).
+it, and bits and error are those expected. No noise of sampling, so few and large steps do. What rounding adds
+to the error counts little at first, or residuals would stay between the integers where they begin. z, whose
+errors no formula weighs, under annealed stochastic rounding (SGA: Yang, Bamler, Mandt 2020).
 """
 
 from __future__ import annotations
