@@ -39,29 +39,34 @@ FILES = (("photo", 1792, 6), ("photo", 1792, 7), ("photo", 400, 9), ("noise", 14
 MAX_LEVELS, MAX_SHARE = 1, 1e-4
 
 
-def make_files(folder: Path) -> list[Path]:
-    """Write files of few pixels, but many kinds of tiles, symbols and rates, and return them."""
+def encoded(pixels: np.ndarray, quality: int, tile_log2: int) -> bytes:
+    """A file of tiles as small as asked, which the encoder has no option for, none of them lossless."""
     from codec.bitstream.container import write_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.header import Header
     from codec.coding.tile import encode_tile
     from codec.model.index import default_model_id
     from codec.model.weights import load_model
-    from codec.runtime.threads import on_worker
+    from codec.runtime.threads import map_ordered
 
     model = load_model(default_model_id())
+    header = Header(pixels.shape[1], pixels.shape[0], quality, model.model_id, tile_log2)
+    grid = tile_grid(header.width, header.height, header.tile_size)
+    return write_container(
+        header, map_ordered(lambda tile: encode_tile(model, pixels, tile, quality=quality), grid, 1)
+    )
+
+
+def make_files(folder: Path) -> list[Path]:
+    """Write files of few pixels, but many kinds of tiles, symbols and rates, and return them."""
     with Image.open(PICTURE) as photo:
         shown = {"photo": np.asarray(photo.convert("RGB").crop((130, 90, 330, 218)))}
     # Far from any photo: most of its residuals are escapes.
     shown["noise"] = np.random.default_rng(0).integers(0, 2, (64, 160, 3), dtype=np.uint8) * 255
     files = []
     for name, quality, log2 in FILES:
-        pixels = shown[name]
-        header = Header(pixels.shape[1], pixels.shape[0], quality, model.model_id, log2)
-        grid = tile_grid(header.width, header.height, header.tile_size)
-        tiles = on_worker(lambda: [encode_tile(model, pixels, tile, quality=quality) for tile in grid])  # noqa: B023
         files.append(folder / f"{name}-{quality}-{log2}.vae")
-        files[-1].write_bytes(write_container(header, tiles))
+        files[-1].write_bytes(encoded(shown[name], quality, log2))
     return files
 
 
