@@ -122,7 +122,7 @@ def main() -> int:
         "largest_difference": largest,
         "by_process": cells,
     }
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result))
     same = result["cells_with_the_same_symbols"] == result["cells"]
     return int(not same or largest > MAX_LEVELS or most_differ > max(1, MAX_SHARE * samples))
 
