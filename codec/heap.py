@@ -25,13 +25,19 @@ def share_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def give_back() -> None:
+    """Give memory that is free back to the system, where the C library is glibc; otherwise do nothing."""
+    trim = getattr(_c_library(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def giving_back(progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
     """Return a function that, called as `progress` is and calling it, gives free memory back in between."""
-    trim = getattr(_c_library(), "malloc_trim", None)
 
     def update(done: int, total: int) -> None:
-        if trim is not None and done % TILES_BETWEEN == 0:
-            trim(0)
+        if done % TILES_BETWEEN == 0:
+            give_back()
         if progress is not None:
             progress(done, total)
 

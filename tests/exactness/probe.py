@@ -1,13 +1,13 @@
 """One cell of the matrix: decode .vae files under some setting of torch, and say what came out.
 
-    python probe.py [--threads N] [--no-onednn] [--rows] [--at-once N] --picture PICTURE --out OUT FILES...
+    python probe.py [--threads N] [--no-onednn] [--rows] [--at-once N,...] [--picture PICTURE] --out OUT FILES
 
 --rows keeps weights and activations row by row instead of channels innermost. --at-once decodes so many
-tiles, and files, at a time, the last ones first.
+tiles, and files, at a time, the last ones first; several numbers do all of it again for each.
 
-Prints one line of JSON: the sha256 of all symbols of FILES, of the float output of the synthesis network, and
-the version of torch. OUT, an .npz, receives the samples of FILES, and a file encoded here from PICTURE with
-the samples decoded here from it.
+Prints one line of JSON: for each of --at-once the sha256 of all symbols of FILES and of the float output of
+the synthesis network, and the version of torch. OUT, an .npz, receives the samples of FILES, uint8
+[at-once, H, W, 3], and a file encoded here from PICTURE with the samples decoded here from it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,13 +73,34 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
     return b"".join(part[0] for part in parts), b"".join(part[1] for part in parts)
 
 
+def all_samples(files: list[Path], threads: int, at_once: int) -> dict[str, np.ndarray]:
+    """Samples of files by name, decoded as users do."""
+    if at_once == 1:
+        decoder = Decoder(threads=threads)
+        return {file.stem: np.asarray(decoder.decode(file.read_bytes())) for file in files}
+    backwards = files[::-1]
+    several = Decoder(threads=at_once).map(file.read_bytes() for file in backwards)
+    return {file.stem: np.asarray(made) for file, made in zip(backwards, several, strict=True)}
+
+
+def own_file(picture: Path, threads: int) -> dict[str, np.ndarray]:
+    """A picture encoded here, and the samples it decodes to here."""
+    own = Encoder(50, threads=threads).encode(picture)
+    pixels = np.asarray(Decoder(threads=threads).decode(own))
+    return {"own_file": np.frombuffer(own, np.uint8), "own_pixels": pixels}
+
+
+def sha256(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-onednn", action="store_true")
     parser.add_argument("--rows", action="store_true")
-    parser.add_argument("--at-once", type=int, default=1)
-    parser.add_argument("--picture", type=Path, required=True)
+    parser.add_argument("--at-once", default="1")
+    parser.add_argument("--picture", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("files", nargs="+", type=Path)
     options = parser.parse_args()
@@ -86,22 +109,16 @@ def main() -> None:
         torch.backends.mkldnn.set_flags(False)
     if options.rows:
         store_rows(load_model(default_model_id()))
-    parts = [symbols_and_floats(file.read_bytes(), options.at_once) for file in options.files]
-    decoder = Decoder(threads=options.threads)
-    if options.at_once == 1:
-        pixels = {file.stem: np.asarray(decoder.decode(file.read_bytes())) for file in options.files}
-    else:
-        backwards = options.files[::-1]
-        several = Decoder(threads=options.at_once).map(file.read_bytes() for file in backwards)
-        pixels = {file.stem: np.asarray(made) for file, made in zip(backwards, several, strict=True)}
-    own = Encoder(50, threads=options.threads).encode(options.picture)
-    own_pixels = np.asarray(decoder.decode(own))
-    np.savez(options.out, own_file=np.frombuffer(own, np.uint8), own_pixels=own_pixels, **pixels)
-    record = {
-        "torch": torch.__version__,
-        "symbols": hashlib.sha256(b"".join(p[0] for p in parts)).hexdigest(),
-        "floats": hashlib.sha256(b"".join(p[1] for p in parts)).hexdigest(),
-    }
+    record: dict[str, Any] = {"torch": torch.__version__, "symbols": [], "floats": []}
+    rounds = []
+    for at_once in map(int, options.at_once.split(",")):
+        parts = [symbols_and_floats(file.read_bytes(), at_once) for file in options.files]
+        record["symbols"].append(sha256(part[0] for part in parts))
+        record["floats"].append(sha256(part[1] for part in parts))
+        rounds.append(all_samples(options.files, options.threads, at_once))
+    samples = {name: np.stack([found[name] for found in rounds]) for name in rounds[0]}
+    own = own_file(options.picture, options.threads) if options.picture else {}
+    np.savez(options.out, **samples, **own)
     print(json.dumps(record))
 
 

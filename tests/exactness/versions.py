@@ -8,31 +8,15 @@ are decoded there, and files made there decoded here: symbols must be the same, 
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from cell import ROOT, run_cell
 
-ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 PICTURE = ROOT / "tests" / "data" / "chelsea.png"
-
-
-def run(python: str, folder: Path, files: list[Path]) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """Run the probe under an interpreter; returns what it printed and what it stored."""
-    out = folder / "out.npz"
-    probe = Path(__file__).with_name("probe.py")
-    command = [python, str(probe), "--picture", str(PICTURE), "--out", str(out), *map(str, files)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "VAEZIP_BACKEND": "torch"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{python}: {done.stderr.strip().splitlines()[-1]}")
-    with np.load(out) as stored:
-        return json.loads(done.stdout), dict(stored)
 
 
 def main() -> int:
@@ -45,10 +29,11 @@ def main() -> int:
         files = [folder / f"q{quality}.vae" for quality in (5, 50, 100)]
         for path, quality in zip(files, (5, 50, 100), strict=True):
             path.write_bytes(Encoder(quality).encode(PICTURE))
-        base, pixels = run(sys.executable, folder, files)
+        out, arguments = folder / "out.npz", ["--picture", str(PICTURE)]
+        base, pixels = run_cell(files, out, arguments)
         print(f"{'torch':14} {'symbols':9} {'float bits':11} {'samples off by one':19} largest  files back")
         for python in [sys.executable, *sys.argv[1:]]:
-            record, other = run(python, folder, files)
+            record, other = run_cell(files, out, arguments, python=python)
             back = np.asarray(Decoder().decode(other["own_file"].tobytes()))
             pairs = [(other[f.stem], pixels[f.stem]) for f in files] + [(back, other["own_pixels"])]
             off = np.concatenate([(a.astype(int) - b).ravel() for a, b in pairs])

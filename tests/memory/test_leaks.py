@@ -13,11 +13,17 @@ import codec
 CHILD = """
 import gc
 import sys
+import time
 from pathlib import Path
 from codec.decoder import Decoder
+from codec.heap import give_back
 
 def resident():
+    # A worker's memory goes when its thread does, some time after its result came; and of what is free the
+    # heap keeps more or less as it happens to lie.
+    time.sleep(0.3)
     gc.collect()
+    give_back()
     with open("/proc/self/status") as status:
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 

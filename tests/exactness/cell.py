@@ -1,0 +1,42 @@
+"""Run the probe in a process of its own, under some Python and settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+PROBE = Path(__file__).with_name("probe.py")
+
+Samples = dict[str, np.ndarray]
+
+
+def run_cell(
+    files: Sequence[Path],
+    out: Path,
+    arguments: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+    python: str = sys.executable,
+) -> tuple[dict[str, Any], Samples]:
+    """Return what the probe printed and what it stored in OUT, an .npz. Raises RuntimeError where it fails.
+
+    arguments: of the probe, but for OUT and the files. settings: environment, over this process's own.
+    """
+    # Scripts put ROOT before what is installed; tests may be about what is installed.
+    import codec
+
+    code = str(Path(codec.__file__).parents[1])
+    command = [python, str(PROBE), *arguments, "--out", str(out), *map(str, files)]
+    environment = {**os.environ, "VAEZIP_BACKEND": "torch", **(settings or {}), "PYTHONPATH": code}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"{python} {arguments} {settings}: {done.stderr.strip()}")
+    with np.load(out) as stored:
+        return json.loads(done.stdout), dict(stored)

@@ -1,0 +1,131 @@
+"""Decode under every setting of torch's kernels and threads; run by hand before a release.
+
+    python tests/exactness/matrix.py > RESULT.json
+
+A process for each of 48 settings: threads 1 and 2, oneDNN or not, two instruction sets of ATen, three of
+oneDNN, channels innermost or planes row by row, which the library has no option for: the probe changes the
+stored weights. In each, files whose tiles have 64, 128 and 512 pixels a side are decoded one tile at a time
+and four at a time. The library never puts two tiles into one tensor, so that is what it has of batches.
+
+No symbol may differ; samples by one level at most, and no more than one in 10,000. What a processor lacks
+ATen and oneDNN replace by what it has: `instructions` tells.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cell import ROOT, Samples, run_cell
+from PIL import Image
+
+sys.path.insert(0, str(ROOT))
+PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+AXES = {
+    "threads": ("1", "2"),
+    "onednn": ("on", "off"),
+    "aten": ("default", "avx2"),
+    "onednn_isa": ("SSE41", "AVX2", "AVX512_CORE"),
+    "memory": ("channels", "rows"),
+}
+AT_ONCE = (1, 4)
+# Picture, quality 0..1792, binary logarithm of the tiles' side.
+FILES = (("photo", 1792, 6), ("photo", 1792, 7), ("photo", 400, 9), ("noise", 1400, 7))
+MAX_LEVELS, MAX_SHARE = 1, 1e-4
+
+
+def encoded(pixels: np.ndarray, quality: int, tile_log2: int) -> bytes:
+    """A file of tiles as small as asked, which the encoder has no option for, none of them lossless."""
+    from codec.bitstream.container import write_container
+    from codec.bitstream.geometry import tile_grid
+    from codec.bitstream.header import Header
+    from codec.coding.tile import encode_tile
+    from codec.model.index import default_model_id
+    from codec.model.weights import load_model
+    from codec.runtime.threads import map_ordered
+
+    model = load_model(default_model_id())
+    header = Header(pixels.shape[1], pixels.shape[0], quality, model.model_id, tile_log2)
+    grid = tile_grid(header.width, header.height, header.tile_size)
+    return write_container(
+        header, map_ordered(lambda tile: encode_tile(model, pixels, tile, quality=quality), grid, 1)
+    )
+
+
+def make_files(folder: Path) -> list[Path]:
+    """Write files of few pixels, but many kinds of tiles, symbols and rates, and return them."""
+    with Image.open(PICTURE) as photo:
+        shown = {"photo": np.asarray(photo.convert("RGB").crop((130, 90, 330, 218)))}
+    # Far from any photo: most of its residuals are escapes.
+    shown["noise"] = np.random.default_rng(0).integers(0, 2, (64, 160, 3), dtype=np.uint8) * 255
+    files = []
+    for name, quality, log2 in FILES:
+        files.append(folder / f"{name}-{quality}-{log2}.vae")
+        files[-1].write_bytes(encoded(shown[name], quality, log2))
+    return files
+
+
+def run_one(cell: dict[str, str], files: list[Path], out: Path) -> tuple[dict[str, Any], Samples]:
+    """Decode in one cell; return what the probe said and made."""
+    arguments = ["--threads", cell["threads"], "--at-once", ",".join(map(str, AT_ONCE))]
+    arguments += ["--no-onednn"] * (cell["onednn"] == "off") + ["--rows"] * (cell["memory"] == "rows")
+    settings = {"ATEN_CPU_CAPABILITY": cell["aten"], "ONEDNN_MAX_CPU_ISA": cell["onednn_isa"]}
+    # Threads that spin while they wait take most of the time where other work is done besides.
+    return run_cell(files, out, arguments, {**settings, "OMP_WAIT_POLICY": "passive"})
+
+
+def main() -> int:
+    import torch
+
+    symbols, floats, cells = [], [], []
+    largest, most_differ, samples = 0, 0, 0
+    reference: Samples = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = make_files(folder)
+        for values in itertools.product(*AXES.values()):
+            cell = dict(zip(AXES, values, strict=True))
+            record, found = run_one(cell, files, folder / "out.npz")
+            reference = reference or {name: made[0] for name, made in found.items()}
+            # Along the first axis of `found`: one tile at a time, and several.
+            off = np.concatenate(
+                [
+                    np.abs(made.astype(np.int16) - reference[name]).reshape(len(AT_ONCE), -1)
+                    for name, made in found.items()
+                ],
+                axis=1,
+            )
+            differ = np.count_nonzero(off, axis=1)
+            samples, largest = off.shape[1], max(largest, int(off.max()))
+            most_differ = max(most_differ, int(differ.max()))
+            symbols += record["symbols"]
+            floats += record["floats"]
+            cells.append({**cell, "samples_that_differ": differ.tolist()})
+            print(len(cells), cell, differ.tolist(), file=sys.stderr)
+    result = {
+        "torch": torch.__version__,
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "at_once": AT_ONCE,
+        "tile_sizes": sorted({1 << log2 for *_, log2 in FILES}),
+        "files": len(files),
+        "processes": len(cells),
+        "cells": len(symbols),
+        "cells_with_the_same_symbols": symbols.count(symbols[0]),
+        "kinds_of_floats": len(set(floats)),
+        "samples": samples,
+        "most_samples_that_differ": most_differ,
+        "largest_difference": largest,
+        "by_process": cells,
+    }
+    print(json.dumps(result))
+    same = result["cells_with_the_same_symbols"] == result["cells"]
+    return int(not same or largest > MAX_LEVELS or most_differ > max(1, MAX_SHARE * samples))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
