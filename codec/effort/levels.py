@@ -33,7 +33,7 @@ LEVELS = (
     Level(True, 80),
     Level(True, 120),
     Level(True, 200),
-    Level(True, 320),
+    Level(True, 400),
 )
 # What a picture may take at levels with iterations, unless another budget is set.
 DEFAULT_SECONDS = 60.0

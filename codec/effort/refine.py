@@ -27,12 +27,12 @@ from codec.runtime.latents import hyper_latents
 
 # Measured on crops of training tiles: with the usual first moment of 0.9 it takes several times as many
 # iterations.
-RATE_Y, RATE_Z = 0.1, 0.08
+RATE_Y, RATE_Z = 0.1, 0.06
 RATE_END = 0.1
 MOMENTS = (0.3, 0.999)
 HOTTEST, COLDEST = 0.6, 0.1
-# Around each integer, this share of the way to the next is the integer, at first and in the end.
-FLAT_FIRST, FLAT_LAST = 0.1, 0.45
+# Around each integer, this share of the way to the next is the integer in the end.
+FLAT_LAST = 0.45
 SEED = 20_201_208
 # Iterations after which the time that one takes is known well enough to plan the others.
 _TRIED = 3
@@ -108,11 +108,11 @@ def expected(value: Tensor, threshold: Tensor, done: float) -> tuple[Tensor, Ten
     """Return the mean and the variance of residuals rounded at random to one of the integers around them.
 
     threshold: magnitudes up to 1 that become 1 half the time; from 1 on halfway is halfway. done: from 0,
-    where the chance of the upper grows nearly as the value does, to 1, where it is almost a step.
+    where the chance of the upper grows as the value does, to 1, where it is almost a step.
     """
     magnitude = value.abs()
     low = magnitude.detach().floor()
-    flat = FLAT_FIRST + (FLAT_LAST - FLAT_FIRST) * done
+    flat = FLAT_LAST * done
     chance = ((_share(magnitude - low, low, threshold) - flat) / (1 - 2 * flat)).clamp(0, 1)
     return value.detach().sign() * (low + chance), chance * (1 - chance)
 

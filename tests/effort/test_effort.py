@@ -145,8 +145,9 @@ def test_expected_residuals_are_those_of_rounding_at_random():
     late = torch.tensor(0.65)
     mean, variance = expected(value, late, 0.0)
     # Halfway, which in a dead zone is later, both neighbours are as likely.
-    assert mean.tolist() == pytest.approx([0, 0, 0.5, 1.5, -2, -3, (0.5 / 1.3 - 0.1) / 0.8])
-    assert variance.tolist() == pytest.approx([0, 0, 0.25, 0.25, 0, 0, float(mean[6] * (1 - mean[6]))])
+    assert mean.tolist() == pytest.approx([0, 0.04 / 1.3, 0.5, 1.5, -1.96, -3, 0.5 / 1.3])
+    chance = np.array([0, 0.04 / 1.3, 0.5, 0.5, 0.96, 0, 0.5 / 1.3])
+    assert variance.tolist() == pytest.approx((chance * (1 - chance)).tolist(), abs=1e-5)
     hard, _ = expected(torch.tensor([0.55, 0.72, 1.4, -2.6]), late, 1.0)
     assert hard.tolist() == [0, 1, 1, -3]
 
