@@ -41,6 +41,7 @@ CLASSICAL = ("webp", "avif")
 METRICS = ("psnr_rgb", "ssimulacra2")
 COLUMNS = ("model", "effort", "tune", "iterations", "picture", "quality", "bytes", "bpp", *METRICS, "seconds")
 UNLIMITED = 1e9
+PICTURES = "effort 0, mean of pictures"
 START, END = "<!-- efforts: start, written by benchmarks/effort.py -->", "<!-- efforts: end -->"
 Row: TypeAlias = dict[str, str]
 Curve: TypeAlias = list[tuple[float, float]]
@@ -139,6 +140,7 @@ def compared(rows: list[Row], results: Path) -> dict[str, Any]:
     groups: dict[tuple[str, int, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["tune"], int(row["effort"]), int(row["iterations"])), []).append(row)
+    plain = groups[TUNES[0], 0, 0]
     efforts = []
     for (tune, effort, iterations), part in sorted(groups.items()):
         qualities = collections.Counter(row["picture"] for row in part)
@@ -156,7 +158,8 @@ def compared(rows: list[Row], results: Path) -> dict[str, Any]:
                 "seconds": round(statistics.median(seconds), 2),
                 "bd_rate": {
                     metric: {
-                        "effort 0": rate(curve_of(groups[TUNES[0], 0, 0], pictures, metric), curve),
+                        "effort 0": rate(curve_of(plain, pictures, metric), curve),
+                        PICTURES: mean_rate(plain, part, pictures, metric),
                         **{k: rate(v, curve) for k, v in classical(results, pictures, metric).items()},
                     }
                     for metric, curve in curves.items()
@@ -195,6 +198,12 @@ def rate(anchor: Curve, test: Curve) -> float | None:
     return None if percent is None else round(percent, 2)
 
 
+def mean_rate(anchor: list[Row], test: list[Row], pictures: set[str], metric: str) -> float:
+    """Mean of the pictures' own BD-rates in percent."""
+    rates = [rate(*(curve_of(rows, {name}, metric) for rows in (anchor, test))) for name in sorted(pictures)]
+    return round(statistics.mean(value for value in rates if value is not None), 2)
+
+
 def draw(record: dict[str, Any], path: Path) -> None:
     """Plot time against BD-rate."""
     mpl.use("Agg")
@@ -221,9 +230,11 @@ def draw(record: dict[str, Any], path: Path) -> None:
 def table(record: dict[str, Any]) -> str:
     """Return the results as a table of Markdown."""
     heads = ["effort", "iterations", "pictures", "s of one core"]
-    names = ("effort 0", *CLASSICAL)
+    names = ("effort 0", PICTURES, *CLASSICAL)
     heads += [
-        f"{metric} vs {name}" for metric in ("PSNR", "SSIMULACRA2") for name in ("`-e 0`", "WebP", "AVIF")
+        f"{metric} vs {name}"
+        for metric in ("PSNR", "SSIMULACRA2")
+        for name in ("`-e 0`", "`-e 0`, mean of pictures", "WebP", "AVIF")
     ]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in record["efforts"]:

@@ -30,10 +30,10 @@ LEVELS = (
     Level(True, 10),
     Level(True, 20),
     Level(True, 40),
-    Level(True, 80),
-    Level(True, 120),
-    Level(True, 200),
-    Level(True, 400),
+    Level(True, 64),
+    Level(True, 100),
+    Level(True, 160),
+    Level(True, 256),
 )
 # What a picture may take at levels with iterations, unless another budget is set.
 DEFAULT_SECONDS = 60.0
