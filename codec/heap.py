@@ -1,4 +1,4 @@
-"""Memory of worker threads: one heap for all of them, and what is free given back now and then."""
+"""The C library's memory: one heap for all threads, what is free given back now and then, what is in use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
+# Fields of its mallinfo2: bytes handed out from the heap, and from mappings of their own.
+_UORDBLKS, _HBLKHD = 7, 4
 # Tiles between two times: what is given back must be asked for again, page by page.
 TILES_BETWEEN = 16
 
@@ -25,19 +27,30 @@ def share_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-def give_back() -> None:
-    """Give memory that is free back to the system, where the C library is glibc; otherwise do nothing."""
-    trim = getattr(_c_library(), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+class _Mallinfo(ctypes.Structure):
+    _fields_ = (("numbers", ctypes.c_size_t * 10),)
+
+
+def handed_out() -> int | None:
+    """Bytes that the C library has handed out, exactly: of what is free it keeps more or less by chance.
+
+    None but where it is glibc 2.33 or newer. Python's own small objects lie elsewhere.
+    """
+    mallinfo = getattr(_c_library(), "mallinfo2", None)
+    if mallinfo is None:
+        return None
+    mallinfo.restype = _Mallinfo
+    numbers = mallinfo().numbers
+    return int(numbers[_UORDBLKS] + numbers[_HBLKHD])
 
 
 def giving_back(progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
     """Return a function that, called as `progress` is and calling it, gives free memory back in between."""
+    trim = getattr(_c_library(), "malloc_trim", None)
 
     def update(done: int, total: int) -> None:
-        if done % TILES_BETWEEN == 0:
-            give_back()
+        if trim is not None and done % TILES_BETWEEN == 0:
+            trim(0)
         if progress is not None:
             progress(done, total)
 

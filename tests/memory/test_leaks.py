@@ -5,37 +5,27 @@ What the process takes in all says less: of free memory the C library keeps mega
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import codec
+from codec.heap import handed_out
 
 CHILD = """
-import ctypes, gc, json, sys, time
+import gc, json, sys, time
 from pathlib import Path
 from codec.decoder import Decoder
-
-class Mallinfo(ctypes.Structure):
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-    ]
-
-mallinfo = ctypes.CDLL(None).mallinfo2
-mallinfo.restype = Mallinfo
+from codec.heap import handed_out
 
 def kept():
     # A worker's memory goes when its thread does, some time after its result came.
     time.sleep(0.3)
     gc.collect()
-    info = mallinfo()
-    return info.uordblks + info.hblkhd, sys.getallocatedblocks()
+    return handed_out(), sys.getallocatedblocks()
 
 data, decoder = Path("a.vae").read_bytes(), Decoder(threads=1)
 for count in range(140):
@@ -50,9 +40,7 @@ print(json.dumps([now - then for now, then in zip(kept(), before)]))
 """
 
 
-@pytest.mark.skipif(
-    not (sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallinfo2")), reason="asks glibc 2.33"
-)
+@pytest.mark.skipif(handed_out() is None, reason="asks glibc 2.33 or newer")
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
     if backend == "torch":
