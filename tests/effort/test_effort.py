@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import codec
 from codec.bitstream.geometry import Tile
@@ -72,6 +73,15 @@ def test_gradient_descent_helps_and_stops_in_time(photo):
     assert cost(data, x, 60) < 0.99 * cost(codec.compress(x, 60, effort=0), x, 60)
     short = codec.Encoder(60, effort=9, seconds=0.01).encode(x)
     assert np.asarray(codec.decompress(short)).shape == x.shape
+
+
+@pytest.mark.parametrize("size", [(1, 1), (17, 33), (130, 16)])
+@pytest.mark.parametrize(("mode", "tune"), [("RGB", "psnr"), ("L", "visual")])
+def test_descent_takes_any_size_and_gray(photo, size, mode, tune):
+    picture = Image.fromarray(photo(*size)).convert(mode)
+    decoded = codec.decompress(codec.compress(picture, 60, effort=2, tune=tune))
+    assert (decoded.size, decoded.mode) == (size, mode)
+    assert np.abs(np.asarray(decoded).astype(int) - np.asarray(picture)).mean() < 10
 
 
 def test_tiles_know_what_lies_around_them(model, photo):
