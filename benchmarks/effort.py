@@ -141,6 +141,7 @@ def compared(rows: list[Row], results: Path) -> dict[str, Any]:
     for row in rows:
         groups.setdefault((row["tune"], int(row["effort"]), int(row["iterations"])), []).append(row)
     plain = groups[TUNES[0], 0, 0]
+    others = json.loads(results.read_text()) if results.exists() else None
     efforts = []
     for (tune, effort, iterations), part in sorted(groups.items()):
         qualities = collections.Counter(row["picture"] for row in part)
@@ -160,7 +161,7 @@ def compared(rows: list[Row], results: Path) -> dict[str, Any]:
                     metric: {
                         "effort 0": rate(curve_of(plain, pictures, metric), curve),
                         PICTURES: mean_rate(plain, part, pictures, metric),
-                        **{k: rate(v, curve) for k, v in classical(results, pictures, metric).items()},
+                        **{k: rate(v, curve) for k, v in classical(others, pictures, metric).items()},
                     }
                     for metric, curve in curves.items()
                 },
@@ -176,11 +177,10 @@ def curve_of(rows: list[Row], pictures: set[str], metric: str) -> Curve:
     return mean_curve((float(row["quality"]), float(row["bpp"]), float(row[metric])) for row in chosen)
 
 
-def classical(results: Path, pictures: set[str], metric: str) -> dict[str, Curve]:
-    """Return mean curves of the classical codecs, from the results of `vaezip bench rd`."""
-    if not results.exists():
+def classical(record: dict[str, Any] | None, pictures: set[str], metric: str) -> dict[str, Curve]:
+    """Return mean curves of the classical codecs, from the results of `vaezip bench rd` if there are any."""
+    if record is None:
         return {}
-    record = json.loads(results.read_text())
     size = {picture["name"]: picture["width"] * picture["height"] for picture in record["pictures"]}
     return {
         name: mean_curve(

@@ -37,7 +37,7 @@ class SeenError:
     def __init__(self, x: NDArray[np.uint8]) -> None:
         small = _reduced(x.astype(np.float32) @ _LUMA)
         self._windows = _window(small.shape[0]), _window(small.shape[1])
-        self._share = _unmasked(_variance(small - small.mean(), *self._windows))
+        self._share = _unmasked(small)
 
     def __call__(self, e: Any, wrap: Callable[[Floats], Any] = np.asarray) -> Any:
         """e: float [h, w, 3] -> a scalar in units of its squares. Arrays, or tensors as wrap makes of arrays.
@@ -78,7 +78,7 @@ def unmasked(samples: NDArray[np.uint8], rows: int, columns: int) -> Floats:
     missing = ((0, rows * LATENT_STRIDE - height), (0, columns * LATENT_STRIDE - width))
     luma = np.pad(samples.astype(np.float32) @ _LUMA, missing, mode="edge")
     small = _reduced(luma)
-    share = _unmasked(_variance(small - small.mean(), *(_window(size) for size in small.shape)))
+    share = _unmasked(small)
     return np.asarray(share.reshape(rows, PLACES, columns, PLACES).mean((1, 3)), np.float32)
 
 
@@ -94,7 +94,9 @@ def _variance(small: Any, down: Any, across: Any) -> Any:
     return down @ (small * small) @ across.T - mean * mean
 
 
-def _unmasked(variance: Floats) -> Floats:
+def _unmasked(small: Floats) -> Floats:
+    """Return how much of an error at each place of a reduced luma is not masked."""
+    variance = _variance(small - small.mean(), *(_window(size) for size in small.shape))
     return np.asarray(C2 / (C2 + 2 * variance.clip(min=0)), np.float32)
 
 
