@@ -21,7 +21,7 @@ _LEAST = 0.3
 class RateDistortionDecision:
     """Chooses among 0 and the two integers around y - mu. An object for one tile and quality.
 
-    step_bits: as sensitivity.step_bits gives them, [M], or one for each residual, [M, h, w]. shape: M, h, w.
+    step_bits: that the error of a residual that is off by one step is worth, float32 [M, h, w].
     own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.
     """
 
@@ -29,13 +29,11 @@ class RateDistortionDecision:
         self,
         model: LoadedModel,
         step_bits: Floats,
-        shape: tuple[int, ...],
         own_share: float,
     ) -> None:
         self._bits = own_share * bits_by_magnitude(model.coder.tables)
         self._lean = model.arrays["lean"]
-        by_place = step_bits if step_bits.ndim == 3 else step_bits[:, None, None]
-        self._step_bits = np.broadcast_to(by_place, shape)
+        self._step_bits = step_bits
 
     def __call__(self, step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
         """exact: y - mu, level: scale levels, [4, Q, h2, w2] of a step -> r, integers as float."""

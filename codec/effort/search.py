@@ -112,7 +112,7 @@ def improved(
     objective = Objective(model, view, quality, header_quality, symbols, gray=gray, visual=visual)
     y = view.latent(model, quality)
     if not visual:
-        decide = RateDistortionDecision(model, objective.step_bits(), y.shape, OWN_SHARE)
+        decide = RateDistortionDecision(model, objective.step_bits(), OWN_SHARE)
         objective.offer(quantise_given(model, symbols.z, y, quality, decide))
     if level.iterations:
         from codec.effort.refine import refine

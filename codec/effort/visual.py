@@ -23,9 +23,8 @@ UNSEEN, SEEN_DECIDED, SEEN = 0.5, 64.0, 16.0
 def decided_by_eye(model: LoadedModel, view: TileView, symbols: TileSymbols, quality: int) -> TileSymbols:
     """Decide on a tile's residuals again; quality: its own, 0..1792."""
     y = view.latent(model, quality)
-    decide = RateDistortionDecision(
-        model, seen_step_bits(model, view, quality, SEEN_DECIDED), y.shape, OWN_SHARE
-    )
+    weight = seen_step_bits(model, view, quality, SEEN_DECIDED)
+    decide = RateDistortionDecision(model, weight, OWN_SHARE)
     return quantise_given(model, symbols.z, y, quality, decide)
 
 

@@ -131,7 +131,7 @@ def test_decisions_weigh_bits_against_error(model):
     exact = np.array([0.55, -1.52, 7.3, 0.1], np.float32).reshape(4, 1, 1, 1)
 
     def decided(weight, level=level):
-        decide = RateDistortionDecision(model, np.full(4, weight, np.float32), (4, 2, 2), 1.0)
+        decide = RateDistortionDecision(model, np.full((4, 2, 2), weight, np.float32), 1.0)
         return decide(0, exact, level).ravel().tolist()
 
     assert decided(1e6) == [1, -2, 7, 0]
