@@ -28,6 +28,7 @@ from codec.model.weights import (
     load_model,
     onnx_runner,
     read_verified,
+    torch_runner,
 )
 
 BACKENDS = ("torch", "onnx")
@@ -235,6 +236,32 @@ def test_gpu(made, pictures):
         assert np.abs(samples - made["torch", name][2]).max() <= 1
         again = np.asarray(Decoder().decode(Encoder(60, device="cuda").encode(pictures[name]))).astype(int)
         assert np.abs(again - made["torch", name][2]).mean() < 0.1
+
+
+def test_gpus_compute_in_full_precision():
+    """TF32, cuDNN's choice for convolutions, moves samples; what a process has chosen for itself it keeps."""
+    torch = pytest.importorskip("torch")
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    kinds = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, _types, args=(), kwargs=None):
+            if "conv" in str(function):
+                seen.append([kind.fp32_precision for kind in kinds])
+            return function(*args, **(kwargs or {}))
+
+    arrays, meta = read_verified(model_entry(default_model_id()))
+    arch = architecture(meta)
+    runner = torch_runner(arch, folded_weights(arch, arrays), "meta")
+    before = [kind.fp32_precision for kind in kinds]
+    # Tensors of this device have no values to bring back.
+    with Watch(), pytest.raises(NotImplementedError, match="meta"):
+        runner.run("hyper_analysis", {"y": np.zeros((1, arch.config.m, 8, 8), np.float32)})
+    assert seen
+    assert all(found == ["ieee", "ieee"] for found in seen)
+    assert [kind.fp32_precision for kind in kinds] == before
 
 
 def test_missing_backend_is_an_error_of_ours():

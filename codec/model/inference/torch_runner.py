@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,10 +15,29 @@ from torch import Tensor
 from codec.errors import UsageError
 
 from .graphs import Architecture, graphs
+from .runner import CPU
 from .torch_ops import TorchOps, tensors
 
 if TYPE_CHECKING:
     from .runner import Inputs
+
+# torch keeps these for the whole process, not for a thread.
+_PRECISION: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+_PRECISION_LOCK = threading.Lock()
+
+
+@contextlib.contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keep GPUs from TF32, cuDNN's choice for convolutions: it moves one sample in fifty by a level."""
+    with _PRECISION_LOCK:
+        before = [kind.fp32_precision for kind in _PRECISION]
+        try:
+            for kind in _PRECISION:
+                kind.fp32_precision = "ieee"
+            yield
+        finally:
+            for kind, precision in zip(_PRECISION, before, strict=True):
+                kind.fp32_precision = precision
 
 
 class TorchRunner:
@@ -39,7 +60,8 @@ class TorchRunner:
     def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Compute a graph."""
         wanted = self._graphs[graph]
-        with torch.inference_mode():
+        precise = contextlib.nullcontext() if self.device == CPU else _full_precision()
+        with torch.inference_mode(), precise:
             tensors = [self._tensor(inputs[name]) for name in wanted.inputs]
             outputs: list[Tensor] = list(wanted.compute(self._ops, *tensors))
             return [output.cpu().numpy() for output in outputs]
