@@ -7,6 +7,7 @@
     python tests/exactness/matrix.py > FOLDER/matrix.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
     python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > FOLDER/aarch64.json
+    python tests/exactness/byte_order.py qemu-s390x -L ROOT ROOT/usr/bin/python3.11 > FOLDER/byte_order.json
     VAEZIP_BACKEND=onnx python benchmarks/resources.py > FOLDER/resources.json
     VAEZIP_BACKEND=torch python benchmarks/resources.py > FOLDER/resources_torch.json
     python benchmarks/safety.py FOLDER README.md
@@ -134,6 +135,15 @@ def processor_row(found: dict[str, Any]) -> str:
     )
 
 
+def byte_order_row(found: dict[str, Any]) -> str:
+    """Return the table row of files read where the largest byte comes first."""
+    there = found["there"]
+    return (
+        f"| {found['files']} files on {there['processor']} (qemu-user), {there['byte_order']}-endian: container, "
+        f"plain range decoder, alpha, tiles without loss | the same in {found['files_the_same']} |"
+    )
+
+
 def main() -> int:
     """Write the table between its marks."""
     folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
@@ -154,6 +164,7 @@ def main() -> int:
     same = sum(line.split()[1] == "same" for line in versions)
     rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
     rows.append(processor_row(json.loads((folder / "aarch64.json").read_text(encoding="utf-8"))))
+    rows.append(byte_order_row(json.loads((folder / "byte_order.json").read_text(encoding="utf-8"))))
     for name in ("resources.json", "resources_torch.json"):
         rows += resource_rows(json.loads((folder / name).read_text(encoding="utf-8")))
     table = "\n".join(["| tried | found |", "|---|---|", *rows])

@@ -79,19 +79,26 @@ def run(command: list[str], out: Path, files: list[Path]) -> tuple[dict[str, obj
         return json.loads(done.stdout.splitlines()[-1]), dict(stored)
 
 
+def files_to_decode(folder: Path) -> list[Path]:
+    """Return the golden files, and a photo coded here, put into FOLDER."""
+    from codec.encoder import Encoder
+
+    files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
+    with Image.open(PICTURE) as photo:
+        small = photo.convert("RGB").reduce(4)
+    for quality in QUALITIES:
+        files.append(folder / f"photo-q{quality}.vae")
+        files[-1].write_bytes(Encoder(quality).encode(small))
+    return files
+
+
 def main() -> int:
     if sys.argv[1] == "--child":
         print(json.dumps(child(Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])))
         return 0
-    from codec.encoder import Encoder
-
-    with tempfile.TemporaryDirectory() as name, Image.open(PICTURE) as photo:
-        small = photo.convert("RGB").reduce(4)
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
-        for quality in QUALITIES:
-            files.append(folder / f"photo-q{quality}.vae")
-            files[-1].write_bytes(Encoder(quality).encode(small))
+        files = files_to_decode(folder)
         here, samples = run([sys.executable], folder / "here.npz", files)
         there, others = run(sys.argv[1:], folder / "there.npz", files)
     here_symbols, there_symbols = here.pop("symbols"), there.pop("symbols")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +88,15 @@ def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
     assert fast.r.tolist() == r
     assert np.count_nonzero(fast.r) > 20
     assert reference.symbol_crc(z, r) == payload.crc
+
+
+def test_what_is_compared_between_byte_orders(tmp_path):
+    """Every golden file has a digest of its own, the same in another process."""
+    from byte_order import computed, run
+
+    golden = sorted((Path(__file__).parents[1] / "golden" / "v0").glob("*.vae"))
+    computed(golden, tmp_path / "given.npz")
+    found, again = (run([sys.executable], tmp_path / "given.npz", golden) for _ in range(2))
+    assert found == again
+    assert set(found["digests"]) == {path.name for path in golden}
+    assert len(set(found["digests"].values())) == len(golden)

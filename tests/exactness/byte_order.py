@@ -1,0 +1,125 @@
+"""Read files and decode their symbols where the largest byte comes first; run by hand before a release.
+
+    python tests/exactness/byte_order.py qemu-s390x -L ROOT ROOT/usr/bin/python3 > RESULT.json
+
+What follows the name of this script starts a Python of the other byte order, with numpy and pillow. Neither
+onnxruntime nor torch runs there, so the indices into the tables are computed here: what is tried is the
+container, the range decoder in its plain form, alpha and tiles without loss, of the files of processors.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+
+def computed(files: list[Path], out: Path) -> None:
+    """Put the tables of the model, and the indices of all learned tiles, into OUT."""
+    from codec.bitstream.container import parse_container
+    from codec.bitstream.geometry import tile_grid
+    from codec.bitstream.tile import TilePayload
+    from codec.decoder import decode_symbols
+    from codec.model.weights import load_model
+
+    arrays = {}
+    for file in files:
+        found = parse_container(file.read_bytes())
+        header, model = found.header, load_model(found.header.model_id)
+        arrays |= vars(model.coder.tables)
+        for tile in tile_grid(header.width, header.height, header.tile_size):
+            payload = found.tiles[tile.index]
+            if isinstance(payload, TilePayload):
+                symbols = decode_symbols(model, tile, payload, header.quality)
+                arrays[f"{file.stem} z {tile.index}"] = np.array(symbols.z.shape[1:])
+                arrays[f"{file.stem} scale_index {tile.index}"] = symbols.scale_index
+    np.savez(out, **arrays)
+
+
+def child(given: Path, files: list[Path]) -> dict[str, object]:
+    """Decode on whatever this runs on; return a sha256 for each file."""
+    if importlib.util.find_spec("constriction") is None:
+        from plain_constriction import install
+
+        install()
+    from codec.bitstream import chunks
+    from codec.bitstream.alpha import parse_alpha
+    from codec.bitstream.container import parse_container
+    from codec.bitstream.geometry import tile_grid
+    from codec.bitstream.quality import rate_band
+    from codec.bitstream.tile import TilePayload
+    from codec.entropy.coder import TileCoder, symbol_crc
+    from codec.entropy.steps import STEPS
+    from codec.entropy.tables import EntropyTables
+    from codec.image.lossless import unpack, unpack_plane
+
+    with np.load(given) as stored:
+        arrays = dict(stored)
+    names = EntropyTables.__dataclass_fields__
+    coder = TileCoder(EntropyTables(**{name: arrays[name] for name in names}))
+    digests, tiles = {}, 0
+    for file in files:
+        found, digest = parse_container(file.read_bytes()), hashlib.sha256()
+        header = found.header
+        grid = tile_grid(header.width, header.height, header.tile_size)
+        digest.update(repr((header, [(chunk.kind, bytes(chunk.payload)) for chunk in found.chunks])).encode())
+        for tile, payload in zip(grid, found.tiles, strict=True):
+            if not isinstance(payload, TilePayload):
+                digest.update(unpack(payload.stream, file.name).tobytes())
+                continue
+            decoder = coder.decoder(payload.words, rate_band(payload.quality(header.quality)))
+            z = decoder.z(*arrays[f"{file.stem} z {tile.index}"].tolist())
+            for _ in range(STEPS):
+                r = decoder.r(arrays[f"{file.stem} scale_index {tile.index}"])
+            decoder.finish()
+            assert symbol_crc(z, r) == payload.crc, file.name
+            digest.update(z.astype("<i2").tobytes() + r.astype("<i2").tobytes())
+        for chunk in found.chunks:
+            if chunk.kind == chunks.ALPHA:
+                for tile, part in zip(grid, parse_alpha(chunk.payload, grid), strict=True):
+                    digest.update(unpack_plane(part, (tile.height, tile.width), file.name).tobytes())
+        digests[file.name], tiles = digest.hexdigest(), tiles + len(grid)
+    processor = {"processor": platform.machine(), "byte_order": sys.byteorder, "numpy": np.__version__}
+    return {**processor, "tiles": tiles, "digests": digests}
+
+
+def run(command: list[str], given: Path, files: list[Path]) -> dict[str, object]:
+    """Run the child under a command; return what it printed."""
+    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [*command, __file__, "--child", str(given), *map(str, files)],
+        env={**os.environ, "PYTHONPATH": python_path}, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def main() -> int:
+    if sys.argv[1] == "--child":
+        print(json.dumps(child(Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])))
+        return 0
+    from processors import files_to_decode
+
+    with tempfile.TemporaryDirectory() as name:
+        files, given = files_to_decode(Path(name)), Path(name) / "given.npz"
+        computed(files, given)
+        here, there = run([sys.executable], given, files), run(sys.argv[1:], given, files)
+    digests, others = here.pop("digests"), there.pop("digests")
+    same = sum(digests[file.name] == others[file.name] for file in files)
+    print(json.dumps({"here": here, "there": there, "files": len(files), "files_the_same": same}, indent=1))
+    return int(same < len(files) or here["byte_order"] == there["byte_order"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
