@@ -31,6 +31,7 @@ import codec
 from codec.bench.codecs import read_pixels
 from codec.bench.curves import bd_rate, rising
 from codec.bench.metrics import measure as measured
+from codec.bench.report.plots import svg
 from codec.bench.report.readme import replace_between
 from codec.effort import levels
 from codec.model.index import default_model_id
@@ -223,7 +224,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
     axes.set_xlabel("processor seconds a picture")
     axes.set_ylabel("BD-rate against effort 0, %")
     axes.grid(alpha=0.3)
-    figure.savefig(path, metadata={"Date": None})
+    path.write_text(svg(figure, "effort"), encoding="utf-8")
     plt.close(figure)
 
 
