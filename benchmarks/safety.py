@@ -138,9 +138,10 @@ def processor_row(found: dict[str, Any]) -> str:
 def byte_order_row(found: dict[str, Any]) -> str:
     """Return the table row of files read where the largest byte comes first."""
     there = found["there"]
+    where = f"{there['processor']} (qemu-user), {there['byte_order']}-endian"
     return (
-        f"| {found['files']} files on {there['processor']} (qemu-user), {there['byte_order']}-endian: container, "
-        f"plain range decoder, alpha, tiles without loss | the same in {found['files_the_same']} |"
+        f"| {found['files']} files on {where}: container, plain range decoder, alpha, tiles without loss "
+        f"| the same in {found['files_the_same']} |"
     )
 
 
