@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .runner import Inputs
 
 # torch keeps these for the whole process, not for a thread.
-_PRECISION: tuple[Any, ...] = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+_CUDNN: Any = torch.backends.cudnn
+_PRECISION = (_CUDNN.conv, torch.backends.cuda.matmul)
 _PRECISION_LOCK = threading.Lock()
 
 
