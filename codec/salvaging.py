@@ -26,6 +26,7 @@ from codec.image.lossless import pack, unpack_plane
 from codec.limits import Limits
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.budget import affordable_workers
+from codec.runtime.out_of_memory import memory_errors
 from codec.runtime.threads import Progress, map_ordered, on_worker
 
 # Squares of magenta and black, of white and black in gray pictures: no photo looks like that.
@@ -49,6 +50,7 @@ class Salvaged:
     data: bytes
 
 
+@memory_errors()
 def salvage(
     data: bytes | bytearray | memoryview,
     *,

@@ -13,12 +13,14 @@ from codec.decoder import check_tile
 from codec.image.lossless import unpack_plane
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.weights import load_model
+from codec.runtime.out_of_memory import memory_errors
 from codec.runtime.threads import map_ordered, worker_count
 
 if TYPE_CHECKING:
     from codec.bitstream.header import Header
 
 
+@memory_errors()
 def verify(
     data: bytes | bytearray | memoryview, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Header:

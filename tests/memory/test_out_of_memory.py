@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import codec
 from codec.bitstream.container import write_container
@@ -16,6 +17,7 @@ from codec.errors import ChecksumMismatch, CodecError, LimitExceeded
 from codec.image.lossless import pack
 from codec.model.index import default_model_id
 from codec.runtime.out_of_memory import is_out_of_memory, memory_errors
+from codec.verify import verify
 
 CHILD = """
 import resource
@@ -62,6 +64,18 @@ def test_an_address_space_that_is_too_small(tmp_path, photo):
     assert done.stdout.splitlines() == ["LimitExceeded memory", "5 False", "(8192, 6144)"]
     assert done.stderr.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["large.vae", "small.vae"]
+
+
+@pytest.mark.parametrize("read", [codec.decompress, verify, codec.salvage])
+def test_whatever_reads_a_file(read, photo, monkeypatch):
+    data = codec.compress(photo(40, 30), lossless=True)
+
+    def full(*_args, **_options):
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(LimitExceeded, match="not enough memory"):
+        read(data)
 
 
 @pytest.mark.parametrize(
