@@ -15,8 +15,9 @@ from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata import pack_metadata
-from codec.coding.tile import CodedTile, TileSettings, code_learned, code_lossless, code_tile
+from codec.coding.tile import CodedTile, code_learned, code_lossless, code_tile
 from codec.effort.levels import LEVELS, Budget, Level
+from codec.effort.settings import TileSettings
 from codec.effort.view import TileView, view_tile
 from codec.image.canvas import Canvas
 from codec.image.gray import is_gray

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, y_shape
 from codec.bitstream.quality import rate_band, tile_quality
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
-from codec.effort.levels import Budget, Level
+from codec.effort.levels import Budget
 from codec.effort.search import improved
+from codec.effort.settings import TileSettings
 from codec.effort.view import TileView
 from codec.entropy.coder import symbol_crc
 from codec.image.lossless import may_pay, pack
@@ -35,17 +36,6 @@ class CodedTile(NamedTuple):
         return self.symbols is None
 
 
-class TileSettings(NamedTuple):
-    """How tiles of a picture are coded, at whatever quality.
-
-    level: of effort. visual: by what is seen of errors. gray: the picture is.
-    """
-
-    level: Level
-    visual: bool
-    gray: bool
-
-
 def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
     """Store a tile's samples, uint8 [h, w, 3], exactly."""
     return CodedTile(pack(samples), None)
@@ -57,9 +47,7 @@ def code_learned(
     """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own."""
     own = tile_quality(quality, offset)
     symbols = quantise_tile(model, view.latent(model, own), own)
-    symbols = improved(
-        model, view, symbols, own, quality, how.level, budget, gray=how.gray, visual=how.visual
-    )
+    symbols = improved(model, view, symbols, own, quality, how, budget)
     return CodedTile(pack_symbols(model, symbols, own, offset), symbols, own)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from codec.bitstream.quality import rate_band
 from codec.effort.decision import OWN_SHARE, Floats, RateDistortionDecision
 from codec.effort.eye import SeenError
-from codec.effort.levels import Budget, Level
+from codec.effort.levels import Budget
 from codec.effort.sensitivity import error_weight, step_bits
+from codec.effort.settings import TileSettings
 from codec.effort.view import TileView
 from codec.effort.visual import SEEN, UNSEEN, decided_by_eye, seen_step_bits
 from codec.entropy.rate import ideal_bits
@@ -91,35 +92,31 @@ def improved(
     symbols: TileSymbols,
     quality: int,
     header_quality: int,
-    level: Level,
+    how: TileSettings,
     budget: Budget,
-    *,
-    gray: bool,
-    visual: bool,
 ) -> TileSymbols:
     """Return the symbols that cost least, in bits and error, of those given and those that a level tries.
 
     quality: the tile's own, 0..1792. Tiles that are lifted keep what they have: they are no photographs.
-    gray: as for synthesise. visual: by what is seen, also without a level. Raises BackendMissing for a level
-    of gradients without torch.
+    how: visual counts without a level, too. Raises BackendMissing for a level of gradients without torch.
     """
     if symbols.lift:
         return symbols
-    if visual:
+    if how.visual:
         symbols = decided_by_eye(model, view, symbols, quality)
-    if not level.decides:
+    if not how.level.decides:
         return symbols
-    objective = Objective(model, view, quality, header_quality, symbols, gray=gray, visual=visual)
+    objective = Objective(model, view, quality, header_quality, symbols, gray=how.gray, visual=how.visual)
     y = view.latent(model, quality)
-    if not visual:
+    if not how.visual:
         decide = RateDistortionDecision(model, objective.step_bits(), OWN_SHARE)
         objective.offer(quantise_given(model, symbols.z, y, quality, decide))
-    if level.iterations:
+    if how.level.iterations:
         from codec.effort.refine import refine
         from codec.effort.soft_error import SoftError
 
         found = refine(
-            model, y, quality, SoftError(objective), objective.step_bits(), level.iterations, budget
+            model, y, quality, SoftError(objective), objective.step_bits(), how.level.iterations, budget
         )
         objective.offer(quantise_given(model, found.z, found.y, quality, nearest))
     return objective.best

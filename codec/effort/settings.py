@@ -1,0 +1,15 @@
+"""How the tiles of a picture are coded, at whatever quality. Imports neither torch nor numpy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from codec.effort.levels import Level
+
+
+class TileSettings(NamedTuple):
+    """level: of effort. visual: by what is seen of errors. gray: the picture is."""
+
+    level: Level
+    visual: bool
+    gray: bool
