@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,24 +21,40 @@ from .torch_ops import TorchOps, tensors
 if TYPE_CHECKING:
     from .runner import Inputs
 
-# torch keeps these for the whole process, not for a thread.
-_CUDNN: Any = torch.backends.cudnn
-_PRECISION = (_CUDNN.conv, torch.backends.cuda.matmul)
-_PRECISION_LOCK = threading.Lock()
+
+class _FullPrecision:
+    """Keeps GPUs from TF32, cuDNN's choice for convolutions, which moves one sample in fifty by a level.
+
+    torch has one switch for the process, not one for each thread: it is set while any thread is inside.
+    """
+
+    _CUDNN: Any = torch.backends.cudnn
+    _SWITCHES = (_CUDNN.conv, torch.backends.cuda.matmul)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before: list[str] = []
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = [switch.fp32_precision for switch in self._SWITCHES]
+                self._set(["ieee"] * len(self._SWITCHES))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._set(self._before)
+
+    def _set(self, precisions: Iterable[str]) -> None:
+        for switch, precision in zip(self._SWITCHES, precisions, strict=True):
+            switch.fp32_precision = precision
 
 
-@contextlib.contextmanager
-def _full_precision() -> Iterator[None]:
-    """Keep GPUs from TF32, cuDNN's choice for convolutions: it moves one sample in fifty by a level."""
-    with _PRECISION_LOCK:
-        before = [kind.fp32_precision for kind in _PRECISION]
-        try:
-            for kind in _PRECISION:
-                kind.fp32_precision = "ieee"
-            yield
-        finally:
-            for kind, precision in zip(_PRECISION, before, strict=True):
-                kind.fp32_precision = precision
+_FULL_PRECISION = _FullPrecision()
 
 
 class TorchRunner:
@@ -61,7 +77,7 @@ class TorchRunner:
     def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
         """Compute a graph."""
         wanted = self._graphs[graph]
-        precise = contextlib.nullcontext() if self.device == CPU else _full_precision()
+        precise = contextlib.nullcontext() if self.device == CPU else _FULL_PRECISION
         with torch.inference_mode(), precise:
             tensors = [self._tensor(inputs[name]) for name in wanted.inputs]
             outputs: list[Tensor] = list(wanted.compute(self._ops, *tensors))
