@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-import constriction  # type: ignore[import-untyped]
 import numpy as np
 
 from codec.entropy import escapes
 from codec.entropy.models import TableModels
+from codec.entropy.range_coder import RangeDecoder, RangeEncoder
 from codec.entropy.steps import STEPS, step_positions
 from codec.entropy.tables import BANDS, LEVELS, R_MAX
 from codec.errors import CorruptPayload, UsageError
@@ -17,11 +17,8 @@ from codec.errors import CorruptPayload, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from codec.entropy.models import Model
+    from codec.entropy.range_coder import Model
     from codec.entropy.tables import EntropyTables
-
-_RangeEncoder = constriction.stream.queue.RangeEncoder
-_RangeDecoder = constriction.stream.queue.RangeDecoder
 
 
 class TileCoder:
@@ -47,7 +44,7 @@ class TileCoder:
         if r.shape != scale_index.shape or r.dtype.kind not in "iu":
             msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
             raise UsageError(msg, field="r")
-        encoder = _RangeEncoder()
+        encoder = RangeEncoder()
         self._encode_z(encoder, z, band)
         flat_r, flat_index = (np.ascontiguousarray(a).reshape(-1) for a in (r, scale_index))
         for positions in step_positions(*scale_index.shape):
@@ -111,7 +108,7 @@ class TileDecoder:
         if array.size and array[-1] == 0:
             msg = "tile words: the last word is 0, which an encoder never writes; the file is damaged"
             raise CorruptPayload(msg, field="words")
-        self._coder = _RangeDecoder(array)
+        self._coder = RangeDecoder(array)
         self._models = models
         self._tables = models.tables
         self._band = band

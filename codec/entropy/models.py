@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import constriction  # type: ignore[import-untyped]
-import numpy as np
+from codec.entropy.range_coder import Model, table_model, uniform_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from codec.entropy.tables import EntropyTables
-
-Model = Any
-
-_categorical = constriction.stream.model.Categorical
-_uniform = constriction.stream.model.Uniform
-
-
-def table_model(freq: NDArray[np.uint32]) -> Model:
-    """Build a coder model whose integer intervals are exactly the table.
-
-    freq: uint32 [n], n in 2..65536, entries >= 1 with sum 2**24.
-    The library gives entry i the integer trunc(p * (2**24 - n) / sum(p)) + 1; with p = k - 1 the factor is
-    exactly 1 and every partial sum is an integer below 2**53, so nothing is rounded.
-    """
-    return _categorical(freq.astype(np.float64) - 1.0, perfect=False)
 
 
 class TableModels:
@@ -59,5 +41,4 @@ class TableModels:
 
     def uniform(self, bits: int) -> Model:
         """Return the model of 2**bits equal intervals, bits in 1..16."""
-        # 2**24 is a multiple of 2**bits, so the library's intervals are equal and nothing is left over.
-        return self._get((-2, bits), lambda: _uniform(1 << bits))
+        return self._get((-2, bits), lambda: uniform_model(bits))

@@ -4,13 +4,12 @@
 
 What follows the name of this script starts a Python of the other byte order, with numpy and pillow. Neither
 onnxruntime nor torch runs there, so the indices into the tables are computed here: what is tried is the
-container, the range decoder in its plain form, alpha and tiles without loss, of the files of processors.py.
+container, the range decoder, alpha and tiles without loss, of the files of processors.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -49,10 +48,6 @@ def computed(files: list[Path], out: Path) -> None:
 
 def child(given: Path, files: list[Path]) -> dict[str, object]:
     """Decode on whatever this runs on; return a sha256 for each file."""
-    if importlib.util.find_spec("constriction") is None:
-        from plain_constriction import install
-
-        install()
     from codec.bitstream import chunks
     from codec.bitstream.alpha import parse_alpha
     from codec.bitstream.container import parse_container
@@ -60,6 +55,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     from codec.bitstream.quality import rate_band
     from codec.bitstream.tile import TilePayload
     from codec.entropy.coder import TileCoder, symbol_crc
+    from codec.entropy.range_coder import NAME
     from codec.entropy.steps import STEPS
     from codec.entropy.tables import EntropyTables
     from codec.image.lossless import unpack, unpack_plane
@@ -91,7 +87,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
                     digest.update(unpack_plane(part, (tile.height, tile.width), file.name).tobytes())
         digests[file.name], tiles = digest.hexdigest(), tiles + len(grid)
     processor = {"processor": platform.machine(), "byte_order": sys.byteorder, "numpy": np.__version__}
-    return {**processor, "tiles": tiles, "digests": digests}
+    return {**processor, "range_coder": NAME, "tiles": tiles, "digests": digests}
 
 
 def run(command: list[str], given: Path, files: list[Path]) -> dict[str, object]:

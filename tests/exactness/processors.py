@@ -4,13 +4,13 @@
 
 What follows the name of this script starts a Python for that processor, with numpy, onnxruntime, pillow and
 safetensors on its PYTHONPATH, and with constriction if there is one. It decodes the golden files, and the
-test photo, a quarter as wide, coded here at three qualities. No symbol may differ, no sample by two levels.
+test photo, a quarter as wide, coded here at three qualities, and codes the photo itself. No symbol may
+differ, no sample by two levels. What is coded there is among the files.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -27,24 +27,24 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 PICTURE = ROOT / "tests" / "data" / "chelsea.png"
 QUALITIES = (5, 50, 100)
+OWN = "own.vae"
 
 
 def child(out: Path, files: list[Path]) -> dict[str, object]:
     """Decode on whatever this runs on; put samples into OUT, and return the rest."""
-    coder = "constriction"
-    if importlib.util.find_spec(coder) is None:
-        from plain_constriction import install
-
-        coder = "the plain one"
-        install()
     import onnxruntime
 
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.tile import TilePayload
     from codec.decoder import Decoder, decode_symbols
+    from codec.encoder import Encoder
+    from codec.entropy.range_coder import NAME
     from codec.model.weights import load_model
 
+    own = out.with_name(OWN)
+    own.write_bytes(Encoder(50, threads=1).encode(small_photo()))
+    files = [*files, own]
     symbols, samples = {}, {}
     for file in files:
         data = file.read_bytes()
@@ -64,7 +64,7 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "onnxruntime": onnxruntime.__version__,
-        "range_decoder": coder,
+        "range_coder": NAME,
         "symbols": symbols,
     }
 
@@ -84,12 +84,15 @@ def files_to_decode(folder: Path) -> list[Path]:
     from codec.encoder import Encoder
 
     files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
-    with Image.open(PICTURE) as photo:
-        small = photo.convert("RGB").reduce(4)
     for quality in QUALITIES:
         files.append(folder / f"photo-q{quality}.vae")
-        files[-1].write_bytes(Encoder(quality).encode(small))
+        files[-1].write_bytes(Encoder(quality).encode(small_photo()))
     return files
+
+
+def small_photo() -> Image.Image:
+    with Image.open(PICTURE) as photo:
+        return photo.convert("RGB").reduce(4)
 
 
 def main() -> int:
@@ -99,9 +102,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = files_to_decode(folder)
-        here, samples = run([sys.executable], folder / "here.npz", files)
         there, others = run(sys.argv[1:], folder / "there.npz", files)
+        # What was coded there is decoded here, with all else.
+        files.append(folder / "coded-there.vae")
+        (folder / OWN).rename(files[-1])
+        here, samples = run([sys.executable], folder / "here.npz", files)
     here_symbols, there_symbols = here.pop("symbols"), there.pop("symbols")
+    for found in (here_symbols, samples):
+        del found[Path(OWN).stem]
+    for found in (there_symbols, others):
+        found[files[-1].stem] = found.pop(Path(OWN).stem)
     off = np.concatenate([(others[name].astype(int) - samples[name]).ravel() for name in samples])
     record = {
         "here": here,

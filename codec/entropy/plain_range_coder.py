@@ -1,0 +1,116 @@
+"""The range coder of FORMAT.md section 6 in plain Python: some microseconds a symbol, and nothing to install.
+
+It has the shape of constriction's, whose words it writes and reads: a model is a table, symbols come and go
+as arrays of int32.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codec.entropy.tables import PRECISION, TOTAL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_WORD, _RANGE = 1 << 32, 1 << 64
+
+
+class Model:
+    """Where the symbols of a table begin, and the last one ends: n + 1 integers in 0..2**24."""
+
+    def __init__(self, edges: list[int]) -> None:
+        self.edges = edges
+
+
+def table_model(freq: NDArray[np.uint32]) -> Model:
+    """Take a table: uint32 [n], entries >= 1 with sum 2**24."""
+    return Model([0, *np.cumsum(freq, dtype=np.int64).tolist()])
+
+
+def uniform_model(size: int) -> Model:
+    """Return the table of so many equal entries, a power of 2 up to 2**16."""
+    return Model(list(range(0, TOTAL + 1, TOTAL // size)))
+
+
+class RangeEncoder:
+    """FORMAT.md 6.4, with what is settled but for a carry put aside as words."""
+
+    def __init__(self) -> None:
+        self._words: list[int] = []
+        # Less than 2**64: the lowest two digits of the whole number.
+        self._low, self._range = 0, _RANGE - 1
+
+    def encode(self, symbols: NDArray[np.int32], model: Model) -> None:
+        """Code symbols, int32 [count], each a position in the model's table."""
+        edges, low, width = model.edges, self._low, self._range
+        for symbol in symbols.tolist():
+            scale, left = width >> PRECISION, edges[symbol]
+            low += scale * left
+            width = scale * (edges[symbol + 1] - left)
+            if low >= _RANGE:
+                low -= _RANGE
+                self._carry()
+            if width < _WORD:
+                self._words.append(low >> 32)
+                low, width = low % _WORD << 32, width << 32
+        self._low, self._range = low, width
+
+    def get_compressed(self) -> NDArray[np.uint32]:
+        """Return the words, uint32, which may end in zeros."""
+        if not self._words and self._range == _RANGE - 1:
+            return np.empty(0, np.uint32)
+        last = -(-self._low // _WORD)
+        if last == _WORD:
+            last = 0
+            self._carry()
+        return np.array([*self._words, last], np.uint32)
+
+    def _carry(self) -> None:
+        at = len(self._words) - 1
+        while self._words[at] == _WORD - 1:
+            self._words[at] = 0
+            at -= 1
+        self._words[at] += 1
+
+
+class RangeDecoder:
+    """FORMAT.md 6.1 to 6.3."""
+
+    def __init__(self, words: NDArray[np.uint32]) -> None:
+        self._words = words.tolist()
+        self._next = 2
+        first, second = (*self._words, 0, 0)[:2]
+        self._range, self._offset = _RANGE - 1, first << 32 | second
+
+    def decode(self, model: Model, count: int) -> NDArray[np.int32]:
+        """Return the next symbols, int32 [count].
+
+        Raises AssertionError, as constriction does, for words that no encoder writes.
+        """
+        edges, words, n_words = model.edges, self._words, len(self._words)
+        width, offset, at = self._range, self._offset, self._next
+        symbols = []
+        for _ in range(count):
+            scale = width >> PRECISION
+            quantile = offset // scale
+            if quantile >= TOTAL:
+                raise AssertionError("the offset lies outside the range")
+            symbol = bisect_right(edges, quantile) - 1
+            left = edges[symbol]
+            offset -= scale * left
+            width = scale * (edges[symbol + 1] - left)
+            if width < _WORD:
+                width <<= 32
+                offset = offset << 32 | (words[at] if at < n_words else 0)
+                at += 1
+            symbols.append(symbol)
+        self._range, self._offset, self._next = width, offset, at
+        return np.array(symbols, np.int32)
+
+    def maybe_exhausted(self) -> bool:
+        """Tell whether the words may end here (FORMAT.md 6.3)."""
+        return self._next >= len(self._words) and self._offset < 2 * _WORD - 1
