@@ -25,8 +25,8 @@ if sys.argv[1] == "plain":
     sys.modules["constriction"] = None
 from PIL import Image
 import codec
-from codec.entropy.range_coder import NAME
-assert sys.argv[1] == NAME
+from codec.entropy.range_coder import BEST
+assert sys.argv[1] == BEST.name
 picture = Image.open(sys.argv[2]).convert("RGB")
 encoder, decoder = codec.Encoder(75, threads=1), codec.Decoder(threads=1)
 data = encoder.encode(picture)

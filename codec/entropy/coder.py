@@ -9,7 +9,7 @@ import numpy as np
 
 from codec.entropy import escapes
 from codec.entropy.models import TableModels
-from codec.entropy.range_coder import RangeDecoder, RangeEncoder
+from codec.entropy.range_coder import BEST, RangeCoder
 from codec.entropy.steps import STEPS, step_positions
 from codec.entropy.tables import BANDS, LEVELS, R_MAX
 from codec.errors import CorruptPayload, UsageError
@@ -27,9 +27,9 @@ class TileCoder:
     Integer-exact: the same symbols give the same bytes on every machine.
     """
 
-    def __init__(self, tables: EntropyTables) -> None:
+    def __init__(self, tables: EntropyTables, range_coder: RangeCoder = BEST) -> None:
         self.tables = tables
-        self._models = TableModels(tables)
+        self._models = TableModels(tables, range_coder)
 
     def encode(self, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], band: int) -> bytes:
         """Return the words of one tile as little-endian bytes, a multiple of 4 long.
@@ -44,7 +44,7 @@ class TileCoder:
         if r.shape != scale_index.shape or r.dtype.kind not in "iu":
             msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
             raise UsageError(msg, field="r")
-        encoder = RangeEncoder()
+        encoder = self._models.range_coder.encoder()
         self._encode_z(encoder, z, band)
         flat_r, flat_index = (np.ascontiguousarray(a).reshape(-1) for a in (r, scale_index))
         for positions in step_positions(*scale_index.shape):
@@ -108,7 +108,7 @@ class TileDecoder:
         if array.size and array[-1] == 0:
             msg = "tile words: the last word is 0, which an encoder never writes; the file is damaged"
             raise CorruptPayload(msg, field="words")
-        self._coder = RangeDecoder(array)
+        self._coder = models.range_coder.decoder(array)
         self._models = models
         self._tables = models.tables
         self._band = band

@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from codec.entropy.range_coder import Model, table_model, uniform_model
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from codec.entropy.range_coder import Model, RangeCoder
     from codec.entropy.tables import EntropyTables
 
 
 class TableModels:
-    """A cache of coder models over one set of tables. Safe to share between threads."""
+    """A cache of a range coder's models over one set of tables. Safe to share between threads."""
 
-    def __init__(self, tables: EntropyTables) -> None:
+    def __init__(self, tables: EntropyTables, range_coder: RangeCoder) -> None:
         self.tables = tables
+        self.range_coder = range_coder
         self._lock = threading.Lock()
         self._cache: dict[tuple[int, int], Model] = {}
 
@@ -33,12 +33,13 @@ class TableModels:
 
     def r(self, level: int) -> Model:
         """Return the model of residuals of one level in 1..63."""
-        return self._get((-1, level), lambda: table_model(self.tables.r_table(level)))
+        return self._get((-1, level), lambda: self.range_coder.table_model(self.tables.r_table(level)))
 
     def z(self, band: int, channel: int) -> Model:
         """Return the model of one hyper-latent channel, which must cover at least two values."""
+        table_model = self.range_coder.table_model
         return self._get((band, channel), lambda: table_model(self.tables.z_table(band, channel)))
 
     def uniform(self, bits: int) -> Model:
         """Return the model of 2**bits equal intervals, bits in 1..16."""
-        return self._get((-2, bits), lambda: uniform_model(bits))
+        return self._get((-2, bits), lambda: self.range_coder.uniform_model(bits))

@@ -31,9 +31,9 @@ def table_model(freq: NDArray[np.uint32]) -> Model:
     return Model([0, *np.cumsum(freq, dtype=np.int64).tolist()])
 
 
-def uniform_model(size: int) -> Model:
-    """Return the table of so many equal entries, a power of 2 up to 2**16."""
-    return Model(list(range(0, TOTAL + 1, TOTAL // size)))
+def uniform_model(bits: int) -> Model:
+    """Return the table of 2**bits equal entries, bits in 1..16."""
+    return Model(list(range(0, TOTAL + 1, TOTAL >> bits)))
 
 
 class RangeEncoder:

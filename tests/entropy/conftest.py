@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codec.entropy.coder import TileCoder
+from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.reference import Tables, step_of
 from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
 
@@ -50,9 +51,9 @@ def tables():
     return built
 
 
-@pytest.fixture(scope="session")
-def coder(tables):
-    return TileCoder(tables)
+@pytest.fixture(scope="session", params=sorted({BEST, PLAIN}), ids=lambda coder: coder.name)
+def coder(tables, request):
+    return TileCoder(tables, request.param)
 
 
 @pytest.fixture(scope="session")

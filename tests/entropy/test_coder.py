@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from codec.entropy import reference
 from codec.entropy.coder import symbol_crc
-from codec.entropy.range_coder import RangeEncoder
 from codec.entropy.rate import ideal_bits
 from codec.entropy.steps import STEPS, step_of
 from codec.errors import CodecError, CorruptPayload, UsageError
@@ -192,7 +191,7 @@ def test_every_truncation_and_extension_is_noticed(coder, draw):
 
 def test_too_large_escape_is_refused(coder, plain, tables):
     """A length of 15 with all low bits set stands for a magnitude past 32767 at every half-width."""
-    encoder = RangeEncoder()
+    encoder = coder._models.range_coder.encoder()
     level, half = 7, int(tables.r_half[7])
     scale_index = np.full((1, 1, 1), level, dtype=np.uint8)
     for symbol, model in ((2 * half + 1, coder._models.r(level)), (15, coder._models.uniform(4))):

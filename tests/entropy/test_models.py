@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codec.entropy.models import TableModels
+from codec.entropy.range_coder import BEST
 from codec.entropy.tables import BANDS, LEVELS
 
 constriction = pytest.importorskip("constriction", reason="has no wheel for this machine")
@@ -30,7 +31,7 @@ def _frequencies(model, n):
 
 
 def test_every_table_is_exact(tables):
-    models = TableModels(tables)
+    models = TableModels(tables, BEST)
     for level in range(1, LEVELS):
         table = tables.r_table(level)
         assert _frequencies(models.r(level), table.size) == table.tolist()
@@ -43,12 +44,14 @@ def test_every_table_is_exact(tables):
 
 @pytest.mark.parametrize("bits", range(1, 11))
 def test_uniform_intervals_are_equal(tables, bits):
-    assert _frequencies(TableModels(tables).uniform(bits), 1 << bits) == [1 << (24 - bits)] * (1 << bits)
+    assert _frequencies(TableModels(tables, BEST).uniform(bits), 1 << bits) == [1 << (24 - bits)] * (
+        1 << bits
+    )
 
 
 @pytest.mark.parametrize("bits", range(11, 16))
 def test_ends_of_wide_uniforms(tables, bits):
-    model, scale = TableModels(tables).uniform(bits), START >> 24
+    model, scale = TableModels(tables, BEST).uniform(bits), START >> 24
     for symbol in (0, 1, (1 << bits) - 2, (1 << bits) - 1):
         encoder = constriction.stream.queue.RangeEncoder()
         encoder.encode(np.array([symbol], dtype=np.int32), model)
@@ -56,7 +59,7 @@ def test_ends_of_wide_uniforms(tables, bits):
 
 
 def test_threads_share_one_model_per_table(tables):
-    models = TableModels(tables)
+    models = TableModels(tables, BEST)
     barrier = threading.Barrier(8)
     seen = []
 

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 import codec
-from codec.entropy import plain_range_coder, range_coder
-from codec.entropy.plain_range_coder import RangeDecoder, RangeEncoder
+from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.tables import TOTAL
 from codec.model.inference.runner import choose_backend
 
-needs_both = pytest.mark.skipif(range_coder.NAME == "plain", reason="constriction has no wheel here")
+needs_both = pytest.mark.skipif(BEST is PLAIN, reason="constriction has no wheel here")
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "v0").glob("*.vae"))
 PICTURE = Path(__file__).parents[1] / "data" / "chelsea.png"
 # Compress the picture given first and decompress the other files, where constriction cannot be imported.
@@ -30,10 +29,10 @@ import hashlib, json, sys
 sys.modules["constriction"] = None
 from pathlib import Path
 import codec
-from codec.entropy.range_coder import NAME
+from codec.entropy.range_coder import BEST
 coded = hashlib.sha256(codec.compress(sys.argv[1])).hexdigest()
 pictures = [codec.decompress(Path(path).read_bytes()) for path in sys.argv[2:]]
-print(json.dumps([NAME, coded, [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]]))
+print(json.dumps([BEST.name, coded, [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]]))
 """
 
 
@@ -53,11 +52,11 @@ def parts(rng, count):
     for _ in range(count):
         if rng.random() < 0.2:
             bits = int(rng.integers(1, 16))
-            both = range_coder.uniform_model(bits), plain_range_coder.uniform_model(1 << bits)
+            both = BEST.uniform_model(bits), PLAIN.uniform_model(bits)
             n, share = 1 << bits, None
         else:
             freq = table(rng, int(rng.integers(2, 300)))
-            both = range_coder.table_model(freq), plain_range_coder.table_model(freq)
+            both = BEST.table_model(freq), PLAIN.table_model(freq)
             n, share = freq.size, freq / TOTAL
         size = int(rng.integers(0, 60))
         how = rng.integers(3)
@@ -70,7 +69,7 @@ def parts(rng, count):
 @given(seed=st.integers(0, 2**32), count=st.integers(0, 12))
 def test_the_same_words(seed, count):
     coded = list(parts(np.random.default_rng(seed), count))
-    fast, plain = range_coder.RangeEncoder(), RangeEncoder()
+    fast, plain = BEST.encoder(), PLAIN.encoder()
     for (model, own), symbols in coded:
         fast.encode(symbols, model)
         plain.encode(symbols, own)
@@ -78,7 +77,7 @@ def test_the_same_words(seed, count):
     assert words.dtype == np.uint32
     trimmed = np.trim_zeros(words, "b")
     assert trimmed.tolist() == np.trim_zeros(fast.get_compressed(), "b").tolist()
-    decoder = RangeDecoder(trimmed)
+    decoder = PLAIN.decoder(trimmed)
     for (_, own), symbols in coded:
         found = decoder.decode(own, symbols.size)
         assert found.dtype == np.int32
@@ -95,7 +94,7 @@ def straddled(encoder):
 
     def put(freq, symbol):
         freq = np.array([k for k in freq if k], np.uint32)
-        encoder.encode(np.array([symbol], np.int32), plain_range_coder.table_model(freq))
+        encoder.encode(np.array([symbol], np.int32), PLAIN.table_model(freq))
         coded.append((freq, symbol))
 
     rng = np.random.default_rng(3)
@@ -112,9 +111,9 @@ def straddled(encoder):
 
 @needs_both
 def test_a_carry_runs_through_words():
-    plain, fast = RangeEncoder(), range_coder.RangeEncoder()
+    plain, fast = PLAIN.encoder(), BEST.encoder()
     for freq, symbol in straddled(plain):
-        fast.encode(np.array([symbol], np.int32), range_coder.table_model(freq))
+        fast.encode(np.array([symbol], np.int32), BEST.table_model(freq))
     assert 0 in plain.get_compressed()[-6:]
     assert np.trim_zeros(plain.get_compressed(), "b").tolist() == fast.get_compressed().tolist()
 
@@ -126,7 +125,7 @@ def test_the_same_refusals(seed):
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 2**32, int(rng.integers(0, 6)), dtype=np.uint32)
     words = np.trim_zeros(np.where(rng.random(words.size) < 0.3, np.uint32(2**32 - 1), words), "b")
-    fast, plain, n_symbols = range_coder.RangeDecoder(words), RangeDecoder(words), 0
+    fast, plain, n_symbols = BEST.decoder(words), PLAIN.decoder(words), 0
     for (model, own), symbols in parts(rng, 6):
         n_symbols += symbols.size
         outcomes = []

@@ -55,7 +55,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     from codec.bitstream.quality import rate_band
     from codec.bitstream.tile import TilePayload
     from codec.entropy.coder import TileCoder, symbol_crc
-    from codec.entropy.range_coder import NAME
+    from codec.entropy.range_coder import BEST
     from codec.entropy.steps import STEPS
     from codec.entropy.tables import EntropyTables
     from codec.image.lossless import unpack, unpack_plane
@@ -87,7 +87,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
                     digest.update(unpack_plane(part, (tile.height, tile.width), file.name).tobytes())
         digests[file.name], tiles = digest.hexdigest(), tiles + len(grid)
     processor = {"processor": platform.machine(), "byte_order": sys.byteorder, "numpy": np.__version__}
-    return {**processor, "range_coder": NAME, "tiles": tiles, "digests": digests}
+    return {**processor, "range_coder": BEST.name, "tiles": tiles, "digests": digests}
 
 
 def run(command: list[str], given: Path, files: list[Path]) -> dict[str, object]:

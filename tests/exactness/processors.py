@@ -39,7 +39,7 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
     from codec.bitstream.tile import TilePayload
     from codec.decoder import Decoder, decode_symbols
     from codec.encoder import Encoder
-    from codec.entropy.range_coder import NAME
+    from codec.entropy.range_coder import BEST
     from codec.model.weights import load_model
 
     own = out.with_name(OWN)
@@ -64,7 +64,7 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "onnxruntime": onnxruntime.__version__,
-        "range_coder": NAME,
+        "range_coder": BEST.name,
         "symbols": symbols,
     }
 
