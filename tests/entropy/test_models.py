@@ -44,9 +44,8 @@ def test_every_table_is_exact(tables):
 
 @pytest.mark.parametrize("bits", range(1, 11))
 def test_uniform_intervals_are_equal(tables, bits):
-    assert _frequencies(TableModels(tables, BEST).uniform(bits), 1 << bits) == [1 << (24 - bits)] * (
-        1 << bits
-    )
+    model = TableModels(tables, BEST).uniform(bits)
+    assert _frequencies(model, 1 << bits) == [1 << (24 - bits)] * (1 << bits)
 
 
 @pytest.mark.parametrize("bits", range(11, 16))
