@@ -81,9 +81,10 @@ class RangeDecoder:
     """FORMAT.md 6.1 to 6.3."""
 
     def __init__(self, words: NDArray[np.uint32]) -> None:
-        self._words = words.tolist()
+        # Gives integers of Python, and takes no more memory than the words.
+        self._words = words.data
         self._next = 2
-        first, second = (*self._words, 0, 0)[:2]
+        first, second = (*self._words[:2], 0, 0)[:2]
         self._range, self._offset = _RANGE - 1, first << 32 | second
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
