@@ -3,9 +3,10 @@
     python tests/fuzz/guided.py [--seconds N] [--corpus FOLDER] [--out RESULT.json] [TARGET...]
 
 N seconds by the clock for each target. Half of what it makes has its CRCs mended. Runs add up: each goes on
-from the inputs in FOLDER/TARGET (tests/fuzz/failed/corpus unless given), and adds its inputs and processor
-seconds to those that RESULT.json holds of the same sources. What goes wrong (any exception but a CodecError,
-two minutes on one input, two gigabytes) is kept in tests/fuzz/failed. Needs: pip install atheris.
+from the inputs in FOLDER/TARGET (tests/fuzz/failed/corpus unless given) and chosen.zip, and adds its inputs
+and seconds, by the clock and of processor time, to those that RESULT.json holds of the same sources.
+chosen.py FOLDER keeps what was found. What goes wrong (any exception but a CodecError, two minutes on one
+input, two gigabytes) is kept in tests/fuzz/failed. Needs: pip install atheris.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from chosen import SEED, chosen, file_name
 from loop import NAMES, Record, code_version, run_each, write
 
 HERE = Path(__file__).parent
@@ -55,7 +57,9 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     FAILED.mkdir(exist_ok=True)
     for number, data in enumerate(seeds(name)):
-        (corpus / f"seed-{number}").write_bytes(data)
+        (corpus / f"{SEED}{number}").write_bytes(data)
+    for data in chosen(name):
+        (corpus / file_name(data)).write_bytes(data)
     options = {
         "max_total_time": seconds,
         "timeout": 120,
@@ -88,6 +92,7 @@ def in_child(name: str, seconds: int, corpus: Path) -> Record:
     kept = len(list((corpus / name).iterdir()))
     return {
         "inputs": int(count[1]),
+        "seconds": seconds,
         "cpu_seconds": round(spent, 1),
         "covered": covered,
         "kept": kept,
@@ -97,8 +102,9 @@ def in_child(name: str, seconds: int, corpus: Path) -> Record:
 def added(before: dict[str, Any], now: dict[str, Any]) -> Record:
     """Return the record of both runs: inputs and seconds of both, coverage of the last, every failure."""
     both: dict[str, Any] = {**before, **now}
-    for key in ("inputs", "cpu_seconds"):
-        both[key] = round(before.get(key, 0) + now.get(key, 0), 1)
+    for key in ("inputs", "seconds", "cpu_seconds"):
+        if key in both:
+            both[key] = round(before.get(key, 0) + now.get(key, 0), 1)
     return both
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 import codec.decoder
 import codec.encoder
 import codec.salvaging
+import codec.verify
 from codec.bitstream import chunks
 from codec.bitstream.alpha import pack_alpha, parse_alpha
 from codec.bitstream.container import parse_container, read_info, write_container
@@ -26,15 +27,18 @@ from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
 from codec.bitstream.tile import LosslessTile
 from codec.cli import formats
 from codec.coding.tile import encode_tile
+from codec.decoder import shown_box
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
+from codec.entropy.range_coder import PLAIN
 from codec.entropy.steps import STEPS, step_of
 from codec.entropy.tables import BANDS, LEVELS
 from codec.errors import CodecError
 from codec.image.lossless import pack, pack_plane
 from codec.image.metadata import attach
 from codec.limits import UNLIMITED, Limits
-from codec.stream import Reader, Writer
+from codec.runtime.preview import SCALES
+from codec.stream import Index, Reader, Writer
 
 LIMITS = Limits(max_pixels=1 << 16, max_side=1 << 12, max_chunks=50, max_metadata_bytes=1 << 16)
 TINY = tiny.tiny_model()
@@ -47,7 +51,8 @@ def load_tiny(_model_id: bytes, _device: str = "cpu") -> object:
     return TINY
 
 
-for module in (codec.decoder, codec.encoder, codec.salvaging):
+LOADING = (codec.decoder, codec.encoder, codec.salvaging, codec.verify)
+for module in LOADING:
     module.load_model = load_tiny  # type: ignore[attr-defined]
 
 
@@ -94,10 +99,10 @@ def metadata(data: bytes) -> None:
 
 
 @functools.cache
-def _plain() -> tuple[TileCoder, reference.Tables]:
+def _decoders() -> tuple[tuple[TileCoder, TileCoder], reference.Tables]:
     tables = TINY.coder.tables
     h = tables.z_channels
-    return TINY.coder, reference.Tables(
+    return (TINY.coder, TileCoder(tables, PLAIN)), reference.Tables(
         r_half=tables.r_half.tolist(),
         r_freq=[[]] + [tables.r_table(level).tolist() for level in range(1, LEVELS)],
         z_lo=tables.z_lo.tolist(),
@@ -118,10 +123,10 @@ def _own_index(step: int, r: list[list[list[int]]]) -> list[list[list[int]]]:
 
 
 def entropy(data: bytes) -> None:
-    """Words of the range coder: the fast decoder and the plain one agree on z, r and refusal."""
-    coder, plain = _plain()
+    """Words of the range coder: the decoders and the one of the format's text agree on z, r and refusal."""
+    coders, plain = _decoders()
 
-    def fast() -> tuple[object, object, int]:
+    def coded(coder: TileCoder) -> tuple[object, object, int]:
         decoder = coder.decoder(data, 0)
         z = decoder.z(*Z_SIZE)
         r = np.zeros(R_SHAPE, np.int16)
@@ -138,19 +143,19 @@ def entropy(data: bytes) -> None:
         return z, r, reference.symbol_crc(z, r)
 
     outcomes: list[object] = []
-    for decode in (fast, slow):
+    for decode in (*(functools.partial(coded, coder) for coder in coders), slow):
         try:
             outcomes.append(decode())
         except CodecError as error:
             outcomes.append(type(error))
-    assert outcomes[0] == outcomes[1], outcomes
+    assert outcomes[0] == outcomes[1] == outcomes[2], outcomes
     if isinstance(outcomes[0], type):
-        raise outcomes[0]("refused by both")
+        raise outcomes[0]("refused by all")
 
 
 def _words(seed: int) -> bytes:
     """Words of a sound tile, escapes included; cut or left as they are they also seed what is not sound."""
-    coder, _ = _plain()
+    (coder, _), _ = _decoders()
     rng = np.random.default_rng(seed)
     z = rng.integers(-4, 4, (coder.tables.z_channels, *Z_SIZE)).astype(np.int16)
     drawn = np.rint(rng.choice([-1, 1], R_SHAPE) * 40 ** rng.random(R_SHAPE)).astype(np.int16)
@@ -162,13 +167,34 @@ def _words(seed: int) -> bytes:
     return coder.encode(z, r, index, 0)
 
 
+def _is_sound(data: bytes) -> bool:
+    try:
+        codec.verify.verify(data, threads=1, limits=LIMITS)
+    except CodecError:
+        return False
+    return True
+
+
 def decode(data: bytes) -> None:
-    """Bytes to pixels, and a region of them."""
-    picture = _decoder().decode(data)
+    """Bytes to pixels, a region and a preview of them; what is sound is decoded, and nothing else."""
+    sound = _is_sound(data)
+    try:
+        picture = _decoder().decode(data)
+    except CodecError:
+        assert not sound
+        raise
+    assert sound
     assert picture.width * picture.height <= 1 << 16
     box = (picture.width // 3, picture.height // 3, 1 + picture.width // 2, 1 + picture.height // 2)
     part = _decoder().decode(data, region=box)
     assert part.size == box[2:]
+    scale = SCALES[len(data) % len(SCALES)]
+    small = _decoder().decode(data, scale=scale)
+    assert small.size == (-(-picture.width // scale), -(-picture.height // scale))
+    left, top, right, bottom = shown_box((*box[:2], box[0] + box[2], box[1] + box[3]), scale)
+    corner = _decoder().decode(data, region=box, scale=scale)
+    apart = np.asarray(corner).astype(int) - np.asarray(small.crop((left, top, right, bottom)))
+    assert np.abs(apart).max() <= 1
 
 
 def salvage(data: bytes) -> None:
@@ -218,8 +244,20 @@ def splits(data: bytes) -> None:
     assert _decoder().decode_from(Halting(data)).tobytes() == whole.tobytes()  # type: ignore[arg-type]
 
 
+def _indexed(data: bytes) -> None:
+    try:
+        index = Index(BytesIO(data))
+    except CodecError:
+        return
+    for number in range(len(index)):
+        try:
+            parse_container(index[number], UNLIMITED)
+        except CodecError:
+            continue
+
+
 def frames(data: bytes) -> None:
-    """A stream of frames in pieces: sound frames in rising order, and an end to every stream."""
+    """A stream of frames in pieces: sound frames in rising order, an end to every stream, and its index."""
     strict = Reader(Halting(data))  # type: ignore[arg-type]
     lenient = Reader(BytesIO(data), on_loss="skip", max_frame_bytes=1 << 16)
     numbers = []
@@ -227,6 +265,7 @@ def frames(data: bytes) -> None:
         parse_container(frame.data, UNLIMITED)
         numbers.append(frame.number)
     assert numbers == sorted(set(numbers))
+    _indexed(data)
     assert [frame.number for frame in strict] == numbers
 
 

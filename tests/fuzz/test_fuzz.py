@@ -1,8 +1,8 @@
 """Mutated inputs give a result or a CodecError: no other exception, no signal, no hang, bounded memory.
 
 tests/fuzz/run.py does the same for as long as one likes, tests/fuzz/guided.py lets atheris choose the inputs;
-benchmarks/results holds what deep runs found. What once failed is kept in tests/fuzz/corpus/TARGET, and tried
-here for ever.
+benchmarks/results holds what deep runs found. What once failed is kept in tests/fuzz/corpus/TARGET, what
+atheris chose in chosen.zip, and both are tried here for ever.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from chosen import chosen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loop import CHEAP, NAMES
@@ -50,19 +51,15 @@ def test_some_inputs_get_through_and_most_do_not(results, name):
 @pytest.fixture(scope="module")
 def targets():
     """The targets, in this process; shipped weights are back in use afterwards."""
-    import codec.decoder
-    import codec.encoder
-    import codec.salvaging
-
-    modules = (codec.decoder, codec.encoder, codec.salvaging)
-    before = [module.load_model for module in modules]
     import targets
 
-    for module in modules:
+    from codec.model.weights import load_model
+
+    for module in targets.LOADING:
         module.load_model = targets.load_tiny
     yield targets
-    for module, load in zip(modules, before, strict=True):
-        module.load_model = load
+    for module in targets.LOADING:
+        module.load_model = load_model
 
 
 def refused_or_accepted(targets, name, data):
@@ -78,6 +75,9 @@ def test_corpus(targets, name):
     assert set(targets.TARGETS) == set(NAMES)
     for path in sorted((HERE / "corpus" / name).glob("*")):
         refused_or_accepted(targets, name, path.read_bytes())
+    tried = [refused_or_accepted(targets, name, data) for data in chosen(name)]
+    assert any(tried)
+    assert not all(tried) or name == "roundtrip"
     accepted = [refused_or_accepted(targets, name, data) for data in targets.seeds(name)]
     assert all(accepted) or name == "entropy"
 
