@@ -24,6 +24,7 @@ _SALVAGE = "tests/codec/test_salvage.py"
 _FILES = "tests/cli/test_files.py"
 _WEIGHTS = "tests/model/test_weights.py"
 _CODER = "tests/entropy/test_coder.py"
+_RANGE_CODER = "tests/entropy/test_range_coder.py"
 
 DEFECTS = [
     Defect("header CRC unchecked", "codec/bitstream/header.py",
@@ -93,4 +94,14 @@ DEFECTS = [
     Defect("memory unlimited", "codec/limits.py",
            "return min(wanted, (self.max_memory_bytes - shared) // each)", "return wanted",
            "tests/runtime/test_budget.py"),
+    Defect("plain range coder leaves its range", "codec/entropy/plain_range_coder.py",
+           "            if quantile >= TOTAL:", "            if quantile > 2 * TOTAL:", _RANGE_CODER),
+    Defect("plain range coder carries one word far", "codec/entropy/plain_range_coder.py",
+           "            self._words[at] = 0\n            at -= 1\n", "            break\n", _RANGE_CODER),
+    Defect("plain range coder ends anywhere", "codec/entropy/plain_range_coder.py",
+           "return self._next >= len(self._words) and", "return self._next >= 0 and", f"{_RANGE_CODER} {_CODER}"),
+    Defect("verify out of memory", "codec/verify.py",
+           "@memory_errors()\n", "@staticmethod\n", "tests/memory/test_out_of_memory.py"),
+    Defect("GPU in TF32", "codec/model/inference/torch_runner.py",
+           '["ieee"] * len', '["tf32"] * len', "tests/runtime/test_backends.py"),
 ]  # fmt: skip
