@@ -53,7 +53,7 @@ class RangeEncoder:
             width = scale * (edges[symbol + 1] - left)
             if low >= _RANGE:
                 low -= _RANGE
-                self._carry()
+                _carry(self._words)
             if width < _WORD:
                 self._words.append(low >> 32)
                 low, width = low % _WORD << 32, width << 32
@@ -63,18 +63,19 @@ class RangeEncoder:
         """Return the words, uint32, which may end in zeros."""
         if not self._words and self._range == _RANGE - 1:
             return np.empty(0, np.uint32)
-        last = -(-self._low // _WORD)
+        words, last = self._words.copy(), -(-self._low // _WORD)
         if last == _WORD:
-            last = 0
-            self._carry()
-        return np.array([*self._words, last], np.uint32)
+            _carry(words)
+        return np.array([*words, last % _WORD], np.uint32)
 
-    def _carry(self) -> None:
-        at = len(self._words) - 1
-        while self._words[at] == _WORD - 1:
-            self._words[at] = 0
-            at -= 1
-        self._words[at] += 1
+
+def _carry(words: list[int]) -> None:
+    """Add 1 to the last word, and where that is full to those before."""
+    at = len(words) - 1
+    while words[at] == _WORD - 1:
+        words[at] = 0
+        at -= 1
+    words[at] += 1
 
 
 class RangeDecoder:

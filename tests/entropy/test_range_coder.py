@@ -75,6 +75,7 @@ def test_the_same_words(seed, count):
         plain.encode(symbols, own)
     words = plain.get_compressed()
     assert words.dtype == np.uint32
+    assert words.tolist() == plain.get_compressed().tolist()
     trimmed = np.trim_zeros(words, "b")
     assert trimmed.tolist() == np.trim_zeros(fast.get_compressed(), "b").tolist()
     decoder = PLAIN.decoder(trimmed)
