@@ -1,4 +1,4 @@
-"""The range coder of FORMAT.md section 6 in plain Python: some microseconds a symbol, and nothing to install.
+"""The range coder of FORMAT.md section 6 in plain Python: slower than others, with nothing to install.
 
 It has the shape of constriction's, whose words it writes and reads: a model is a table, symbols come and go
 as arrays of int32.
