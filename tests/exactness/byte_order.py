@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,7 +34,7 @@ def computed(files: list[Path], out: Path) -> None:
     for file in files:
         found = parse_container(file.read_bytes())
         header, model = found.header, load_model(found.header.model_id)
-        arrays |= vars(model.coder.tables)
+        arrays |= model.coder.tables.to_arrays()
         for tile in tile_grid(header.width, header.height, header.tile_size):
             payload = found.tiles[tile.index]
             if isinstance(payload, TilePayload):
@@ -61,9 +59,8 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     from codec.image.lossless import unpack, unpack_plane
 
     with np.load(given) as stored:
-        arrays = dict(stored)
-    names = EntropyTables.__dataclass_fields__
-    coder = TileCoder(EntropyTables(**{name: arrays[name] for name in names}))
+        arrays = {name: value.astype(value.dtype.newbyteorder("=")) for name, value in stored.items()}
+    coder = TileCoder(EntropyTables.from_arrays(arrays))
     digests, tiles = {}, 0
     for file in files:
         found, digest = parse_container(file.read_bytes()), hashlib.sha256()
@@ -90,27 +87,18 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     return {**processor, "range_coder": BEST.name, "tiles": tiles, "digests": digests}
 
 
-def run(command: list[str], given: Path, files: list[Path]) -> dict[str, object]:
-    """Run the child under a command; return what it printed."""
-    python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    done = subprocess.run(
-        [*command, __file__, "--child", str(given), *map(str, files)],
-        env={**os.environ, "PYTHONPATH": python_path}, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
 def main() -> int:
     if sys.argv[1] == "--child":
         print(json.dumps(child(Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])))
         return 0
-    from processors import files_to_decode
+    from processors import files_to_decode, run_child
 
     with tempfile.TemporaryDirectory() as name:
         files, given = files_to_decode(Path(name)), Path(name) / "given.npz"
         computed(files, given)
-        here, there = run([sys.executable], given, files), run(sys.argv[1:], given, files)
+        here, there = (
+            run_child(python, __file__, given, files) for python in ([sys.executable], sys.argv[1:])
+        )
     digests, others = here.pop("digests"), there.pop("digests")
     same = sum(digests[file.name] == others[file.name] for file in files)
     print(json.dumps({"here": here, "there": there, "files": len(files), "files_the_same": same}, indent=1))

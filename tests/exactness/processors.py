@@ -27,11 +27,13 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 PICTURE = ROOT / "tests" / "data" / "chelsea.png"
 QUALITIES = (5, 50, 100)
-OWN = "own.vae"
 
 
 def child(out: Path, files: list[Path]) -> dict[str, object]:
-    """Decode on whatever this runs on; put samples into OUT, and return the rest."""
+    """Decode on whatever this runs on; put samples into OUT, and return the rest.
+
+    The last of the files is made here if it is not there.
+    """
     import onnxruntime
 
     from codec.bitstream.container import parse_container
@@ -42,9 +44,8 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
     from codec.entropy.range_coder import BEST
     from codec.model.weights import load_model
 
-    own = out.with_name(OWN)
-    own.write_bytes(Encoder(50, threads=1).encode(small_photo()))
-    files = [*files, own]
+    if not files[-1].exists():
+        files[-1].write_bytes(Encoder(50, threads=1).encode(small_photo()))
     symbols, samples = {}, {}
     for file in files:
         data = file.read_bytes()
@@ -71,12 +72,19 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
 
 def run(command: list[str], out: Path, files: list[Path]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
     """Run the child under a command; return what it printed, and samples by name of file."""
+    printed = run_child(command, __file__, out, files)
+    with np.load(out) as stored:
+        return printed, dict(stored)
+
+
+def run_child(command: list[str], script: str, path: Path, files: list[Path]) -> dict[str, object]:
+    """Run a script as the child of its own under a command; return what it printed."""
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": python_path, "VAEZIP_BACKEND": "onnx"}
-    whole = [*command, __file__, "--child", str(out), *map(str, files)]
+    whole = [*command, script, "--child", str(path), *map(str, files)]
     done = subprocess.run(whole, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    with np.load(out) as stored:
-        return json.loads(done.stdout.splitlines()[-1]), dict(stored)
+    printed: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return printed
 
 
 def files_to_decode(folder: Path) -> list[Path]:
@@ -101,17 +109,10 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        files = files_to_decode(folder)
+        files = [*files_to_decode(folder), folder / "coded-there.vae"]
         there, others = run(sys.argv[1:], folder / "there.npz", files)
-        # What was coded there is decoded here, with all else.
-        files.append(folder / "coded-there.vae")
-        (folder / OWN).rename(files[-1])
         here, samples = run([sys.executable], folder / "here.npz", files)
     here_symbols, there_symbols = here.pop("symbols"), there.pop("symbols")
-    for found in (here_symbols, samples):
-        del found[Path(OWN).stem]
-    for found in (there_symbols, others):
-        found[files[-1].stem] = found.pop(Path(OWN).stem)
     off = np.concatenate([(others[name].astype(int) - samples[name]).ravel() for name in samples])
     record = {
         "here": here,
