@@ -89,6 +89,13 @@ def train() -> None:
     help="Share of the distortion that is 1 - MS-SSIM of luma.",
 )
 @click.option(
+    "--drawn-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of crops that lines, text, flat shapes or noise are drawn over.",
+)
+@click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Undecayed weights to continue from.",

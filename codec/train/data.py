@@ -18,6 +18,8 @@ from torch import Tensor
 from codec.errors import TrainingError
 from codec.storage.pictures import pictures_below
 
+from .drawn import draw_over
+
 HELD_OUT = 64
 TILE = 512
 
@@ -111,17 +113,17 @@ def build_cache(folder: Path, cache: Path) -> None:
 class CropSource:
     """Random crops whose choice depends on the seed, the rank and the step alone: resuming needs no state."""
 
-    def __init__(self, cache: Path, *, seed: int, rank: int) -> None:
+    def __init__(self, cache: Path, *, seed: int, rank: int, drawn_share: float = 0.0) -> None:
         self.tiles = np.load(cache, mmap_mode="r")
         names = cache.with_suffix(".names").read_text(encoding="utf-8").split("\n")
         train, held = split_held_out(sorted(set(names)))
         wanted, kept = set(train), set(held)
         self.train = np.array([i for i, n in enumerate(names) if n in wanted])
         self.held_out = np.array([i for i, n in enumerate(names) if n in kept], dtype=np.int64)
-        self.seed, self.rank = seed, rank
+        self.seed, self.rank, self.drawn_share = seed, rank, drawn_share
 
     def batch(self, step: int, count: int, size: int) -> Tensor:
-        """Crops of one step: uint8 [count, 3, size, size], flipped and transposed at random."""
+        """Crops of one step: uint8 [count, 3, size, size], flipped, transposed and drawn over at random."""
         rng = np.random.default_rng([self.seed, self.rank, step])
         out = np.empty((count, 3, size, size), np.uint8)
         for index in range(count):
@@ -130,7 +132,10 @@ class CropSource:
             crop = tile[top : top + size, left : left + size]
             flips = rng.integers(0, 2, 3)
             crop = crop[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]]
-            out[index] = crop.transpose((2, 1, 0) if flips[2] else (2, 0, 1))
+            crop = crop.transpose(1, 0, 2) if flips[2] else crop
+            if self.drawn_share and rng.random() < self.drawn_share:
+                crop = draw_over(crop, rng)
+            out[index] = crop.transpose(2, 0, 1)
         return torch.from_numpy(out)
 
     def pictures(self, indices: NDArray[np.int64]) -> Tensor:

@@ -58,7 +58,7 @@ class Run:
         if self.rank == 0:
             build_cache(Path(options.images), cache)
         self._barrier()
-        self.crops = CropSource(cache, seed=options.seed, rank=self.rank)
+        self.crops = CropSource(cache, seed=options.seed, rank=self.rank, drawn_share=options.drawn_share)
         torch.manual_seed(options.seed)
         self.model = TrainModel(options.config)
         self.step, self.seconds, self.pixels, self.bad_steps = 0, 0.0, 0, 0

@@ -31,6 +31,7 @@ class TrainOptions:
         ema: decay of the weight average.
         luma_share: share of the distortion that is squared error of luma instead of red, green and blue.
         structure_share: share that is 1 - MS-SSIM of luma.
+        drawn_share: share of the crops that lines, text, flat shapes or noise are drawn over.
         init: undecayed weights to continue from, with a fresh optimiser.
         seed: of everything random.
         model: sizes; empty for the defaults.
@@ -48,6 +49,7 @@ class TrainOptions:
     ema: float = 0.999
     luma_share: float = 0.0
     structure_share: float = 0.0
+    drawn_share: float = 0.0
     init: str = ""
     seed: int = 1
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -72,6 +74,8 @@ class TrainOptions:
             raise UsageError("shares of the distortion must be 0 or more and at most 1 together")
         if self.structure_share and min(self.crop, self.final_crop) < STRUCTURE_CROP:
             raise UsageError(f"a share of structure needs crops of at least {STRUCTURE_CROP} pixels a side")
+        if not 0 <= self.drawn_share <= 1:
+            raise UsageError("the share of crops that are drawn over must be 0 to 1")
         if self.minutes <= 0 and self.steps <= 0:
             raise UsageError("give a budget: minutes or steps above 0")
 

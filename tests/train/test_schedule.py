@@ -54,7 +54,8 @@ def test_lmbda_is_spaced_by_logarithm():
 @pytest.mark.parametrize(
     "bad",
     [{"batch": 12}, {"batch": 0}, {"crop": 100}, {"crop": 0}, {"final_crop": 544}, {"minutes": 0},
-     {"luma_share": -0.1}, {"luma_share": 0.6, "structure_share": 0.6}, {"structure_share": 0.1, "crop": 128},
+     {"luma_share": -0.1}, {"drawn_share": 1.1}, {"drawn_share": -0.1},
+     {"luma_share": 0.6, "structure_share": 0.6}, {"structure_share": 0.1, "crop": 128},
      {"model": {"m": 63}}, {"model": {"nonsense": 1}}, {"model": {"z_stride": 48}}, {"model": [1]}],
 )  # fmt: skip
 def test_bad_options(bad):
