@@ -21,10 +21,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx_graph import runs, shipped, whole_graph
 from profile_stages import RATE, picture
 
 import codec
@@ -32,11 +30,8 @@ from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import tile_grid
 from codec.coding.tile import tile_symbols
 from codec.model.factors import factors
-from codec.model.index import default_model_id, model_entry
-from codec.model.inference.graphs import graphs
-from codec.model.inference.onnx_export import serialise
-from codec.model.inference.onnx_runner import unpack_graph
-from codec.model.weights import architecture, folded_weights, load_model, read_verified
+from codec.model.index import default_model_id
+from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, analyse_unscaled, scaled
 
@@ -47,25 +42,13 @@ Work = dict[str, Callable[[], object]]
 
 def session(name: str, *, with_gains: bool) -> Callable[[dict[str, NDArray[Any]]], object]:
     """Return what runs a graph, its products of two arrays left out if so wished: they are all gains."""
-    arrays, meta = read_verified(model_entry(default_model_id()))
-    arch = architecture(meta)
-    weights = folded_weights(arch, arrays)
-    model = onnx.load_from_string(unpack_graph(serialise(name, graphs(arch)[name], weights))[1])
-    outside = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    for tensor in outside:
-        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    model = whole_graph(name, *shipped())
     if not with_gains:
         for node in model.graph.node:
             if node.op_type == "Mul":
                 node.op_type = "Identity"
                 del node.input[1:]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    made = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda inputs: made.run(None, inputs)
+    return runs(model)
 
 
 def turns(work: Work) -> dict[str, list[float]]:

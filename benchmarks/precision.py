@@ -25,10 +25,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx_graph import runs, shipped, whole_graph
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -42,12 +41,10 @@ from PIL import Image
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
 from codec.coding.tile import tile_symbols
-from codec.model.index import default_model_id, model_entry
+from codec.model.index import default_model_id
 from codec.model.inference.graphs import Architecture, graphs
-from codec.model.inference.onnx_export import serialise
-from codec.model.inference.onnx_runner import unpack_graph
 from codec.model.inference.torch_ops import TorchOps
-from codec.model.weights import LoadedModel, architecture, folded_weights, load_model, read_verified
+from codec.model.weights import LoadedModel, load_model
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
@@ -118,30 +115,6 @@ def by_torch(arch: Architecture, weights: dict[str, NDArray[np.float32]], low: t
     return run
 
 
-def by_onnx(model: onnx.ModelProto) -> Run:
-    """Return g_s by onnxruntime."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda inputs: session.run(None, inputs)[0]
-
-
-def whole_graph(arch: Architecture, weights: dict[str, NDArray[np.float32]]) -> onnx.ModelProto:
-    """Return g_s with its weights, its convolutions named after them."""
-    model = onnx.load_from_string(unpack_graph(serialise("synthesis", graphs(arch)["synthesis"], weights))[1])
-    constants = [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
-    taken = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(constants)
-    model.graph.initializer.extend(numpy_helper.from_array(weights[name], name) for name in taken)
-    for node in model.graph.node:
-        node.name = node.input[1] if node.op_type == "Conv" else node.output[0]
-    return model
-
-
 class Reader(CalibrationDataReader):
     """Hands out inputs one by one."""
 
@@ -177,19 +150,17 @@ def in_int8(model: onnx.ModelProto, which: list[str], calibration: list[Inputs] 
 
 def variants(calibration: list[Inputs]) -> dict[str, Run]:
     """Return all ways to compute g_s, by name; the first is the reference."""
-    arrays, meta = read_verified(model_entry(default_model_id()))
-    arch = architecture(meta)
-    weights = folded_weights(arch, arrays)
-    graph = whole_graph(arch, weights)
+    arch, weights = shipped()
+    graph = whole_graph("synthesis", arch, weights)
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
     blocks = [name for name in convolutions if name.startswith(BLOCKS)]
     return {
-        "onnxruntime, float32": by_onnx(graph),
-        "onnxruntime, float16": by_onnx(convert_float_to_float16(graph, keep_io_types=True)),
-        "onnxruntime, int8 static, all": by_onnx(in_int8(graph, convolutions, calibration)),
-        "onnxruntime, int8 static, blocks": by_onnx(in_int8(graph, blocks, calibration)),
-        "onnxruntime, int8 dynamic, all": by_onnx(in_int8(graph, convolutions, None)),
-        "onnxruntime, int8 dynamic, blocks": by_onnx(in_int8(graph, blocks, None)),
+        "onnxruntime, float32": runs(graph),
+        "onnxruntime, float16": runs(convert_float_to_float16(graph, keep_io_types=True)),
+        "onnxruntime, int8 static, all": runs(in_int8(graph, convolutions, calibration)),
+        "onnxruntime, int8 static, blocks": runs(in_int8(graph, blocks, calibration)),
+        "onnxruntime, int8 dynamic, all": runs(in_int8(graph, convolutions, None)),
+        "onnxruntime, int8 dynamic, blocks": runs(in_int8(graph, blocks, None)),
         "torch, float32": by_torch(arch, weights, ()),
         "torch, bfloat16, all": by_torch(arch, weights, ("g_s.",)),
         "torch, bfloat16, all but the linear way": by_torch(arch, weights, TRUNK),
@@ -197,12 +168,12 @@ def variants(calibration: list[Inputs]) -> dict[str, Run]:
     }
 
 
-def compare(runs: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, float]]:
+def compare(ways: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, float]]:
     """Return distance and time of each, beside the first."""
-    reference = next(iter(runs))
+    reference = next(iter(ways))
     rows: dict[str, dict[str, float]] = {}
-    exact = [to_samples(runs[reference](one)).astype(np.int16) for one in inputs]
-    for name, run in runs.items():
+    exact = [to_samples(ways[reference](one)).astype(np.int16) for one in inputs]
+    for name, run in ways.items():
         off = [np.abs(to_samples(run(one)) - whole) for one, whole in zip(inputs, exact, strict=True)]
         rows[name] = {
             "equal": float(np.mean([(part == 0).mean() for part in off])),
@@ -212,9 +183,9 @@ def compare(runs: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, f
         for i, rate in enumerate(RATES):
             part = off[i :: len(RATES)]
             rows[name][f"within_one_level_at_{rate}"] = float(np.mean([(p <= 1).mean() for p in part]))
-    least = dict.fromkeys(runs, float("inf"))
+    least = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
-        for name, run in runs.items():
+        for name, run in ways.items():
             start = time.process_time()
             for one in inputs:
                 run(one)

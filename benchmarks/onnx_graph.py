@@ -1,0 +1,48 @@
+"""The shipped model's graphs with their weights inside, and what computes them on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from codec.model.index import default_model_id, model_entry
+from codec.model.inference.graphs import Architecture, graphs
+from codec.model.inference.onnx_export import serialise
+from codec.model.inference.onnx_runner import unpack_graph
+from codec.model.weights import architecture, folded_weights, read_verified
+
+Weights = dict[str, NDArray[Any]]
+
+
+def shipped() -> tuple[Architecture, Weights]:
+    """Return the shipped model's architecture and the weights that its graphs take."""
+    arrays, meta = read_verified(model_entry(default_model_id()))
+    arch = architecture(meta)
+    return arch, folded_weights(arch, arrays)
+
+
+def whole_graph(name: str, arch: Architecture, weights: Weights) -> onnx.ModelProto:
+    """Return a graph with its weights, its convolutions named after them."""
+    model = onnx.load_from_string(unpack_graph(serialise(name, graphs(arch)[name], weights))[1])
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name], tensor.name))
+    for node in model.graph.node:
+        node.name = node.input[1] if node.op_type == "Conv" else node.output[0]
+    return model
+
+
+def runs(model: onnx.ModelProto) -> Callable[[Weights], NDArray[Any]]:
+    """Return what computes a graph's first output by onnxruntime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return lambda inputs: session.run(None, inputs)[0]
