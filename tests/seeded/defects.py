@@ -104,4 +104,9 @@ DEFECTS = [
            "@memory_errors()\n", "@staticmethod\n", "tests/memory/test_out_of_memory.py"),
     Defect("GPU in TF32", "codec/model/inference/torch_runner.py",
            '["ieee"] * len', '["tf32"] * len', "tests/runtime/test_backends.py"),
+    Defect("pictures' faults let through", "codec/image/source.py",
+           "        Exception\n", "        SyntaxError\n", "tests/image/test_mutated_files.py"),
+    Defect("pictures opened at any size", "codec/image/convert.py",
+           "check_size(picture.width, picture.height, limits)", "check_size(1, 1, limits)",
+           "tests/image/test_mutated_files.py"),
 ]  # fmt: skip
