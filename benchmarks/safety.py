@@ -8,6 +8,7 @@
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
     python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > FOLDER/aarch64.json
     python tests/exactness/byte_order.py qemu-s390x -L ROOT ROOT/usr/bin/python3.11 > FOLDER/byte_order.json
+    VAEZIP_BACKEND=onnx python tests/exactness/other_runtime.py > FOLDER/openvino.json
     VAEZIP_BACKEND=onnx python benchmarks/resources.py > FOLDER/resources.json
     VAEZIP_BACKEND=torch python benchmarks/resources.py > FOLDER/resources_torch.json
     python benchmarks/safety.py FOLDER README.md
@@ -123,17 +124,28 @@ def matrix_row(found: dict[str, Any]) -> str:
     )
 
 
+def same_symbols(found: dict[str, Any]) -> str:
+    """Tell how files decoded elsewhere compare with those decoded here."""
+    differ = f"{found['samples_that_differ']} of {found['samples']:,} samples differ"
+    return (
+        f"symbols the same in {found['files_with_the_same_symbols']}, {differ}, "
+        f"by {found['largest_difference']} level at most"
+    )
+
+
 def processor_row(found: dict[str, Any]) -> str:
     """Return the table row of files decoded on another kind of processor."""
     there = found["there"]
     coder = "" if there["range_coder"] == "constriction" else ", range coder in plain Python"
     where = f"{there['processor']} (qemu-user), onnxruntime{coder}"
     what = f"{found['files']} files, one of them coded there, on {where}"
-    differ = f"{found['samples_that_differ']} of {found['samples']:,} samples differ"
-    return (
-        f"| {what} | symbols the same in {found['files_with_the_same_symbols']}, {differ}, "
-        f"by {found['largest_difference']} level at most |"
-    )
+    return f"| {what} | {same_symbols(found)} |"
+
+
+def runtime_row(found: dict[str, Any]) -> str:
+    """Return the table row of files decoded by a runtime that the package does not use."""
+    what = f"{found['files']} files by OpenVINO {found['openvino'].split('-')[0]} instead of onnxruntime"
+    return f"| {what} | {same_symbols(found)} |"
 
 
 def byte_order_row(found: dict[str, Any]) -> str:
@@ -150,9 +162,14 @@ def main() -> int:
     """Write the table between its marks."""
     folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
     measured = recorded(folder / "bomb.json", bomb)
-    rows = fuzz_rows(json.loads((folder / "fuzz.json").read_text(encoding="utf-8"))["targets"])
-    rows.append(guided_row(json.loads((folder / "guided.json").read_text(encoding="utf-8"))))
-    seeded = json.loads((folder / "seeded.json").read_text(encoding="utf-8"))
+
+    def record(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+        return found
+
+    rows = fuzz_rows(record("fuzz.json")["targets"])
+    rows.append(guided_row(record("guided.json")))
+    seeded = record("seeded.json")
     rows.append(
         f"| defects planted in the code | {sum(map(bool, seeded.values()))} of {len(seeded)} noticed |"
     )
@@ -160,15 +177,16 @@ def main() -> int:
         f"| 65,535 x 65,535 pixels in {measured['bytes']:.0f} bytes | refused in "
         f"{measured['refusal_ms']:.1f} ms, process {measured['process_ms']:.0f} ms, CPU time |"
     )
-    rows.append(matrix_row(json.loads((folder / "matrix.json").read_text(encoding="utf-8"))))
+    rows.append(matrix_row(record("matrix.json")))
     versions = (folder / "versions.txt").read_text(encoding="utf-8").splitlines()[1:]
     names = ", ".join(line.split()[0].split("+")[0] for line in versions)
     same = sum(line.split()[1] == "same" for line in versions)
     rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
-    rows.append(processor_row(json.loads((folder / "aarch64.json").read_text(encoding="utf-8"))))
-    rows.append(byte_order_row(json.loads((folder / "byte_order.json").read_text(encoding="utf-8"))))
+    rows.append(runtime_row(record("openvino.json")))
+    rows.append(processor_row(record("aarch64.json")))
+    rows.append(byte_order_row(record("byte_order.json")))
     for name in ("resources.json", "resources_torch.json"):
-        rows += resource_rows(json.loads((folder / name).read_text(encoding="utf-8")))
+        rows += resource_rows(record(name))
     table = "\n".join(["| tried | found |", "|---|---|", *rows])
     text = readme.read_text(encoding="utf-8")
     readme.write_text(replace_between(text, START, END, table), encoding="utf-8")

@@ -17,10 +17,15 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from codec.model.weights import LoadedModel
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -36,10 +41,7 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
     """
     import onnxruntime
 
-    from codec.bitstream.container import parse_container
-    from codec.bitstream.geometry import tile_grid
-    from codec.bitstream.tile import TilePayload
-    from codec.decoder import Decoder, decode_symbols
+    from codec.decoder import Decoder
     from codec.encoder import Encoder
     from codec.entropy.range_coder import BEST
     from codec.model.weights import load_model
@@ -49,15 +51,7 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
     symbols, samples = {}, {}
     for file in files:
         data = file.read_bytes()
-        found = parse_container(data)
-        header, digest = found.header, hashlib.sha256()
-        model = load_model(header.model_id)
-        grid = tile_grid(header.width, header.height, header.tile_size)
-        for tile, payload in zip(grid, found.tiles, strict=True):
-            if isinstance(payload, TilePayload):
-                decoded = decode_symbols(model, tile, payload, header.quality)
-                digest.update(decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes())
-        symbols[file.stem] = digest.hexdigest()
+        symbols[file.stem] = symbol_hash(data, load_model)
         samples[file.stem] = np.asarray(Decoder(threads=1).decode(data))
     np.savez(out, **samples)
     return {
@@ -68,6 +62,23 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
         "range_coder": BEST.name,
         "symbols": symbols,
     }
+
+
+def symbol_hash(data: bytes, load_model: Callable[[bytes], LoadedModel]) -> str:
+    """Return the sha256 of all symbols of a file's learned tiles."""
+    from codec.bitstream.container import parse_container
+    from codec.bitstream.geometry import tile_grid
+    from codec.bitstream.tile import TilePayload
+    from codec.decoder import decode_symbols
+
+    found = parse_container(data)
+    header, digest = found.header, hashlib.sha256()
+    grid = tile_grid(header.width, header.height, header.tile_size)
+    for tile, payload in zip(grid, found.tiles, strict=True):
+        if isinstance(payload, TilePayload):
+            decoded = decode_symbols(load_model(header.model_id), tile, payload, header.quality)
+            digest.update(decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes())
+    return digest.hexdigest()
 
 
 def run(command: list[str], out: Path, files: list[Path]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
@@ -103,6 +114,23 @@ def small_photo() -> Image.Image:
         return photo.convert("RGB").reduce(4)
 
 
+def compared(
+    symbols: dict[str, str],
+    other_symbols: dict[str, str],
+    samples: dict[str, np.ndarray],
+    other_samples: dict[str, np.ndarray],
+) -> dict[str, int]:
+    """Return in how many files the symbols are the same, and how far samples differ."""
+    off = np.concatenate([(other_samples[name].astype(int) - samples[name]).ravel() for name in samples])
+    return {
+        "files": len(symbols),
+        "files_with_the_same_symbols": sum(other_symbols[name] == symbols[name] for name in symbols),
+        "samples": off.size,
+        "samples_that_differ": int(np.count_nonzero(off)),
+        "largest_difference": int(np.abs(off).max()),
+    }
+
+
 def main() -> int:
     if sys.argv[1] == "--child":
         print(json.dumps(child(Path(sys.argv[2]), [Path(name) for name in sys.argv[3:]])))
@@ -112,19 +140,9 @@ def main() -> int:
         files = [*files_to_decode(folder), folder / "coded-there.vae"]
         there, others = run(sys.argv[1:], folder / "there.npz", files)
         here, samples = run([sys.executable], folder / "here.npz", files)
-    here_symbols, there_symbols = here.pop("symbols"), there.pop("symbols")
-    off = np.concatenate([(others[name].astype(int) - samples[name]).ravel() for name in samples])
-    record = {
-        "here": here,
-        "there": there,
-        "files": len(files),
-        "files_with_the_same_symbols": sum(here_symbols[n] == there_symbols[n] for n in here_symbols),
-        "samples": off.size,
-        "samples_that_differ": int(np.count_nonzero(off)),
-        "largest_difference": int(np.abs(off).max()),
-    }
-    print(json.dumps(record, indent=1))
-    return int(record["files_with_the_same_symbols"] < len(files) or record["largest_difference"] > 1)
+    found = compared(here.pop("symbols"), there.pop("symbols"), samples, others)
+    print(json.dumps({"here": here, "there": there, **found}, indent=1))
+    return int(found["files_with_the_same_symbols"] < len(files) or found["largest_difference"] > 1)
 
 
 if __name__ == "__main__":

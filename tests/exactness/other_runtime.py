@@ -1,0 +1,89 @@
+"""Decode by a runtime that the package does not use, and compare; run by hand before a release.
+
+    python tests/exactness/other_runtime.py > RESULT.json
+
+The files of processors.py, by OpenVINO on all cores as it likes best and in float32, and by onnxruntime. No
+symbol may differ, no sample by two levels. Needs: pip install openvino onnx.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from processors import ROOT, compared, files_to_decode, symbol_hash
+
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from onnx_graph import whole_graph  # noqa: E402
+
+import codec.decoder  # noqa: E402
+from codec.model.index import model_entry  # noqa: E402
+from codec.model.inference.graphs import Architecture  # noqa: E402
+from codec.model.weights import LoadedModel, build, load_model, read_verified  # noqa: E402
+
+
+class OpenVinoRunner:
+    """Computes graphs by OpenVINO."""
+
+    name, device = "openvino", "cpu"
+
+    def __init__(self, arch: Architecture, weights: dict[str, NDArray[np.float32]]) -> None:
+        self._arch, self._weights = arch, weights
+        self._compiled: dict[str, openvino.CompiledModel] = {}
+
+    def _compile(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> openvino.CompiledModel:
+        model = whole_graph(graph, self._arch, self._weights)
+        for declared in model.graph.input:
+            if inputs[declared.name].ndim == 1:
+                # OpenVINO must know how many dimensions a new shape has.
+                declared.type.tensor_type.shape.dim[0].dim_value = inputs[declared.name].size
+        core = openvino.Core()
+        options = {"INFERENCE_PRECISION_HINT": "f32"}
+        return core.compile_model(core.read_model(model.SerializeToString()), "CPU", options)
+
+    def run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Compute a graph."""
+        if graph not in self._compiled:
+            self._compiled[graph] = self._compile(graph, inputs)
+        given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        found = self._compiled[graph](given)
+        return [np.array(found[index]) for index in range(len(found))]
+
+
+@functools.cache
+def by_openvino(model_id: bytes, _device: str = "cpu") -> LoadedModel:
+    """Load a model; its known answer is checked."""
+    return build(model_id, *read_verified(model_entry(model_id)), OpenVinoRunner)
+
+
+def all_of(files: list[Path]) -> tuple[dict[str, str], dict[str, NDArray[np.uint8]]]:
+    """Return hashes of symbols, and samples, by name of file."""
+    loaded = codec.decoder.load_model
+    symbols = {file.stem: symbol_hash(file.read_bytes(), loaded) for file in files}
+    decoder = codec.decoder.Decoder(threads=1)
+    return symbols, {file.stem: np.asarray(decoder.decode(file.read_bytes())) for file in files}
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        files = files_to_decode(Path(name))
+        symbols, samples = all_of(files)
+        codec.decoder.load_model = by_openvino
+        other_symbols, other_samples = all_of(files)
+        codec.decoder.load_model = load_model
+    found = compared(symbols, other_symbols, samples, other_samples)
+    print(json.dumps({"openvino": openvino.__version__, **found}, indent=1))
+    return int(found["files_with_the_same_symbols"] < len(files) or found["largest_difference"] > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
