@@ -32,8 +32,10 @@ def test_every_command_has_a_page_with_its_options():
     assert {path.stem for path in PAGES.glob("*.1")} == set(expected)
     for name, command in expected.items():
         page = (PAGES / f"{name}.1").read_text()
+        told = " ".join(page.replace("\\-", "-").split())
         assert f'"{__version__}"' in page
         assert "EXIT STATUS" in page
         for parameter in command.params:
             if isinstance(parameter, click.Option) and not parameter.hidden:
                 assert max(parameter.opts, key=len).replace("-", "\\-") in page, f"{name} {parameter.opts}"
+                assert " ".join((parameter.help or "").split()) in told, f"{name} {parameter.opts}"
