@@ -17,7 +17,7 @@ def test_what_is_drawn_depends_on_the_generator_alone():
         assert np.array_equal(first, again)
         made.append(first)
     changed = [float((one != crop).any(2).mean()) for one in made]
-    # Lines leave most of the crop alone, noise next to nothing; a shape may miss the crop.
+    # Lines leave most of a crop as it was, noise hardly anything; a shape may miss the crop.
     assert sum(0 < share < 0.5 for share in changed) > 15
     assert sum(share > 0.7 for share in changed) > 4
     assert sum(share == 0 for share in changed) < 10
