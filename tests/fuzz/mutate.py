@@ -37,7 +37,7 @@ def mended(data: bytes) -> bytes:
     return bytes(out)
 
 
-def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
+def changed(rng: random.Random, seeds: list[bytes]) -> bytes:
     """Return one of the seeds after one to four changes."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -62,4 +62,10 @@ def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
             del data[at : at + rng.randrange(1, 40)]
         else:
             data[at : at + 8] = rng.randbytes(rng.randrange(1, 9))
-    return mended(bytes(data)) if rng.random() < 0.5 else bytes(data)
+    return bytes(data)
+
+
+def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
+    """Return one of the seeds, .vae files, after one to four changes; in half of them CRCs are mended."""
+    data = changed(rng, seeds)
+    return mended(data) if rng.random() < 0.5 else data
