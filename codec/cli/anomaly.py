@@ -11,7 +11,7 @@ from codec.cli.folders import prepare, save_png
 from codec.cli.jobs import STANDARD, Job, run
 from codec.cli.options import quiet_option, threads_option
 from codec.cli.progress import task_bar
-from codec.cli.report import EXIT_CODES_HELP, printable, say
+from codec.cli.report import EXIT_CODES_HELP, printable, say, telling
 from codec.errors import UsageError
 from codec.files import check_writable, write_atomic
 from codec.storage.pictures import pictures_below
@@ -45,7 +45,7 @@ def fit(folder: Path, output: Path, fpr: float, force: bool, threads: int | None
         raise UsageError(f"{folder}: no pictures found; give a folder with files such as .png or .jpg")
     from codec.vae.anomaly import AnomalyModel
 
-    with task_bar("pictures", quiet=quiet) as progress:
+    with task_bar("pictures", quiet=quiet) as progress, telling(str(folder), quiet=quiet):
         model = AnomalyModel.fit(pictures, false_positive_rate=fpr, threads=threads, progress=progress)
     write_atomic(output, model.to_json().encode(), overwrite=force)
     if not quiet:
@@ -75,7 +75,8 @@ def score(pictures: tuple[str, ...], model_file: Path, heatmap: Path | None, for
         # Asked for before any time is spent.
         names = [f"{Path(job.source).stem}.png"] if heatmap is not None else []
         paths = prepare(heatmap, names, force=force) if heatmap is not None else []
-        pixels = load_rgb(job.source)
+        with telling(job.source_name):
+            pixels = load_rgb(job.source)
         found = model.score(pixels)
         record = {
             "file": printable(job.source),

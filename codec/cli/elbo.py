@@ -9,7 +9,7 @@ import click
 from codec.cli.jobs import STANDARD, Job, read_input, run
 from codec.cli.options import refuse_nan, threads_option
 from codec.cli.progress import progress_bar
-from codec.cli.report import EXIT_CODES_HELP, printable
+from codec.cli.report import EXIT_CODES_HELP, printable, telling
 
 
 @click.command("elbo", epilog=EXIT_CODES_HELP)
@@ -53,7 +53,8 @@ def elbo(
         from codec.vae.evidence import elbo as weigh
 
         source = read_input(job.source) if job.source == STANDARD else job.source
-        pixels = load_rgb(source)
+        with telling(job.source_name, quiet=quiet):
+            pixels = load_rgb(source)
         with progress_bar(job.source_name, pixels.shape[0] * pixels.shape[1], quiet=quiet) as progress:
             found = weigh(pixels, beta=beta, quality=quality, threads=threads, progress=progress)
         parts = {

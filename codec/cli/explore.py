@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from codec.cli.folders import contact_sheet, prepare, save_animation, save_png
+from codec.cli.folders import ANIMATION, SHEET, contact_sheet, prepare, prepare_frames, save_frames, save_png
 from codec.cli.options import quality_option, quiet_option, threads_option
 from codec.cli.progress import task_bar
-from codec.cli.report import EXIT_CODES_HELP, say
+from codec.cli.report import EXIT_CODES_HELP, say, telling
 from codec.model.inference.runner import need_torch
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-SHEET, ANIMATION = "sheet.png", "animation.webp"
 
 _output = click.option("-o", "--output", "folder", metavar="DIR", type=_FOLDER, required=True, help="Folder.")
 _force = click.option("-f", "--force", is_flag=True, help="Overwrite files.")
@@ -113,16 +105,31 @@ def interpolate(
 ) -> None:
     """Go from picture A to picture B in latent space: frames, a contact sheet and an animated WebP.
 
-    Both must be of one size, at most 512 pixels a side.
+    Of two pictures of different size the larger one is cut around its middle to the shape of the smaller one
+    and scaled to its size. Sheet and animation show frames at no more than 512 pixels a side.
     """
-    paths = _prepare_frames(folder, count, force=force)
-    from codec.vae import interpolate as walk
+    paths = prepare_frames(folder, count, force=force)
+    from codec.image.convert import load_rgb
+    from codec.vae.paths import interpolation
 
+    with telling(first, quiet=quiet):
+        start = load_rgb(first)
+    with telling(second, quiet=quiet):
+        end = load_rgb(second)
     with task_bar("frames", quiet=quiet) as progress:
-        frames = walk(
-            first, second, count, spherical=spherical, quality=quality, threads=threads, progress=progress
-        )
-    _save_frames(paths, frames, folder, force=force, quiet=quiet)
+        with telling(f"{first}, {second}", quiet=quiet):
+            frames = interpolation(
+                start,
+                end,
+                count,
+                spherical=spherical,
+                quality=quality,
+                threads=threads,
+                progress=progress,
+            )
+        save_frames(paths, frames, force=force)
+    if not quiet:
+        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")
 
 
 @click.command("traverse", epilog=EXIT_CODES_HELP)
@@ -146,31 +153,19 @@ def traverse(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps."""
-    paths = _prepare_frames(folder, count, force=force)
-    from codec.vae import traverse as walk
+    """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps.
+
+    Sheet and animation show frames at no more than 512 pixels a side.
+    """
+    paths = prepare_frames(folder, count, force=force)
+    from codec.image.convert import load_rgb
+    from codec.vae.paths import traversal
 
     steps = [span * (2 * index / (count - 1) - 1) for index in range(count)]
+    with telling(picture, quiet=quiet):
+        pixels = load_rgb(picture)
     with task_bar("frames", quiet=quiet) as progress:
-        frames = walk(picture, channel, steps, quality=quality, threads=threads, progress=progress)
-    _save_frames(paths, frames, folder, force=force, quiet=quiet)
-
-
-def _prepare_frames(folder: Path, count: int, *, force: bool) -> list[Path]:
-    """Return where the frames go, then the contact sheet and the animation; refuse to go on without torch."""
-    need_torch("walking through latent space")
-    names = [f"frame_{index:03d}.png" for index in range(count)]
-    return prepare(folder, [*names, SHEET, ANIMATION], force=force)
-
-
-def _save_frames(
-    paths: list[Path], frames: Sequence[NDArray[np.uint8]], folder: Path, *, force: bool, quiet: bool
-) -> None:
-    """Write frames, their contact sheet and their animation to the places that _prepare_frames gave."""
-    *singles, sheet, animation = paths
-    for path, pixels in zip(singles, frames, strict=True):
-        save_png(path, pixels, force=force)
-    save_png(sheet, contact_sheet(frames, min(len(frames), 9)), force=force)
-    save_animation(animation, frames, force=force)
+        frames = traversal(pixels, channel, steps, quality=quality, threads=threads, progress=progress)
+        save_frames(paths, frames, force=force)
     if not quiet:
-        say(f"{folder}: {len(frames)} frames, {SHEET} and {ANIMATION}")
+        say(f"{folder}: {count} frames, {SHEET} and {ANIMATION}")

@@ -9,7 +9,7 @@ import click
 from codec.cli.folders import save_png
 from codec.cli.options import quiet_option
 from codec.cli.progress import task_bar
-from codec.cli.report import EXIT_CODES_HELP, say
+from codec.cli.report import EXIT_CODES_HELP, say, telling
 from codec.errors import UsageError
 from codec.files import check_writable
 from codec.model.inference.runner import need_torch
@@ -57,8 +57,10 @@ def impute(
     from codec.image.convert import load_rgb
     from codec.vae.imputation import impute as fill
 
-    pixels = load_rgb(picture)
-    missing = load_rgb(mask).mean(2) >= 128
+    with telling(picture, quiet=quiet):
+        pixels = load_rgb(picture)
+    with telling(mask, quiet=quiet):
+        missing = load_rgb(mask).mean(2) >= 128
     with task_bar("blocks", quiet=quiet) as progress:
         filled = fill(pixels, missing, samples=samples, seed=seed, temperature=temperature, progress=progress)
     for path, result in zip(outputs, filled, strict=True):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
+from contextlib import contextmanager
 from enum import IntEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from codec.errors import (
     BackendMismatch,
@@ -19,6 +21,9 @@ from codec.errors import (
     UsageError,
     WeightsError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Exit(IntEnum):
@@ -128,6 +133,17 @@ def fail(text: str) -> None:
 def warn(name: str, text: str) -> None:
     """Print a warning about a file."""
     say(f"vaezip: warning: {name}: {' '.join(text.split())}")
+
+
+@contextmanager
+def telling(name: str, *, quiet: bool = False) -> Iterator[None]:
+    """Print each warning that the library gives while the block runs, once, as one about a file."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("once", UserWarning)
+        yield
+    if not quiet:
+        for text in dict.fromkeys(str(warning.message) for warning in caught):
+            warn(name, text)
 
 
 def escape_unprintable_output() -> None:

@@ -19,7 +19,7 @@ from codec.image.lossless import may_pay, pack
 from codec.image.picture import Samples
 from codec.model.weights import LoadedModel
 from codec.runtime.exactness import exact_pays
-from codec.runtime.latents import TileSymbols, quantise_tile
+from codec.runtime.latents import Floats, TileSymbols, quantise_tile
 from codec.runtime.transform_blocks import Block, analyse
 
 
@@ -76,13 +76,23 @@ def tile_symbols(
     present: where the picture has latents, bool [rows, columns]; None if everywhere.
     Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
     """
+    return quantise_tile(model, tile_latent(model, pixels, tile, quality, present), quality)
+
+
+def tile_latent(
+    model: LoadedModel,
+    pixels: Samples,
+    tile: Tile,
+    quality: int,
+    present: NDArray[np.bool_] | None = None,
+) -> Floats:
+    """Return the scaled latent of one tile, float32 [M, h, w]; arguments as for tile_symbols."""
     height, width = pixels.shape[:2]
     rows, columns = y_shape(width, height, model.config.z_stride)
     tile_rows, tile_columns = y_shape(tile.width, tile.height, model.config.z_stride)
     top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
     block = Block(top, left, top + tile_rows, left + tile_columns)
-    y = analyse(model, pixels, block, rows, columns, quality, present)
-    return quantise_tile(model, y, quality)
+    return analyse(model, pixels, block, rows, columns, quality, present)
 
 
 def encode_tile(

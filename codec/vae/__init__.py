@@ -23,7 +23,7 @@ _EXPORTS = {
     "traverse": "codec.vae.paths",
 }
 
-_TORCHLESS = frozenset({"AnomalyModel", "Elbo", "elbo"})
+_TORCHLESS = frozenset({"AnomalyModel", "Elbo", "elbo", "interpolate", "traverse"})
 
 if TYPE_CHECKING:
     from codec.vae.anomaly import AnomalyModel

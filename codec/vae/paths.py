@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image, ImageOps
 
+from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.quality import rate_band
+from codec.coding.tile import tile_latent
 from codec.errors import UsageError
-from codec.image.convert import PictureLike, load_rgb
-from codec.model.quantiser import dead_zone, quantise
-from codec.model.rates import rate_tensor
+from codec.image.convert import ConversionWarning, PictureLike, RgbArray, load_rgb
+from codec.model.scale_network import TILE
+from codec.runtime.latents import Floats, TileSymbols, hyper_latents, nearest, quantise_given
 from codec.runtime.threads import Progress, map_ordered, worker_count
-from codec.runtime.transform_blocks import Block, analyse
-from codec.vae.hyperprior import walk
-from codec.vae.picture_latents import synthesise_whole
+from codec.vae.picture_latents import PictureLatents, decode_latents
 from codec.vae.setting import Setting, choose
 
-MAX_SIDE = 512
+# Below this sine of the angle between two latents the arc between them is taken for straight.
+LEAST_SINE = 1e-4
+
+
+class TileLatent(NamedTuple):
+    """A tile's latents before rounding: y in quantiser steps, float32 [M, h, w]; z, float32 [H, hz, wz]."""
+
+    y: Floats
+    z: Floats
+
+
+# Number of a frame and of a tile -> that tile in that frame.
+Move: TypeAlias = Callable[[int, int], TileLatent]
 
 
 def interpolate(
@@ -37,27 +51,40 @@ def interpolate(
     """Decode `count` points between two pictures' latents, both ends included: uint8 [H, W, 3] each.
 
     y and z are moved together, then coded as a file would hold them. spherical: along the great arc between
-    the two latents, which keeps their length. Pictures must be of one size, at most 512 pixels a side.
+    the two latents, which keeps their length. Of two pictures of different size the larger one is cut around
+    its middle to the shape of the smaller one and scaled to its size, with a ConversionWarning.
     Raises UsageError, UnsupportedImage or LimitExceeded.
     """
+    return list(
+        interpolation(
+            first, second, count, spherical=spherical, quality=quality, threads=threads, progress=progress
+        )
+    )
+
+
+def interpolation(
+    first: PictureLike,
+    second: PictureLike,
+    count: int,
+    *,
+    spherical: bool = False,
+    quality: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of `interpolate` as they are made, of which any number may be too many to hold."""
     if count < 2:
         raise UsageError("an interpolation needs at least its two ends", field="count")
-    setting = choose(quality)
-    start, end = _load(first), _load(second)
-    if start.shape != end.shape:
-        raise UsageError(
-            f"pictures are of {start.shape[1]}x{start.shape[0]} and {end.shape[1]}x{end.shape[0]} pixels; "
-            "scale one to the size of the other"
-        )
-    ends = map_ordered(lambda pixels: _latent(setting, pixels), [start, end], 1)
-    between = _slerp if spherical else torch.lerp
+    setting, workers = choose(quality), worker_count(threads)
+    pictures = _of_one_size(load_rgb(first), load_rgb(second))
+    start, end = (_latents(setting, pixels, workers) for pixels in pictures)
+    between = [_arc([a[part] for a in start], [b[part] for b in end], spherical) for part in (0, 1)]
 
-    def frame(index: int) -> NDArray[np.uint8]:
+    def move(index: int, tile: int) -> TileLatent:
         share = index / (count - 1)
-        y, z = (between(a, b, share) for a, b in zip(*ends, strict=True))
-        return _decode(setting, y, z)[: start.shape[0], : start.shape[1]]
+        return TileLatent(*(way(start[tile][i], end[tile][i], share) for i, way in enumerate(between)))
 
-    return map_ordered(frame, range(count), worker_count(threads), progress)
+    return _frames(setting, pictures[0].shape, count, move, workers, progress)
 
 
 def traverse(
@@ -74,58 +101,120 @@ def traverse(
     Returns samples uint8 [H, W, 3], one array for each step. Channels 0..M-1 are in the order of their weight
     in the picture, heaviest first. Raises UsageError, UnsupportedImage or LimitExceeded.
     """
-    setting = choose(quality)
+    return list(traversal(image, channel, steps, quality=quality, threads=threads, progress=progress))
+
+
+def traversal(
+    image: PictureLike,
+    channel: int,
+    steps: Sequence[float],
+    *,
+    quality: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of `traverse` as they are made."""
+    setting, workers = choose(quality), worker_count(threads)
     channels = setting.model.config.m
     if not 0 <= channel < channels:
         raise UsageError(f"channel must be from 0 to {channels - 1}, not {channel}", field="channel")
-    pixels = _load(image)
-    (y, z) = map_ordered(lambda pixels: _latent(setting, pixels), [pixels], 1)[0]
-    place = int(y.abs().mean((0, 2, 3)).argsort(descending=True)[channel])
-
-    def frame(step: float) -> NDArray[np.uint8]:
-        moved = y.clone()
-        moved[:, place] += step
-        return _decode(setting, moved, z)[: pixels.shape[0], : pixels.shape[1]]
-
-    return map_ordered(frame, steps, worker_count(threads), progress)
-
-
-def _load(image: PictureLike) -> NDArray[np.uint8]:
     pixels = load_rgb(image)
-    if max(pixels.shape[:2]) > MAX_SIDE:
-        raise UsageError(f"walks through latent space take pictures of at most {MAX_SIDE} pixels a side")
-    return pixels
+    start = _latents(setting, pixels, workers)
+    weight = np.sum([np.abs(tile.y).sum((1, 2), dtype=np.float64) for tile in start], 0)
+    place = int(np.argsort(-weight, kind="stable")[channel])
+
+    def move(index: int, tile: int) -> TileLatent:
+        moved = start[tile].y.copy()
+        moved[place] += np.float32(steps[index])
+        return start[tile]._replace(y=moved)
+
+    return _frames(setting, pixels.shape, len(steps), move, workers, progress)
 
 
-def _latent(setting: Setting, pixels: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    """Scaled y and z before rounding, float [1, M, h, w] and [1, H, ., .]."""
-    model = setting.model
-    unit = model.config.z_stride
-    rows, columns = (-(-side // unit) * unit // 16 for side in pixels.shape[:2])
-    with torch.inference_mode():
-        found = analyse(model, pixels, Block(0, 0, rows, columns), rows, columns, setting.rate)
-        y = torch.from_numpy(found)[None]
-        return y, model.network.h_a(y)
+def _of_one_size(first: RgbArray, second: RgbArray) -> tuple[RgbArray, RgbArray]:
+    """Return two pictures [H, W, 3], the one of more pixels brought to the size of the other."""
+    if first.shape == second.shape:
+        return first, second
+    pictures = [first, second]
+    larger = int(second.size >= first.size)
+    (height, width), (to_height, to_width) = pictures[larger].shape[:2], pictures[1 - larger].shape[:2]
+    cut = "" if width * to_height == height * to_width else "cut around its middle and "
+    warnings.warn(
+        f"the {('first', 'second')[larger]} picture, of {width}x{height} pixels, is {cut}scaled to the "
+        f"{to_width}x{to_height} of the other",
+        ConversionWarning,
+        stacklevel=3,
+    )
+    scaled = ImageOps.fit(Image.fromarray(pictures[larger]), (to_width, to_height), Image.Resampling.LANCZOS)
+    pictures[larger] = np.array(scaled)
+    return pictures[0], pictures[1]
 
 
-def _decode(setting: Setting, y: Tensor, z: Tensor) -> NDArray[np.uint8]:
-    model, rate = setting.model, setting.rate
-    coded = model.coder.tables.clamp_z(z[0].round().numpy(), rate_band(rate))
-    with torch.inference_mode():
-        y_hat = walk(model, coded, rate, _rounding(y)).y_hat
-        unscaled = model.network.unscale_latent(y_hat, rate_tensor(rate))
-    return synthesise_whole(model, unscaled[0].numpy(), rate, 1)
+def _latents(setting: Setting, pixels: RgbArray, workers: int) -> list[TileLatent]:
+    """Return the latents of a picture [H, W, 3] tile by tile, in file order."""
+
+    def find(tile: Tile) -> TileLatent:
+        y = tile_latent(setting.model, pixels, tile, setting.rate)
+        return TileLatent(y, hyper_latents(setting.model, y))
+
+    return map_ordered(find, tile_grid(pixels.shape[1], pixels.shape[0], TILE), workers)
 
 
-def _rounding(y: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    threshold = dead_zone()
-    return lambda mu, level: quantise(y - mu, threshold[level])
+def _frames(
+    setting: Setting,
+    shape: tuple[int, ...],
+    count: int,
+    move: Move,
+    workers: int,
+    progress: Progress | None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield what `count` latents decode to, uint8 [H, W, 3]; several at a time where tiles are few."""
+    height, width = shape[:2]
+    n_tiles = len(tile_grid(width, height, TILE))
+    together = max(1, workers // n_tiles)
+    each = workers // together
+
+    def frame(index: int) -> NDArray[np.uint8]:
+        code = functools.partial(_code, setting, move, index)
+        symbols = map_ordered(code, range(n_tiles), each)
+        found = PictureLatents(width, height, setting.rate, tuple(symbols))
+        return decode_latents(setting.model, found, threads=each)
+
+    for start in range(0, count, together):
+        group = range(start, min(start + together, count))
+        for index, pixels in zip(group, map_ordered(frame, group, together), strict=True):
+            yield pixels
+            if progress is not None:
+                progress(index + 1, count)
 
 
-def _slerp(a: Tensor, b: Tensor, share: float) -> Tensor:
-    """Along the great arc between two tensors taken as one vector each; straight where they are parallel."""
-    cosine = float((a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-12))
-    angle = math.acos(min(max(cosine, -1.0), 1.0))
-    if math.sin(angle) < 1e-4:
-        return torch.lerp(a, b, share)
-    return (math.sin((1 - share) * angle) * a + math.sin(share * angle) * b) / math.sin(angle)
+def _code(setting: Setting, move: Move, index: int, tile: int) -> TileSymbols:
+    """Return what a file would hold of one tile of one frame."""
+    y, z = move(index, tile)
+    coded = setting.model.coder.tables.clamp_z(np.rint(z), rate_band(setting.rate))
+    return quantise_given(setting.model, coded, y, setting.rate, nearest)
+
+
+def _arc(
+    first: Sequence[Floats], second: Sequence[Floats], spherical: bool
+) -> Callable[[Floats, Floats, float], Floats]:
+    """Return the way between two latents, given as their tiles: straight, or on the great arc between them.
+
+    All tiles together are one vector, and each point of the way is taken tile by tile.
+    """
+    angle = _angle(first, second) if spherical else 0.0
+
+    def between(a: Floats, b: Floats, share: float) -> Floats:
+        if math.sin(angle) < LEAST_SINE:
+            return np.asarray((1 - share) * a + share * b)
+        return np.asarray((math.sin((1 - share) * angle) * a + math.sin(share * angle) * b) / math.sin(angle))
+
+    return between
+
+
+def _angle(first: Sequence[Floats], second: Sequence[Floats]) -> float:
+    def dot(left: Sequence[Floats], right: Sequence[Floats]) -> float:
+        return sum(float(np.sum(a * b, dtype=np.float64)) for a, b in zip(left, right, strict=True))
+
+    cosine = dot(first, second) / max(math.sqrt(dot(first, first) * dot(second, second)), 1e-12)
+    return math.acos(min(max(cosine, -1.0), 1.0))

@@ -116,13 +116,50 @@ def test_traverse_and_interpolate(capsys):
     ):
         assert main([*wrong, "-Q"]) == USAGE
         one_line(capsys.readouterr().err)
-    Image.new("RGB", (30, 30)).save("square.png")
-    assert main(["interpolate", "photo.png", "square.png", "-Q", "-o", "x"]) == USAGE
-    assert "40x30 and 30x30" in one_line(capsys.readouterr().err)
     Path("broken.png").write_bytes(b"broken")
     assert main(["traverse", "broken.png", "--channel", "0", "-Q", "-o", "x"]) == BAD_PICTURE
     assert "broken.png" in one_line(capsys.readouterr().err)
     assert not list(Path().rglob("x/*"))
+
+
+def test_walks_take_pictures_of_any_size_and_say_what_they_make_of_them(capsys, photo):
+    Image.fromarray(photo(528, 40)).save("wide.png")
+    Image.new("RGBA", (30, 30), (200, 60, 20, 120)).save("clear.png")
+    assert main(["traverse", "wide.png", "--channel", "1", "-n", "2", "-o", "t"]) == 0
+    assert pixels("t/frame_001.png").shape == (40, 528, 3)
+    assert pixels("t/sheet.png").shape == (39, 2 * 512 + 4, 3)
+    with Image.open("t/animation.webp") as animation:
+        assert animation.size == (512, 39)
+    assert main(["interpolate", "wide.png", "clear.png", "-n", "2", "-o", "i"]) == 0
+    assert pixels("i/frame_000.png").shape == (30, 30, 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("t: ")
+    assert lines[1] == "vaezip: warning: clear.png: transparency is not kept: the picture is laid over white"
+    assert lines[2].startswith(
+        "vaezip: warning: wide.png, clear.png: the first picture, of 528x40 pixels, is cut"
+    )
+    assert lines[3].startswith("i: ")
+    assert len(lines) == 4
+    assert main(["interpolate", "wide.png", "clear.png", "-n", "2", "-Q", "-o", "j"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_other_uses_tell_conversions_as_the_command_does(capsys):
+    Image.new("RGBA", (40, 30), (200, 60, 20, 120)).save("clear.png")
+    Image.new("L", (40, 30)).save("mask.png")
+    Path("normal").mkdir()
+    Path("clear.png").rename("normal/clear.png")
+    assert main(["elbo", "normal/clear.png"]) == 0
+    assert main(["impute", "normal/clear.png", "--mask", "mask.png", "-o", "filled.png"]) == 0
+    assert main(["anomaly", "fit", "normal", "-o", "model.json"]) == 0
+    assert main(["anomaly", "score", "normal/clear.png", "--model", "model.json"]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "transparency" in line]
+    assert [line[: line.index(": transparency")] for line in told] == [
+        "vaezip: warning: normal/clear.png",
+        "vaezip: warning: normal/clear.png",
+        "vaezip: warning: normal",
+        "vaezip: warning: normal/clear.png",
+    ]
 
 
 def test_impute_gives_samples_that_reproduce(capsys):
@@ -187,7 +224,6 @@ def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
     "arguments",
     [
         ["sample", "-o", "x"],
-        ["traverse", "photo.png", "--channel", "0", "-o", "x"],
         ["impute", "photo.png", "--mask", "photo.png", "-o", "x.png"],
         ["train", "vae", "-o", "x.safetensors"],
         ["compress", "photo.png", "-o", "x.vae", "-e", "4"],
@@ -200,3 +236,11 @@ def test_without_torch_there_is_one_clear_error(arguments, vaezip, here):
     assert done.returncode == INPUT_OUTPUT, done.stderr
     assert "pip install 'vaezip[torch]'" in one_line(done.stderr.decode())
     assert not [path for path in here.rglob("x*") if path.is_file()]
+
+
+def test_walks_need_no_torch(vaezip, here):
+    (here / "sitecustomize.py").write_text(HIDE_TORCH)
+    path = f"{here}:{Path(codec.__file__).parents[1]}"
+    done = vaezip("interpolate", "photo.png", "photo.png", "-n", "2", "-o", "x", env={"PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr
+    assert pixels("x/frame_001.png").shape == (30, 40, 3)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from codec.decoder import decompress
 from codec.encoder import compress
 from codec.errors import UsageError
+from codec.image.convert import ConversionWarning
 from codec.vae import impute, interpolate, sample, traverse
 
 
@@ -56,9 +58,66 @@ def test_the_middle_of_a_traversal_is_the_coded_picture(photo):
     assert psnr(frames[2], coded) < 35
 
 
+def test_walks_go_over_several_tiles_without_a_seam(photo):
+    """What becomes of a picture of four tiles is what a file would hold of it, whatever the threads."""
+    a = photo(528, 528)
+    b = a[::-1, ::-1].copy()
+    coded = [np.asarray(decompress(compress(pixels, 60, effort=0))).astype(int) for pixels in (a, b)]
+    frames = interpolate(a, b, 3, quality=60, threads=1)
+    assert [frame.shape for frame in frames] == [a.shape] * 3
+    for frame, end in zip((frames[0], frames[2]), coded, strict=True):
+        assert np.abs(frame - end).max() <= 1
+    again = interpolate(a, b, 3, quality=60, threads=3)
+    assert all(np.array_equal(x, y) for x, y in zip(frames, again, strict=True))
+    (still,) = traverse(a, 0, (0,), quality=60)
+    assert np.array_equal(still, frames[0])
+    (moved,) = traverse(a, 0, (12,), quality=60)
+    change = (moved.astype(int) - still).mean((1, 2))
+    assert np.abs(change[:512]).mean() > 1
+    assert np.abs(change[512:]).mean() > 1
+
+
+def test_the_way_along_an_arc_is_one_for_all_tiles(photo):
+    """The right one of two tiles is the same in both: the arc that the left one asks for bends it."""
+    a = photo(576, 64)
+    b = a.copy()
+    b[:, :512] = a[::-1, :512]
+    first, straight, _ = (frame[:, 544:].astype(int) for frame in interpolate(a, b, 3, quality=60))
+    arc = interpolate(a, b, 3, spherical=True, quality=60)[1][:, 544:].astype(int)
+    assert np.abs(straight - first).mean() < 1
+    assert np.abs(arc - first).mean() > 3
+    assert np.array_equal(*interpolate(a, a, 3, spherical=True, quality=60)[:2])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ((64, 48), (128, 96), "the second picture, of 128x96 pixels, is scaled to the 64x48"),
+        ((96, 80), (64, 48), "the first picture, of 96x80 pixels, is cut around its middle and scaled"),
+        ((64, 48), (48, 64), "the second picture, of 48x64 pixels, is cut around its middle and scaled"),
+    ],
+)
+def test_the_larger_of_two_pictures_is_brought_to_the_smaller(photo, first, second, told):
+    a, b = photo(*first), photo(*second)
+    size = min(first, second, key=lambda side: side[0] * side[1])
+    with pytest.warns(ConversionWarning, match=told):
+        frames = interpolate(a, b, 3, quality=80)
+    assert [frame.shape for frame in frames] == [(size[1], size[0], 3)] * 3
+    ends = [np.asarray(ImageOps.fit(Image.fromarray(end), size, Image.Resampling.LANCZOS)) for end in (a, b)]
+    assert psnr(frames[0], ends[0]) > 28
+    assert psnr(frames[2], ends[1]) > 28
+
+
+def test_pictures_of_opposite_shapes_meet():
+    bar = np.tile(np.linspace(0, 255, 700).astype(np.uint8)[:, None, None], (1, 1, 3))
+    with pytest.warns(ConversionWarning, match="700x1 pixels"):
+        frames = interpolate(bar, bar.transpose(1, 0, 2).copy(), 2, quality=60)
+    assert [frame.shape for frame in frames] == [(700, 1, 3)] * 2
+
+
 def test_walks_refuse_what_does_not_fit(photo):
-    with pytest.raises(UsageError, match="64x48 and 48x64"):
-        interpolate(photo(64, 48), photo(48, 64))
+    with pytest.raises(UsageError, match="ends"):
+        interpolate(photo(64, 48), photo(64, 48), 1)
     with pytest.raises(UsageError, match="channel"):
         traverse(photo(64, 48), 10_000)
 
