@@ -22,12 +22,13 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from small import usual
 
 from codec.bench.machine import machine, versions
 
 ROOT = Path(__file__).resolve().parents[1]
-N_PICTURES = 2000
-ROUNDS = 3
+N_PICTURES = usual(2000, small=4)
+ROUNDS = usual(3, small=1)
 SIZE = (128, 96)
 
 

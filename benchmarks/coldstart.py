@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from small import usual
 
 from codec.bench.machine import machine, versions
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 7
-PACKAGES = {"onnx": "onnxruntime", "torch": "torch"}
+ROUNDS = usual(7, small=1)
+PACKAGES = usual({"onnx": "onnxruntime", "torch": "torch"}, small={"onnx": "onnxruntime"})
 
 
 def run(arguments: list[str], backend: str) -> tuple[float, float]:

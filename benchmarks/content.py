@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from small import usual
 
 import codec
 
 QUALITIES = (25, 50, 75, 90)
-WEBP_QUALITIES = np.linspace(0, 100, 41)
+WEBP_QUALITIES = np.linspace(0, 100, usual(41, small=3))
 # What stands for an exact copy, where a number is due.
 EXACT_DB = 99.0
 LIMIT_DB = 1.0
-SIDE = 256
+SIDE = usual(256, small=64)
 PHOTO = Path(__file__).resolve().parents[1] / "tests" / "data" / "chelsea.png"
 
 

@@ -190,6 +190,7 @@ def classical(record: dict[str, Any] | None, pictures: set[str], metric: str) ->
             if p["codec"] == name and p["picture"] in pictures and p.get(metric) is not None
         )
         for name in CLASSICAL
+        if name in record["codecs"]
     }
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx_graph import runs, shipped, whole_graph
 from profile_stages import RATE, picture
+from small import usual
 
 import codec
 from codec.bench.machine import machine, versions
@@ -35,7 +36,7 @@ from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, analyse_unscaled, scaled
 
-ROUNDS = 100
+ROUNDS = usual(100, small=2)
 SIDE = 32
 Work = dict[str, Callable[[], object]]
 

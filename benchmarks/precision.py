@@ -37,6 +37,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from PIL import Image
+from small import usual
 
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
@@ -49,7 +50,8 @@ from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
 ROOT = Path(__file__).parents[1]
-PICTURES, RATES, ROUNDS = 4, (256, 896, 1536), 5
+PICTURES, ROUNDS = 4, usual(5, small=1)
+RATES = usual((256, 896, 1536), small=(896,))
 BLOCKS = ("g_s.blocks8", "g_s.blocks16")
 TRUNK = (*BLOCKS, "g_s.in8", "g_s.in16", "g_s.out")
 WANTED = 0.9999

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from small import usual
 
 import codec
 from codec.bench.machine import machine, versions
@@ -32,7 +33,7 @@ from codec.model.index import default_model_id
 from codec.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
-SIZES = {"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}
+SIZES = usual({"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}, small={"small": ((96, 64), 1)})
 COMMIT_BEFORE = "fa46ee0"
 RATE = 896  # the middle of 0..1792, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
@@ -95,6 +96,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self._stack = [OTHER]
         self._since = time.process_time()
 
@@ -110,6 +112,7 @@ class Clock:
         @functools.wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
             self.switch()
+            self.calls[stage] += 1
             self._stack.append(stage)
             try:
                 return function(*args, **kwargs)
@@ -129,10 +132,15 @@ class _TimedEncoder:
         self.get_compressed = self._encoder.get_compressed
 
 
-def install(clock: Clock, stages: dict[str, list[str]]) -> None:
+def install(clock: Clock, stages: dict[str, list[str]], *, before: bool) -> None:
     """Wrap all functions of the stages."""
-    coder = importlib.import_module("codec.entropy.coder")
-    coder._RangeEncoder = functools.partial(_TimedEncoder, clock, coder._RangeEncoder)
+    if before:
+        coder = importlib.import_module("codec.entropy.coder")
+        coder._RangeEncoder = functools.partial(_TimedEncoder, clock, coder._RangeEncoder)
+    else:
+        models = load_model(default_model_id()).coder._models
+        encoder = functools.partial(_TimedEncoder, clock, models.range_coder.encoder)
+        models.range_coder = models.range_coder._replace(encoder=encoder)
     for stage, places in stages.items():
         for place in places:
             module, _, path = place.partition(":")
@@ -193,7 +201,8 @@ def main(out: Path, *, before: bool) -> None:
     encoder, decoder = codec.Encoder(threads=1, **options), codec.Decoder(threads=1)
     encoder.rate = RATE
     clock = Clock()
-    install(clock, STAGES | BEFORE if before else STAGES)
+    stages = STAGES | BEFORE if before else STAGES
+    install(clock, stages, before=before)
     table: dict[str, dict[str, float]] = {}
     for size, ((width, height), rounds) in SIZES.items():
         source = io.BytesIO()
@@ -206,6 +215,9 @@ def main(out: Path, *, before: bool) -> None:
 
         table[f"encode, {size}"] = measure(clock, functools.partial(encoder.encode, png), rounds)
         table[f"decode, {size}"] = measure(clock, decode, rounds)
+    silent = [stage for stage, places in stages.items() if places and not clock.calls[stage]]
+    if silent:
+        sys.exit(f"no function of these stages was called, so their hooks are stale: {', '.join(silent)}")
     what = {
         "commit": COMMIT_BEFORE if before else "this tree",
         "model": default_model_id().hex(),

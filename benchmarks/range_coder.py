@@ -15,10 +15,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from small import usual
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "tests" / "data" / "chelsea.png"
-TURNS, REPEATS = 5, 9
+TURNS, REPEATS = usual((5, 9), small=(1, 1))
 PROGRAM = f"""
 import sys, time
 if sys.argv[1] == "plain":

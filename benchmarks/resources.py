@@ -21,9 +21,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from small import usual
+
 ROOT = Path(__file__).resolve().parents[1]
 BASE, PER_PIXEL = 350 << 20, 8
-GROWN = "grown_bytes_over_1000_decodes"
+DECODES, WARM_UP = usual((1000, 100), small=(3, 1))
+GROWN = f"grown_bytes_over_{DECODES}_decodes"
 STATUS = """
 import json, resource, sys
 from pathlib import Path
@@ -52,7 +55,7 @@ print(status("VmHWM:"))
 # says little: of free memory glibc's heap keeps up to 14 MiB more or less, with torch, as it happens to lie.
 LEAK = (
     STATUS
-    + """
+    + f"""
 import gc, time
 from codec.heap import handed_out
 
@@ -61,8 +64,8 @@ def kept():
     gc.collect()
     return handed_out()
 
-for count in range(1100):
-    if count == 100:
+for count in range({WARM_UP + DECODES}):
+    if count == {WARM_UP}:
         before = kept()
     decoder.decode(small)
 print(kept() - before)

@@ -25,6 +25,7 @@ from PIL import Image
 
 import codec
 from benchmarks.peak import peak_bytes
+from benchmarks.small import usual
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.quality import rate_band
@@ -34,7 +35,10 @@ from codec.model.index import default_model_id
 from codec.model.weights import load_model
 
 ROOT = Path(__file__).parents[1]
-SIZES = {"kodak": (768, 512), "2mpx": (1632, 1224), "12mpx": (4000, 3000)}
+SIZES = usual(
+    {"kodak": (768, 512), "2mpx": (1632, 1224), "12mpx": (4000, 3000)},
+    small={"kodak": (64, 48), "2mpx": (64, 48), "12mpx": (64, 48)},
+)
 THREADS = (1, 2)
 RATE = 896  # the middle of 0..1792, about 0.8 bits per pixel on photographs
 QUALITIES = {"jpeg": 75, "webp": 75, "avif": 65}
@@ -171,7 +175,7 @@ def test_entropy_coder(benchmark: Any, way: str) -> None:
 @pytest.mark.parametrize("what", ["help", "info", "compress", "decompress"])
 def test_cold_start(benchmark: Any, what: str, tmp_path: Path) -> None:
     """The command from nothing, on one picture of Kodak's size, with its peak memory."""
-    measure_command(benchmark, what, "kodak", tmp_path, rounds=3)
+    measure_command(benchmark, what, "kodak", tmp_path, rounds=usual(3, small=1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")

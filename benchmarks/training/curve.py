@@ -1,8 +1,12 @@
-"""Draw curve.png beside this file: crops seen against BD-rate on Kodak, for each run of runs.csv."""
+"""Draw curve.png beside this file, or another: crops seen against BD-rate on Kodak, for each run of runs.csv.
+
+python benchmarks/training/curve.py [OUT.png]
+"""
 
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,8 +14,8 @@ from matplotlib.figure import Figure
 HERE = Path(__file__).parent
 
 
-def main() -> None:
-    """Read runs.csv and write curve.png."""
+def main(out: Path) -> None:
+    """Read runs.csv and draw."""
     with (HERE / "runs.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -27,8 +31,8 @@ def main() -> None:
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set(xlabel="crops seen, 10^9 pixels", ylabel="BD-rate on Kodak, PSNR RGB, %")
     axes.legend()
-    figure.savefig(HERE / "curve.png", dpi=110)
+    figure.savefig(out, dpi=110)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "curve.png")

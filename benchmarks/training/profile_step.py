@@ -16,6 +16,10 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from small import usual
+
 from codec.files import write_atomic
 from codec.model.config import RATE_POINTS, ModelConfig
 from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
@@ -23,8 +27,8 @@ from codec.train.model import TrainModel
 from codec.train.precision import bf16_pays
 
 CROP = 192
-STEPS = 7
-PRODUCT = 2048
+STEPS = usual(7, small=1)
+PRODUCT = usual(2048, small=64)
 STRUCTURE_SHARE = 0.25
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from defects import add_defect, holes
 from matplotlib.figure import Figure
-from measure import FOR_SAMPLES, SEED, crops, read, skimage_folder
+from measure import DRAWN, FOR_SAMPLES, SEED, crops, read, skimage_folder
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +29,7 @@ def draw(folder: Path) -> None:
     chelsea = read(skimage_folder() / "chelsea.png")[20:276, 110:366]
     coffee = read(skimage_folder() / "coffee.png")[60:316, 180:436]
     _elbo(folder, chelsea)
-    _save(folder / "samples.webp", contact_sheet(sample(8, seed=1), 4))
+    _save(folder / "samples.webp", contact_sheet(sample(DRAWN, seed=1), 4))
     frames = interpolate(chelsea, coffee, 7)
     _save(folder / "interpolate.webp", contact_sheet([frame[::2, ::2] for frame in frames], 7))
     _save(folder / "traverse.webp", contact_sheet([f[::2, ::2] for f in traverse(chelsea, 1, STEPS)], 7))

@@ -11,6 +11,7 @@ from defects import KINDS, add_defect, holes
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.small import usual
 from codec.runtime.threads import map_ordered, worker_count
 from codec.train.classical import digits, train_classical
 from codec.vae.anomaly import AnomalyModel
@@ -18,11 +19,16 @@ from codec.vae.evidence import elbo
 from codec.vae.generation import sample
 from codec.vae.imputation import impute
 
-TEXTURES = ("brick", "grass", "gravel")
+TEXTURES = usual(("brick", "grass", "gravel"), small=("brick",))
 SIDE = 128
 BARS = KINDS[:3]
+# Samples of the codec.
+DRAWN = usual(8, small=2)
 # What makes samples good: few dimensions, which the posterior fills, and long training.
-FOR_SAMPLES: dict[str, Any] = {"latent": 2, "variance": 0.04, "epochs": 600}
+FOR_SAMPLES: dict[str, Any] = {"latent": 2, "variance": 0.04, "epochs": usual(600, small=2)}
+OTHERWISE: dict[str, Any] = usual({}, small={"epochs": 2})
+# In small runs alone, crops of a picture, side of a hole's picture and classes are fewer.
+MOST_CROPS, HOLED_SIDE, CLASSES = usual((None, 192, 10), small=(3, 96, 1))
 # Of all draws here; what was tuned was tuned with others.
 SEED = 41
 
@@ -81,7 +87,7 @@ class PcaError:
 def crops(pixels: NDArray[np.uint8], step: int = SIDE) -> list[NDArray[np.uint8]]:
     """Cut all whole 128x128 crops out of a picture, `step` pixels apart."""
     tops, lefts = (range(0, side - SIDE + 1, step) for side in pixels.shape[:2])
-    return [pixels[top:, left:][:SIDE, :SIDE] for top in tops for left in lefts]
+    return [pixels[top:, left:][:SIDE, :SIDE] for top in tops for left in lefts][:MOST_CROPS]
 
 
 def anomalies() -> dict[str, Any]:
@@ -147,10 +153,10 @@ def digits_left_out() -> dict[str, float]:
     x, labels = digits(), load_digits().target
     held = np.arange(len(x)) % 2 == 0
     rows: dict[str, list[float]] = {"classical_vae": [], "pca": [], "jpeg_size": []}
-    for left_out in range(10):
+    for left_out in range(CLASSES):
         fit = x[~held & (labels != left_out)]
         good, bad = x[held & (labels != left_out)], x[labels == left_out]
-        vae = train_classical(fit, seed=SEED + left_out)
+        vae = train_classical(fit, seed=SEED + left_out, **OTHERWISE)
         rows["classical_vae"].append(auroc(vae.negative_elbo(good), vae.negative_elbo(bad)))
         pca = PCA(0.8).fit(fit.reshape(len(fit), -1))
 
@@ -169,7 +175,7 @@ def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], where: NDArray[np.bool_]) 
     return float(10 * np.log10(255**2 / max(error, 1e-9)))
 
 
-def imputation(kodak: Path, count: int, side: int = 192) -> dict[str, Any]:
+def imputation(kodak: Path, count: int, side: int = HOLED_SIDE) -> dict[str, Any]:
     """PSNR in the holes of the middle of Kodak pictures, mean over pictures."""
     paths = sorted(kodak.glob("*.png"))[:: max(1, 24 // count)][:count]
     table = {}
@@ -200,11 +206,11 @@ def _filled(kind: str, side: int, number: int, path: Path) -> dict[str, float]:
     return {name: _psnr(result, x, missing) for name, result in results.items()}
 
 
-def half_digits(count: int = 100) -> dict[str, float]:
+def half_digits(count: int = usual(100, small=2)) -> dict[str, float]:
     """PSNR in the lower half of held-out digits, filled in from the upper."""
     x = digits()
     held = np.arange(len(x)) % 2 == 1
-    vae = train_classical(x[~held])
+    vae = train_classical(x[~held], **OTHERWISE)
     missing = np.zeros((8, 8), bool)
     missing[4:] = True
     mean = np.rint(x[~held].mean(0)).astype(np.uint8)
@@ -222,7 +228,8 @@ def generation(count: int = 500) -> dict[str, Any]:
     x, labels = digits(), load_digits().target
     held = np.arange(len(x)) % 2 == 1
     flat = x.reshape(len(x), -1) / 255
-    reader = MLPClassifier(128, alpha=1e-3, max_iter=400, random_state=0).fit(flat[~held], labels[~held])
+    rounds = usual(400, small=20)
+    reader = MLPClassifier(128, alpha=1e-3, max_iter=rounds, random_state=0).fit(flat[~held], labels[~held])
 
     def told(pictures: NDArray[np.floating[Any]]) -> dict[str, Any]:
         p = reader.predict_proba(pictures)
@@ -235,6 +242,7 @@ def generation(count: int = 500) -> dict[str, Any]:
         }
 
     vae = train_classical(x[~held], **FOR_SAMPLES)
+    cooler = {"temperature_y": 0.7, "temperature_z": 0.7}
     drawn = vae.sample(count, seed=SEED).reshape(count, -1) / 255
     photos = [read(skimage_folder() / name)[:256, :256] for name in ("astronaut.png", "coffee.png")]
     return {
@@ -244,8 +252,8 @@ def generation(count: int = 500) -> dict[str, Any]:
         "samples": told(drawn),
         "codec": {
             "photos": _statistics(photos),
-            "samples_t1": _statistics(sample(8, seed=1, threads=1)),
-            "samples_t0.7": _statistics(sample(8, seed=1, temperature_y=0.7, temperature_z=0.7, threads=1)),
+            "samples_t1": _statistics(sample(DRAWN, seed=1, threads=1)),
+            "samples_t0.7": _statistics(sample(DRAWN, seed=1, threads=1, **cooler)),
         },
     }
 

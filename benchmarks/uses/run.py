@@ -1,6 +1,6 @@
 """Measure the VAE's other uses, draw README's example pictures, write README's block.
 
-    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...]
+    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...] [--readme FILE]
 
 Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, readme. Numbers of
 parts not run are kept. OUT is benchmarks/results/<version>.
@@ -22,7 +22,9 @@ import readme  # noqa: E402
 import torch  # noqa: E402
 
 import codec  # noqa: E402
+from benchmarks.small import SMALL  # noqa: E402
 from codec.model.index import default_model_id  # noqa: E402
+from codec.vae import imputation  # noqa: E402
 
 PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "readme")
 
@@ -34,7 +36,10 @@ def main() -> None:
     parser.add_argument("--kodak", type=Path, help="folder of the Kodak pictures, for `imputation`")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="whose block is written")
     options = parser.parse_args()
+    if SMALL:
+        imputation.STEPS = 1
     # What is trained here is small, and the same on any number of cores.
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +69,7 @@ def main() -> None:
         found["examples"] = {"model": model, "folder": f"benchmarks/results/{codec.__version__}/uses"}
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if "readme" in options.only:
-        readme.write(ROOT / "README.md", found)
+        readme.write(options.readme, found)
 
 
 if __name__ == "__main__":

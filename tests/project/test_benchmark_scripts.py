@@ -1,0 +1,164 @@
+"""Every script below benchmarks/ runs: on one small picture, by `SMALL=1`, and with outputs of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import codec
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+
+if not BENCHMARKS.is_dir():
+    pytest.skip("run from a checkout", allow_module_level=True)
+
+# Steps of benchmarks/run, and what each of them leaves.
+STEPS = {
+    "rd report readme": ("rd.json", "report.html", "rd_psnr_rgb.svg", "rd_ssimulacra2.svg"),
+    "speed": (
+        "speed.json",
+        "profile_after.json",
+        "coldstart.json",
+        "empty_channels.json",
+        "precision.json",
+        "gains.json",
+    ),
+    "batch": ("batch.json",),
+    "uses": ("uses.json", "uses/elbo.webp", "uses/digits.webp"),
+    "effort": ("effort/effort.json", "effort/effort.svg", "effort/tuning.json"),
+}
+# Scripts that run by themselves: arguments, and what they leave; what they print where that is nothing.
+ALONE = {
+    "content.py": (("{pictures}", "{out}/content.json"), "content.json"),
+    "memory.py": (("0.05",), None),
+    "preview.py": (("{out}/preview.json", "{pictures}/small.png"), "preview.json"),
+    "range_coder.py": (("{out}/range_coder.json",), "range_coder.json"),
+    "resources.py": (("0.1",), None),
+    "safety.py": (("{out}/safety", "{out}/README.md"), "safety/bomb.json"),
+    "training/curve.py": (("{out}/curve.png",), "curve.png"),
+    "training/slope.py": (("{pictures}",), None),
+}
+TRAINER = {"training/profile_step.py": (("{out}/profile.json",), "profile.json")}
+
+
+def test_every_script_has_a_run():
+    found = {
+        path.relative_to(BENCHMARKS).as_posix()
+        for path in BENCHMARKS.rglob("*.py")
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    }
+    text = (BENCHMARKS / "run").read_text(encoding="utf-8")
+    by_run = set(re.findall(r"benchmarks/([\w/]+\.py)", text))
+    assert found - by_run == set(ALONE) | set(TRAINER)
+    assert by_run - found == {"test_speed.py"}
+    assert set(" ".join(STEPS).split()) == set(re.findall(r"if wanted (\w+)", text))
+
+
+@pytest.fixture
+def out(tmp_path, photo):
+    """A folder with README and the records of safety, but for the one that is measured if it is not there."""
+    (tmp_path / "pictures").mkdir()
+    # SSIMULACRA2 takes no smaller ones.
+    Image.fromarray(photo(232, 232)).save(tmp_path / "pictures" / "small.png")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(BENCHMARKS / "results" / codec.__version__ / "safety", tmp_path / "safety")
+    (tmp_path / "safety" / "bomb.json").unlink()
+    return tmp_path
+
+
+def run(out: Path, command: list[str]) -> str:
+    """Run a command on small inputs; return what it printed."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHON": sys.executable,
+        "SMALL": "1",
+        "OUT": str(out),
+        "README": str(out / "README.md"),
+        # Small matrices are multiplied faster so, and other work on the machine then matters little.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    before = tracked()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert tracked() == before
+    return done.stdout
+
+
+def tracked() -> dict[Path, int]:
+    """Return when each file below benchmarks/, and README, was last written."""
+    paths = [ROOT / "README.md", *BENCHMARKS.rglob("*")]
+    return {p: p.stat().st_mtime_ns for p in paths if p.is_file() and "__pycache__" not in p.parts}
+
+
+def check(path: Path) -> None:
+    """A record holds something, and a picture can be read."""
+    if path.suffix == ".json":
+        assert json.loads(path.read_text(encoding="utf-8"))
+    elif path.suffix in (".png", ".webp"):
+        with Image.open(path) as picture:
+            assert np.ptp(np.asarray(picture.convert("L"))) > 20
+    else:
+        assert "<" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.benchmarks
+@pytest.mark.parametrize("steps", STEPS)
+def test_steps_of_the_run(steps, out):
+    run(out, ["bash", str(BENCHMARKS / "run"), str(out / "pictures"), *steps.split()])
+    for name in STEPS[steps]:
+        check(out / name)
+    if "rd" in steps.split():
+        points = json.loads((out / "rd.json").read_text(encoding="utf-8"))["points"]
+        assert all(point["ssimulacra2"] is not None for point in points)
+        assert "on 1 pictures" in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.benchmarks
+@pytest.mark.parametrize("script", ALONE)
+def test_scripts_that_run_alone(script, out):
+    alone(script, *ALONE[script], out)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("script", TRAINER)
+def test_scripts_of_the_trainer(script, out):
+    alone(script, *TRAINER[script], out)
+
+
+def alone(script: str, arguments: tuple[str, ...], left: str | None, out: Path) -> None:
+    told = [text.format(out=out, pictures=out / "pictures") for text in arguments]
+    printed = run(out, [sys.executable, str(BENCHMARKS / script), *told])
+    if left is None:
+        assert re.search(r"\d\.\d", printed)
+    else:
+        check(out / left)
+
+
+@pytest.mark.benchmarks
+def test_a_stale_hook_is_told(out):
+    """A stage none of whose functions is called has hooks on functions that the codec no longer uses."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import profile_stages\n"
+        "profile_stages.STAGES['coder'] = ['codec.entropy.coder:TileDecoder.finish']\n"
+        "profile_stages.STAGES['mean context'] = ['codec.salvaging:salvage']\n"
+        "profile_stages.main(profile_stages.Path(sys.argv[1]), before=False)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SMALL": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out / "p.json")], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("so their hooks are stale: mean context")
+    assert not (out / "p.json").exists()
