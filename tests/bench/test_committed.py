@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import codec
+from codec.bench.metrics import METRICS
 from codec.bench.results import load_results
 from codec.data.fetch import DATA_SETS
 from codec.model.index import default_model_id
@@ -38,6 +39,19 @@ def test_results_are_of_all_of_kodak_and_of_the_shipped_weights():
         qualities = {key[1] for key in results.points if key[0] == name}
         assert len(qualities) >= 10
         assert len([key for key in results.points if key[0] == name]) == 24 * len(qualities)
+
+
+def test_every_point_has_every_metric():
+    """So that no codec's row in README has a gap."""
+    points = load_results(RESULTS_FILE).points
+    missing = {
+        (key[0], metric)
+        for key, point in points.items()
+        for metric in METRICS
+        if point.metrics.get(metric) is None
+    }
+    assert not missing
+    assert "|  |" not in read_block((ROOT / "README.md").read_text(encoding="utf-8")).split("![")[0]
 
 
 def test_report_is_small_and_of_these_results():
