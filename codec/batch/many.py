@@ -56,10 +56,10 @@ def compress_many(
     the .vae files, in which the trees of folders and patterns are mirrored; default beside the pictures.
     quality, and all of `encoding`: as for `Encoder`. overwrite: replace outputs. skip_existing: leave them.
     remove_sources: remove a local picture once its output was read back and decoded, unless there were
-    warnings about it, or the picture is no longer what was read. manifest: file to keep a journal in, and to go on from. retry: try files
-    again that the manifest has set aside. jobs: worker processes, default one for each core; 1 works in this
-    process. client: a Dask `distributed.Client`, to work on its cluster instead; all machines must see the
-    files under the same names. limits: for the pictures.
+    warnings about it, or the picture is no longer what was read. manifest: file to keep a journal in, and to
+    go on from. retry: try files again that the manifest has set aside. jobs: worker processes, default one
+    for each core; 1 works in this process. client: a Dask `distributed.Client`, to work on its cluster
+    instead; all machines must see the files under the same names. limits: for the pictures.
 
     A file that fails yields a Result with its `error`, and the others go on. One that ends its worker twice
     is set aside. Outputs never depend on jobs or cluster; they appear whole or not at all.
