@@ -153,13 +153,18 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
         n_frames = getattr(picture, "n_frames", 1)
         if n_frames > 1:
             notes.append(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
+        n_sizes = len(picture.info.get("sizes", ())) if picture.format in ("ICO", "ICNS") else 1
+        if n_sizes > 1:
+            notes.append(f"only the largest of {n_sizes} sizes is kept, {n_sizes - 1} left out")
         refuse_thumbnail(picture)
         check_layout(picture, notes)
         deep, key = is_deep(picture), colour_key(picture)
         picture.load()
         planes = to_planes(picture, notes, key)
         if deep:
-            notes.append(f"{gray_bits(picture)}-bit samples are reduced to 8 bits")
+            unknown = picture.format in ("AVIF", "JPEG2000")
+            what = "samples of more than 8 bits" if unknown else f"{gray_bits(picture)}-bit samples"
+            notes.append(f"{what} are reduced to 8 bits")
         _tell_gamma(picture, notes)
         metadata = collect(picture, planes.layout, limits, notes)
         turn = _TURNS.get(_orientation(picture))

@@ -10,6 +10,7 @@ from PIL import Image
 from codec.errors import UnsupportedImage
 from codec.image import color, tiff
 from codec.image.colour_key import ColourKey, is_beyond_pillow
+from codec.image.depth import is_deep_file
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GRAY_MODES = ("L", "1", "LA", "La")
@@ -58,7 +59,7 @@ def to_planes(picture: Image.Image, notes: list[str], key: ColourKey | None = No
 
 def is_deep(picture: Image.Image) -> bool:
     """Tell of a picture not yet loaded whether samples have more than 8 bits, which Pillow may drop."""
-    if picture.mode.startswith("I"):
+    if picture.mode.startswith("I") or is_deep_file(picture):
         return True
     for tile in getattr(picture, "tile", None) or ():
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)

@@ -119,7 +119,7 @@ def _is_planar(picture: Image.Image) -> bool:
 
 def _is_misread(picture: Image.Image) -> bool:
     """Tell whether Pillow's own reader of uncompressed files may mistake one of this layout."""
-    return _is_planar(picture) or _tag(picture, _BIT_ORDER, 1) == (2,)
+    return _tag(picture, _PLANAR, 1) == (_SEPARATE,) or _tag(picture, _BIT_ORDER, 1) == (2,)
 
 
 def _tag(picture: Image.Image, tag: int, *default: int) -> tuple[int, ...]:
