@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 # Both boxes, and the marker, come before any coded sample.
 _HEAD_BYTES = 1 << 16
-_J2K_SIZE, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40
+_J2K_SIZE, _J2K_COUNT, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40, 42
 _AVIF_BOX, _AVIF_FLAGS, _AVIF_HIGH_DEPTH = b"av1C", 6, 0x40
 
 
@@ -20,7 +20,7 @@ def is_deep_file(picture: Image.Image) -> bool:
     if picture.format == "JPEG2000":
         head = _head(picture)
         at = head.find(_J2K_SIZE)
-        n_components = int.from_bytes(head[at + 38 : at + 40], "big") if at >= 0 else 0
+        n_components = int.from_bytes(head[at + _J2K_COUNT : at + _J2K_DEPTHS], "big") if at >= 0 else 0
         return any((depth & 0x7F) >= 8 for depth in head[at + _J2K_DEPTHS :][: 3 * n_components : 3])
     if picture.format == "AVIF":
         head = _head(picture)
