@@ -17,11 +17,12 @@ from codec.image import color
 from codec.image.colour_key import colour_key
 from codec.image.exif import ORIENTATION
 from codec.image.hidden import fill_hidden
+from codec.image.jpeg_scan import is_damaged
 from codec.image.metadata import collect
 from codec.image.modes import is_deep, to_planes
 from codec.image.picture import Picture, PillowSamples, Samples
 from codec.image.raw import refuse_thumbnail
-from codec.image.source import check_size, open_picture, pillow_errors
+from codec.image.source import check_size, open_picture, pillow_errors, whole_file
 from codec.image.tiff import check_layout, gray_bits
 from codec.limits import DEFAULT_LIMITS, Limits
 
@@ -158,6 +159,8 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
             notes.append(f"only the largest of {n_sizes} sizes is kept, {n_sizes - 1} left out")
         refuse_thumbnail(picture)
         check_layout(picture, notes)
+        if picture.format in ("JPEG", "MPO") and is_damaged(whole_file(picture)):
+            notes.append("the coded samples are damaged: part of the picture may be wrong")
         deep, key = is_deep(picture), colour_key(picture)
         picture.load()
         planes = to_planes(picture, notes, key)

@@ -73,6 +73,19 @@ def read_bounded(stream: IO[bytes], limit: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
+def whole_file(picture: Image.Image) -> bytes:
+    """Return the bytes of the file that a picture not yet loaded is read from; none where it is closed."""
+    stream = getattr(picture, "fp", None)
+    if stream is None:
+        return b""
+    before = stream.tell()
+    try:
+        stream.seek(0)
+        return read_bounded(stream)
+    finally:
+        stream.seek(before)
+
+
 def check_size(width: int, height: int, limits: Limits) -> None:
     """Refuse a picture by its declared size, before anything of that size is allocated."""
     if width < 1 or height < 1:
