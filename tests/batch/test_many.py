@@ -148,6 +148,16 @@ def test_source_that_is_not_kept_whole_is_not_removed(tmp_path, pictures, jobs):
             assert "not removed" in result.warnings[-1]
 
 
+def test_raw_file_with_a_thumbnail_in_front_is_refused_and_kept(tmp_path, pictures):
+    folder = pictures("face.png")
+    with Image.open(folder / "face.png") as face:
+        face.resize((16, 16)).save(folder / "raw.tif", tiffinfo={254: 1})
+    result = run([folder / "raw.tif"], tmp_path / "out", remove_sources=True)["raw.tif"]
+    assert result.status is Status.FAILED
+    assert "thumbnail" in str(result.error)
+    assert files(folder) == ["face.png", "raw.tif"]
+
+
 def test_source_that_changes_while_it_is_compressed_is_kept(tmp_path, pictures, monkeypatch):
     from codec.batch import work
 
