@@ -55,11 +55,11 @@ def compress_many(
     items: files, folders or patterns, paths or fsspec URLs; or pairs (picture, .vae file). output: folder for
     the .vae files, in which the trees of folders and patterns are mirrored; default beside the pictures.
     quality, and all of `encoding`: as for `Encoder`. overwrite: replace outputs. skip_existing: leave them.
-    remove_sources: remove a local picture once its output was read back and decoded, and the picture is
-    still what was read. manifest: file to keep a journal in, and to go on from. retry: try files
-    again that the manifest has set aside. jobs: worker processes, default one for each core; 1 works in this
-    process. client: a Dask `distributed.Client`, to work on its cluster instead; all machines must see the
-    files under the same names. limits: for the pictures.
+    remove_sources: remove a local picture once its output was read back and decoded, unless there were
+    warnings about it, or the picture is no longer what was read. manifest: file to keep a journal in, and to
+    go on from. retry: try files again that the manifest has set aside. jobs: worker processes, default one
+    for each core; 1 works in this process. client: a Dask `distributed.Client`, to work on its cluster
+    instead; all machines must see the files under the same names. limits: for the pictures.
 
     A file that fails yields a Result with its `error`, and the others go on. One that ends its worker twice
     is set aside. Outputs never depend on jobs or cluster; they appear whole or not at all.
@@ -183,14 +183,21 @@ def _drain(settled: deque[Result]) -> Iterator[Result]:
 
 
 def _remove(result: Result) -> Result:
-    """Remove the source of a verified output, unless it has changed since it was read."""
+    """Remove the source of a verified output that holds all of it, unless it has changed since it was read.
+
+    Whatever reading the picture warned of is something that the output lacks.
+    """
+    if result.warnings:
+        return _with(result, "is not removed: not all of it is in its output")
     path = local_path(result.source)
     try:
         if path is None or stamp(result.source) != result.stamp:
-            note = "has changed since it was read, and is not removed"
-            return dataclasses.replace(result, warnings=(*result.warnings, note))
+            return _with(result, "has changed since it was read, and is not removed")
         os.unlink(path)
     except OSError as error:
-        note = f"cannot be removed: {error.strerror}"
-        return dataclasses.replace(result, warnings=(*result.warnings, note))
+        return _with(result, f"cannot be removed: {error.strerror}")
     return result
+
+
+def _with(result: Result, note: str) -> Result:
+    return dataclasses.replace(result, warnings=(*result.warnings, note))

@@ -14,7 +14,7 @@ from codec.cli.options import batch_options, encoding_options, file_options, job
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
-from codec.storage.pictures import is_picture
+from codec.storage.pictures import is_picture, is_stream
 
 if TYPE_CHECKING:
     from codec.limits import Limits
@@ -68,6 +68,11 @@ def compress(
 
         return compress_stream(pictures, output, options, quiet=quiet)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
+    for job in planned:
+        if not is_stream(job.target) and is_picture(job.target):
+            raise UsageError(
+                f"{job.target}: is a picture's name, and what is written is a .vae file; end it in .vae"
+            )
     if any(STANDARD in (job.source, job.target) for job in planned):
         if manifest or remove_sources or as_json or skip_existing:
             raise UsageError("--json, --manifest, --rm and --skip-existing are for files, not for pipes")

@@ -267,7 +267,7 @@ batch_options = _all_of(
         "--rm",
         "remove_sources",
         is_flag=True,
-        help="Remove each picture, after its .vae file was read back and decoded.",
+        help="Remove each picture, after its .vae file was read back and decoded; never one with a warning.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
 )

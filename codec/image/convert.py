@@ -14,12 +14,16 @@ from PIL import Image
 from codec.bitstream.metadata import Metadata
 from codec.errors import CodecError, UnsupportedImage, UsageError
 from codec.image import color
+from codec.image.colour_key import colour_key
 from codec.image.exif import ORIENTATION
 from codec.image.hidden import fill_hidden
+from codec.image.jpeg_scan import is_damaged
 from codec.image.metadata import collect
 from codec.image.modes import is_deep, to_planes
 from codec.image.picture import Picture, PillowSamples, Samples
-from codec.image.source import check_size, open_picture, pillow_errors
+from codec.image.raw import refuse_thumbnail
+from codec.image.source import check_size, open_picture, pillow_errors, whole_file
+from codec.image.tiff import check_layout, gray_bits
 from codec.limits import DEFAULT_LIMITS, Limits
 
 RgbArray: TypeAlias = npt.NDArray[np.uint8]
@@ -107,12 +111,12 @@ def _load(image: PictureLike, limits: Limits, notes: list[str]) -> Picture:
     if isinstance(image, Image.Image):
         return _from_pillow(image, limits, notes)
     if isinstance(image, (bytes, bytearray, memoryview)):
-        with open_picture(image) as picture:
+        with open_picture(image, notes) as picture:
             return _from_pillow(picture, limits, notes)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
-            with open_picture(path) as picture:
+            with open_picture(path, notes) as picture:
                 return _from_pillow(picture, limits, notes)
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
@@ -150,11 +154,20 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
         n_frames = getattr(picture, "n_frames", 1)
         if n_frames > 1:
             notes.append(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
-        deep = is_deep(picture)
+        n_sizes = len(picture.info.get("sizes", ())) if picture.format in ("ICO", "ICNS") else 1
+        if n_sizes > 1:
+            notes.append(f"only the largest of {n_sizes} sizes is kept, {n_sizes - 1} left out")
+        refuse_thumbnail(picture)
+        check_layout(picture, notes)
+        if picture.format in ("JPEG", "MPO") and is_damaged(whole_file(picture)):
+            notes.append("the coded samples are damaged: part of the picture may be wrong")
+        deep, key = is_deep(picture), colour_key(picture)
         picture.load()
-        planes = to_planes(picture, notes)
+        planes = to_planes(picture, notes, key)
         if deep:
-            notes.append("16-bit samples are reduced to 8 bits")
+            unknown = picture.format in ("AVIF", "JPEG2000")
+            what = "samples of more than 8 bits" if unknown else f"{gray_bits(picture)}-bit samples"
+            notes.append(f"{what} are reduced to 8 bits")
         _tell_gamma(picture, notes)
         metadata = collect(picture, planes.layout, limits, notes)
         turn = _TURNS.get(_orientation(picture))

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 
 from codec.errors import UnsupportedImage
-from codec.image import color
+from codec.image import color, tiff
+from codec.image.colour_key import ColourKey, is_beyond_pillow
+from codec.image.depth import is_deep_file
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GRAY_MODES = ("L", "1", "LA", "La")
@@ -26,9 +28,10 @@ class Planes(NamedTuple):
         return self.colour.mode + ("" if self.alpha is None else "A")
 
 
-def to_planes(picture: Image.Image, notes: list[str]) -> Planes:
+def to_planes(picture: Image.Image, notes: list[str], key: ColourKey | None = None) -> Planes:
     """Convert a loaded picture of any mode, telling in `notes` what is lost.
 
+    key: its transparent colour, where Pillow must not be asked.
     Raises UnsupportedImage for samples without a defined range.
     """
     mode = picture.mode
@@ -40,6 +43,12 @@ def to_planes(picture: Image.Image, notes: list[str]) -> Planes:
     gray = mode in _GRAY_MODES or (mode in ("P", "PA") and _has_gray_palette(picture))
     if mode == "La":
         picture = picture.convert("LA")  # the one way out of this mode that Pillow knows
+    if key is not None:
+        colour = picture.convert("L" if gray else "RGB")
+        return Planes(colour, key.alpha(colour))
+    if is_beyond_pillow(picture):
+        notes.append("the transparent colour, of 16 bits, is not kept: pass the file itself")
+        return Planes(picture.convert("RGB"), None)
     if mode in _ALPHA_MODES or picture.has_transparency_data:
         rgba = picture.convert("RGBA")
         alpha = rgba.getchannel("A")
@@ -50,7 +59,7 @@ def to_planes(picture: Image.Image, notes: list[str]) -> Planes:
 
 def is_deep(picture: Image.Image) -> bool:
     """Tell of a picture not yet loaded whether samples have more than 8 bits, which Pillow may drop."""
-    if picture.mode.startswith("I"):
+    if picture.mode.startswith("I") or is_deep_file(picture):
         return True
     for tile in getattr(picture, "tile", None) or ():
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
@@ -65,7 +74,7 @@ def is_deep(picture: Image.Image) -> bool:
 
 
 def _from_deep(picture: Image.Image) -> Planes:
-    """Reduce a 16-bit gray picture to its high byte; refuse samples whose range nothing defines."""
+    """Reduce a 12- or 16-bit gray picture to its high byte; refuse samples whose range nothing defines."""
     samples = np.asarray(picture)
     is_16_bit = picture.mode.startswith("I;16") or (
         # Some versions of Pillow hold 16-bit gray in mode I; only these formats promise 0..65535 then.
@@ -79,7 +88,8 @@ def _from_deep(picture: Image.Image) -> Planes:
         raise UnsupportedImage(
             f"{kind} samples (mode {picture.mode}) have no defined range; convert to 8 or 16 bits first"
         )
-    colour = Image.fromarray((samples >> 8).astype(np.uint8))
+    high = (samples >> tiff.gray_bits(picture) - 8).astype(np.uint8)
+    colour = Image.fromarray(255 - high if tiff.is_negative(picture) else high)
     key = picture.info.get("transparency")
     if not isinstance(key, int):
         return Planes(colour, None)

@@ -12,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from codec.bitstream.header import SIGNATURE
 from codec.errors import CodecError, LimitExceeded, UnsupportedImage
+from codec.image import png_chunks, tiff
+from codec.image.raw import N_START_BYTES, refuse_raw_start, what_pillow_lacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +47,21 @@ def pillow_errors() -> Iterator[None]:
 
 
 @contextmanager
-def open_picture(source: str | Path | bytes | bytearray | memoryview) -> Iterator[Image.Image]:
-    """Open a picture from a path or from the bytes of a file; pixels are not decoded yet."""
+def open_picture(
+    source: str | Path | bytes | bytearray | memoryview, notes: list[str] | None = None
+) -> Iterator[Image.Image]:
+    """Open a picture from a path or from the bytes of a file; pixels are not decoded yet.
+
+    Damage that leaves a picture is told in `notes`. Raises UnsupportedImage for all that is none.
+    """
+    notes = [] if notes is None else notes
     if isinstance(source, (bytes, bytearray, memoryview)):
-        with _opened(BytesIO(source)) as picture:
+        with _opened(BytesIO(source), notes) as picture:
             yield picture
         return
     with Path(source).open("rb") as stream:
         seekable: IO[bytes] = stream if stream.seekable() else BytesIO(read_bounded(stream))
-        with _opened(seekable) as picture:
+        with _opened(seekable, notes) as picture:
             yield picture
 
 
@@ -63,6 +71,19 @@ def read_bounded(stream: IO[bytes], limit: int = MAX_FILE_BYTES) -> bytes:
     if len(data) > limit:
         raise LimitExceeded(f"more than {limit:,} bytes of input; pass a smaller file")
     return data
+
+
+def whole_file(picture: Image.Image) -> bytes:
+    """Return the bytes of the file that a picture not yet loaded is read from; none where it is closed."""
+    stream = getattr(picture, "fp", None)
+    if stream is None:
+        return b""
+    before = stream.tell()
+    try:
+        stream.seek(0)
+        return read_bounded(stream)
+    finally:
+        stream.seek(before)
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -80,21 +101,22 @@ def check_size(width: int, height: int, limits: Limits) -> None:
 
 
 @contextmanager
-def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
-    start = stream.read(len(SIGNATURE))
+def _opened(stream: IO[bytes], notes: list[str]) -> Iterator[Image.Image]:
+    start = stream.read(N_START_BYTES)
     stream.seek(0)
     if not start:
         raise UnsupportedImage("is empty; pass a picture file")
     # Asked before Pillow, which opens these too once codec.pillow is imported.
-    if start == SIGNATURE:
+    if start.startswith(SIGNATURE):
         raise UnsupportedImage("is a .vae file already; 'vaezip decompress' opens it")
+    refuse_raw_start(start)
+    if start.startswith(png_chunks.SIGNATURE):
+        stream = png_chunks.mended(stream, notes)
     with pillow_errors():
         try:
-            picture = Image.open(stream)
+            picture = tiff.reopen(Image.open(stream), stream)
         except UnidentifiedImageError as error:
-            raise UnsupportedImage(
-                "is not a picture that Pillow can read; convert it to PNG, JPEG, WebP or TIFF first"
-            ) from error
+            raise UnsupportedImage(what_pillow_lacks(start)) from error
     with picture:
         if picture.format == "EPS":
             # Reading one would run Ghostscript, a whole programming language, on the file.
@@ -112,4 +134,6 @@ def _too_many_pixels(n_pixels: int, limit: int) -> LimitExceeded:
 
 def _damaged(error: Exception) -> UnsupportedImage:
     detail = " ".join(str(error).split()) or type(error).__name__
+    if "unknown raw mode" in detail:
+        return UnsupportedImage("holds samples in a layout that Pillow cannot read; save it as PNG first")
     return UnsupportedImage(f"damaged or incomplete picture ({detail}); save it again from its source")

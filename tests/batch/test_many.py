@@ -128,6 +128,36 @@ def test_sources_are_removed_only_when_their_output_decodes(tmp_path, pictures):
     assert decoded.size == (64, 64)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_source_that_is_not_kept_whole_is_not_removed(tmp_path, pictures, jobs):
+    """Frames, bits, colours, metadata: whatever a warning is about, its source stays."""
+    folder = pictures("whole.png")
+    face = Image.open(folder / "whole.png")
+    face.save(folder / "frames.gif", save_all=True, append_images=[face.rotate(90)])
+    face.convert("CMYK").save(folder / "cmyk.tif")
+    Image.fromarray(np.asarray(face.convert("L")).astype(np.uint16) * 257).save(folder / "deep.png")
+    face.save(folder / "profile.png", icc_profile=b"no profile")
+    results = run([folder], tmp_path / "out", remove_sources=True, jobs=jobs)
+    assert files(folder) == ["cmyk.tif", "deep.png", "frames.gif", "profile.png"]
+    for name, result in results.items():
+        assert (result.status, result.verified) == (Status.DONE, True)
+        if name == "whole.png":
+            assert not result.warnings
+        else:
+            assert len(result.warnings) > 1
+            assert "not removed" in result.warnings[-1]
+
+
+def test_raw_file_with_a_thumbnail_in_front_is_refused_and_kept(tmp_path, pictures):
+    folder = pictures("face.png")
+    with Image.open(folder / "face.png") as face:
+        face.resize((16, 16)).save(folder / "raw.tif", tiffinfo={254: 1})
+    result = run([folder / "raw.tif"], tmp_path / "out", remove_sources=True)["raw.tif"]
+    assert result.status is Status.FAILED
+    assert "thumbnail" in str(result.error)
+    assert files(folder) == ["face.png", "raw.tif"]
+
+
 def test_source_that_changes_while_it_is_compressed_is_kept(tmp_path, pictures, monkeypatch):
     from codec.batch import work
 

@@ -89,10 +89,17 @@ def test_standard_input_stands_alone(vaezip):
 
 def test_output_must_not_be_the_input(vaezip, small_picture):
     before = small_picture.read_bytes()
-    (small_picture.parent / "link.png").hardlink_to(small_picture)
-    for output in ("photo.png", "./photo.png", "link.png"):
-        refused(vaezip("compress", "photo.png", "-f", "-o", output), USAGE, "same file")
+    (small_picture.parent / "link").hardlink_to(small_picture)
+    refused(vaezip("compress", "photo.png", "-f", "-o", "link"), USAGE, "same file")
+    for output in ("photo.png", "./photo.png"):
+        refused(vaezip("compress", "photo.png", "-f", "-o", output), USAGE, "a picture's name")
     assert small_picture.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["small.jpg", "small.PNG", "small.gif", "small.jp2"])
+def test_no_vae_file_is_named_like_a_picture(vaezip, small_picture, name):
+    refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "end it in .vae")
+    assert [path.name for path in small_picture.parent.iterdir()] == ["photo.png"]
 
 
 def test_vae_input_named_vae_is_not_overwritten(vaezip, tmp_path, hollow_stream):
