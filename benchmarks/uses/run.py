@@ -1,8 +1,8 @@
-"""Measure the VAE's other uses, draw README's example pictures, write README's block.
+"""Measure the VAE's other uses, draw the example pictures, write the results of docs/other-uses.md.
 
     python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...]
 
-Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, readme. Numbers of
+Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, page. Numbers of
 parts not run are kept. OUT is benchmarks/results/<version>.
 """
 
@@ -18,13 +18,13 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import examples  # noqa: E402
 import measure  # noqa: E402
-import readme  # noqa: E402
+import page  # noqa: E402
 import torch  # noqa: E402
 
 import codec  # noqa: E402
 from codec.model.index import default_model_id  # noqa: E402
 
-PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "readme")
+PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "page")
 
 
 def main() -> None:
@@ -63,8 +63,8 @@ def main() -> None:
         examples.draw(options.out / "uses")
         found["examples"] = {"model": model, "folder": f"benchmarks/results/{codec.__version__}/uses"}
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if "readme" in options.only:
-        readme.write(ROOT / "README.md", found)
+    if "page" in options.only:
+        page.write(ROOT / "docs" / "other-uses.md", found)
 
 
 if __name__ == "__main__":
