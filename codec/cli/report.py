@@ -22,7 +22,7 @@ from codec.errors import (
 
 
 class Exit(IntEnum):
-    """Exit codes; README and `vaezip --help` list them."""
+    """Exit codes; `vaezip --help` and docs/guide/command-line.md list them."""
 
     OK = 0
     SOME_FAILED = 1
