@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Effort against time and size: BD-rates against effort 0, WebP, AVIF (PSNR RGB, SSIMULACRA2; whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR README [--efforts 0,1,5] [--tune visual] [--part 0/2]
+    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR PAGE [--efforts 0,1,5] [--tune visual] [--part 0/2]
 
-Adds every encoding to OUT_DIR/effort.csv as it is made and leaves out those that stand there, so that it may
-be stopped and run again, and several may run side by side, each with its own part of the pictures. Then
-writes OUT_DIR/effort.json and effort.svg, and README's table: each effort over the pictures that have all
-qualities, and its anchors over the same. A picture is encoded on one thread, without a limit in seconds, so
-that other work on the machine changes no file: seconds are those of one processor. --iterations: of the
-highest effort, instead of its own. WebP and AVIF are read from rd.json beside OUT_DIR. Needs vaezip[bench]
-and vaezip[torch].
+Adds every encoding to OUT_DIR/effort.csv as it is made and skips those that are there, so that it may be
+stopped and run again, and several may run side by side, each with its own part of the pictures. Then writes
+OUT_DIR/effort.json and effort.svg, and the tables of PAGE, which is docs/guide/size-and-effort.md: each
+effort over the pictures that have all qualities, and its anchors over the same. A picture is encoded on one
+thread, without a limit in seconds, so that other work on the machine changes no file: seconds are those of
+one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read from rd.json
+beside OUT_DIR. Needs vaezip[bench] and vaezip[torch].
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ METRICS = ("psnr_rgb", "ssimulacra2")
 COLUMNS = ("model", "effort", "tune", "iterations", "picture", "quality", "bytes", "bpp", *METRICS, "seconds")
 UNLIMITED = 1e9
 PICTURES = "effort 0, mean of pictures"
+LABELS = {"effort 0": "`-e 0`", PICTURES: "`-e 0` (mean of pictures)", "webp": "WebP", "avif": "AVIF"}
 START, END = "<!-- efforts: start, written by benchmarks/effort.py -->", "<!-- efforts: end -->"
 Row: TypeAlias = dict[str, str]
 Curve: TypeAlias = list[tuple[float, float]]
@@ -62,8 +63,8 @@ def main() -> None:
     record = compared(read(log), arguments.out.parent / "rd.json")
     (arguments.out / "effort.json").write_text(json.dumps(record, indent=1) + "\n")
     draw(record, arguments.out / "effort.svg")
-    text = arguments.readme.read_text(encoding="utf-8")
-    arguments.readme.write_text(replace_between(text, START, END, table(record)), encoding="utf-8")
+    text = arguments.page.read_text(encoding="utf-8")
+    arguments.page.write_text(replace_between(text, START, END, table(record)), encoding="utf-8")
 
 
 def parsed() -> argparse.Namespace:
@@ -71,7 +72,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("readme", type=Path)
+    parser.add_argument("page", type=Path)
     parser.add_argument("--efforts", type=numbers, default=[0, 1, 2, 3, 4, 5])
     parser.add_argument("--tune", choices=TUNES, default=TUNES[0])
     parser.add_argument("--part", type=lambda t: [int(n) for n in t.split("/")], default=[0, 1])
@@ -230,22 +231,23 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return the results as a table of Markdown."""
-    heads = ["effort", "iterations", "pictures", "s of one core"]
-    names = ("effort 0", PICTURES, *CLASSICAL)
-    heads += [
-        f"{metric} vs {name}"
-        for metric in ("PSNR", "SSIMULACRA2")
-        for name in ("`-e 0`", "`-e 0`, mean of pictures", "WebP", "AVIF")
+    """Return the results as two tables of Markdown: cost of each effort, and BD-rates by metric."""
+    cost = ["| options | iterations | pictures | CPU seconds |", "|---|---|---|---|"]
+    heads = [
+        "options",
+        *(f"{metric}, {name}" for metric in ("PSNR", "SSIMULACRA2") for name in LABELS.values()),
     ]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    rates = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in record["efforts"]:
-        rates = (row["bd_rate"][metric].get(name) for metric in METRICS for name in names)
-        told = " | ".join("" if value is None else f"{value:+.1f} %" for value in rates)
         tune = "" if row["tune"] == TUNES[0] else f" --tune {row['tune']}"
-        facts = (f"`-e {row['effort']}{tune}`", row["iterations"] or "", row["pictures"], row["seconds"])
-        lines.append(f"| {' | '.join(map(str, facts))} | {told} |")
-    return "\n".join(lines)
+        # The highest effort was measured a second time, with other iterations.
+        repeated = row["effort"] == levels.MAX_EFFORT
+        options = f"`-e {row['effort']}{tune}`" + (f", {row['iterations']} iterations" if repeated else "")
+        cost.append(f"| {options} | {row['iterations'] or ''} | {row['pictures']} | {row['seconds']} |")
+        cells = (row["bd_rate"][metric].get(name) for metric in METRICS for name in LABELS)
+        shown = ("" if value is None else f"{value:+.1f} %" for value in cells)
+        rates.append(f"| {options} | {' | '.join(shown)} |")
+    return "\n".join([*cost, "", *rates])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write README's table of safety from what was recorded, and measure how soon a bomb is refused.
+"""Write the table of docs/security.md from recorded results, and measure how fast a bomb is refused.
 
     python tests/fuzz/run.py --out FOLDER/fuzz.json
     python tests/fuzz/guided.py --out FOLDER/guided.json
@@ -11,9 +11,10 @@
     VAEZIP_BACKEND=onnx python tests/exactness/other_runtime.py > FOLDER/openvino.json
     VAEZIP_BACKEND=onnx python benchmarks/resources.py > FOLDER/resources.json
     VAEZIP_BACKEND=torch python benchmarks/resources.py > FOLDER/resources_torch.json
-    python benchmarks/safety.py FOLDER README.md
+    python benchmarks/safety.py FOLDER docs/security.md
 
-FOLDER is benchmarks/results/<version>/safety. The bomb is measured where FOLDER/bomb.json is not there.
+FOLDER is benchmarks/results/<version>/safety. A bomb is a header that declares a huge picture; it
+is measured only if FOLDER/bomb.json does not exist.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
             most = max((t["grown_mib"] for t in done.values()), default=0)
             rows.append(
                 f"| mutated inputs, {label} ({', '.join(found)}) | {inputs:,}, "
-                f"{len(found) - len(done)} failures, memory grew by {most} MiB at most |"
+                f"{len(found) - len(done)} failures; memory grew by at most {most} MiB |"
             )
     return rows
 
@@ -93,7 +94,7 @@ def guided_row(versions: dict[str, dict[str, dict[str, Any]]]) -> str:
     failed = sum("failed" in run for _, run in runs)
     told = ", ".join(f"{name} {clock[name] / 60:.0f} ({processor[name] / 60:.0f})" for name in clock)
     return (
-        f"| inputs chosen by coverage (atheris); minutes by the clock (of processor time): {told} | "
+        f"| coverage-guided inputs (atheris), minutes of wall clock (and CPU) for each target: {told} | "
         f"{sum(run['inputs'] for _, run in runs):,}, {failed} failures |"
     )
 
@@ -107,7 +108,7 @@ def resource_rows(found: dict[str, Any]) -> list[str]:
     grown = found["grown_bytes_over_1000_decodes"] / (1 << 20)
     what = f"peak memory, {sizes} megapixels, one thread, {found['backend']}"
     return [
-        f"| {what} | {measured} MiB in all, of {bounds} that it may take |",
+        f"| {what} | {measured} MiB; the estimates that limit it are {bounds} MiB |",
         f"| 1,000 decodes of one file, {found['backend']} | memory in use grew by {grown:.1f} MiB |",
     ]
 
@@ -121,17 +122,17 @@ def matrix_row(found: dict[str, Any]) -> str:
     )
     differ = f"at most {found['most_samples_that_differ']} of {found['samples']:,} samples differ"
     return (
-        f"| {what} | symbols the same in {found['cells_with_the_same_symbols']}, {differ} "
-        f"from the first setting's, by {found['largest_difference']} level |"
+        f"| {what} | identical symbols in {found['cells_with_the_same_symbols']}; {differ} "
+        f"from the first setting, by {found['largest_difference']} level |"
     )
 
 
 def same_symbols(found: dict[str, Any]) -> str:
-    """Tell how files decoded elsewhere compare with those decoded here."""
+    """Compare files decoded elsewhere with those decoded here, in words."""
     differ = f"{found['samples_that_differ']} of {found['samples']:,} samples differ"
     return (
-        f"symbols the same in {found['files_with_the_same_symbols']}, {differ}, "
-        f"by {found['largest_difference']} level at most"
+        f"identical symbols in {found['files_with_the_same_symbols']}; {differ}, "
+        f"by at most {found['largest_difference']} level"
     )
 
 
@@ -156,13 +157,21 @@ def byte_order_row(found: dict[str, Any]) -> str:
     where = f"{there['processor']} (qemu-user), {there['byte_order']}-endian"
     return (
         f"| {found['files']} files on {where}: container, range decoder in plain Python, alpha, lossless "
-        f"tiles | the same in {found['files_the_same']} |"
+        f"tiles | identical in {found['files_the_same']} |"
     )
 
 
 def main() -> int:
-    """Write the table between its marks."""
-    folder, readme = Path(sys.argv[1]), Path(sys.argv[2])
+    """Write the table between its markers."""
+    folder, page = Path(sys.argv[1]), Path(sys.argv[2])
+    recorded(folder / "bomb.json", bomb)
+    text = page.read_text(encoding="utf-8")
+    page.write_text(replace_between(text, START, END, table(folder)), encoding="utf-8")
+    return 0
+
+
+def table(folder: Path) -> str:
+    """Return the recorded results of a folder as a table of Markdown."""
     measured = recorded(folder / "bomb.json", bomb)
 
     def record(name: str) -> dict[str, Any]:
@@ -173,7 +182,7 @@ def main() -> int:
     rows.append(guided_row(record("guided.json")))
     seeded = record("seeded.json")
     rows.append(
-        f"| defects planted in the code | {sum(map(bool, seeded.values()))} of {len(seeded)} noticed |"
+        f"| defects planted in the code | {sum(map(bool, seeded.values()))} of {len(seeded)} detected |"
     )
     rows.append(
         f"| 65,535 x 65,535 pixels in {measured['bytes']:.0f} bytes | refused in "
@@ -183,16 +192,13 @@ def main() -> int:
     versions = (folder / "versions.txt").read_text(encoding="utf-8").splitlines()[1:]
     names = ", ".join(line.split()[0].split("+")[0] for line in versions)
     same = sum(line.split()[1] == "same" for line in versions)
-    rows.append(f"| symbols under torch {names} | the same in {same} of {len(versions)} |")
+    rows.append(f"| symbols under torch {names} | identical in {same} of {len(versions)} |")
     rows.append(runtime_row(record("openvino.json")))
     rows.append(processor_row(record("aarch64.json")))
     rows.append(byte_order_row(record("byte_order.json")))
     for name in ("resources.json", "resources_torch.json"):
         rows += resource_rows(record(name))
-    table = "\n".join(["| tried | found |", "|---|---|", *rows])
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(replace_between(text, START, END, table), encoding="utf-8")
-    return 0
+    return "\n".join(["| test | result |", "|---|---|", *rows])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Boil the timings of test_speed.py down to the table that README shows: throughputs and their ratios.
+"""Boil the timings of test_speed.py down to the table of docs/benchmarks.md: throughputs and their ratios.
 
 python benchmarks/summarise_speed.py TIMINGS OUT
 """

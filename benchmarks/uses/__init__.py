@@ -1,1 +1,1 @@
-"""What the VAE's other uses are worth, measured, and the example pictures of README."""
+"""Measurements of the VAE's other uses, and their example pictures."""

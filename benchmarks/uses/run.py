@@ -1,8 +1,8 @@
-"""Measure the VAE's other uses, draw README's example pictures, write README's block.
+"""Measure the VAE's other uses, draw the example pictures, write the results of docs/other-uses.md.
 
-    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...] [--readme FILE]
+    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...] [--page FILE]
 
-Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, readme. Numbers of
+Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, page. Numbers of
 parts not run are kept. OUT is benchmarks/results/<version>.
 """
 
@@ -18,7 +18,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import examples  # noqa: E402
 import measure  # noqa: E402
-import readme  # noqa: E402
+import page  # noqa: E402
 import torch  # noqa: E402
 
 import codec  # noqa: E402
@@ -26,7 +26,7 @@ from benchmarks.small import SMALL  # noqa: E402
 from codec.model.index import default_model_id  # noqa: E402
 from codec.vae import imputation  # noqa: E402
 
-PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "readme")
+PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "page")
 
 
 def main() -> None:
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--kodak", type=Path, help="folder of the Kodak pictures, for `imputation`")
     parser.add_argument("--pictures", type=int, default=24, help="how many of them")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="whose block is written")
+    parser.add_argument(
+        "--page", type=Path, default=ROOT / "docs" / "other-uses.md", help="whose block is written"
+    )
     options = parser.parse_args()
     if SMALL:
         imputation.STEPS = 1
@@ -68,8 +70,8 @@ def main() -> None:
         examples.draw(options.out / "uses")
         found["examples"] = {"model": model, "folder": f"benchmarks/results/{codec.__version__}/uses"}
         file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if "readme" in options.only:
-        readme.write(options.readme, found)
+    if "page" in options.only:
+        page.write(options.page, found)
 
 
 if __name__ == "__main__":

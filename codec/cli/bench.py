@@ -174,13 +174,18 @@ def report(
 
 @bench.command()
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.argument("readme_file", metavar="README", type=_FILE)
-def readme(folder: Path, readme_file: Path) -> None:
-    """Write the measured part of README from a folder with rd.json and, if there is one, speed.json."""
-    with _needs_extra():
-        from codec.bench.report.readme import measured, replace_block
+@click.argument("files", metavar="FILE...", type=_FILE, nargs=-1, required=True)
+def readme(folder: Path, files: tuple[Path, ...]) -> None:
+    """Write results into Markdown files, between marker lines.
 
-        shown_as = os.path.relpath(folder, readme_file.parent).replace(os.sep, "/")
-        text = replace_block(readme_file.read_text(encoding="utf-8"), measured(folder, shown_as))
-        write_atomic(readme_file, text.encode(), overwrite=True)
-    say(f"{readme_file}: measured part written from {folder}")
+    DIR holds rd.json and optionally speed.json. Each FILE has the markers of the tables, of the summary or
+    of both.
+    """
+    with _needs_extra():
+        from codec.bench.report.readme import write_blocks
+
+        for file in files:
+            shown_as = os.path.relpath(folder, file.parent).replace(os.sep, "/")
+            text = write_blocks(file.read_text(encoding="utf-8"), folder, shown_as)
+            write_atomic(file, text.encode(), overwrite=True)
+            say(f"{file}: results written from {folder}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """Exit codes; README and `vaezip --help` list them."""
+    """Exit codes; `vaezip --help` and docs/guide/command-line.md list them."""
 
     OK = 0
     SOME_FAILED = 1

@@ -1,11 +1,14 @@
-"""What is committed agrees with itself: README with the results, and both with the shipped weights."""
+"""What is committed agrees: README and docs with the results, and all with the shipped weights."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from PIL import Image
 
 import codec
 from codec.bench.metrics import METRICS
@@ -14,7 +17,7 @@ from codec.data.fetch import DATA_SETS
 from codec.model.index import default_model_id
 
 pytest.importorskip("bjontegaard")
-from codec.bench.report.readme import PAGE, PICTURE, RESULTS, measured, read_block
+from codec.bench.report.readme import PAGE, PICTURE, RESULTS, write_blocks
 
 ROOT = Path(__file__).parents[2]
 FOLDER = f"benchmarks/results/{codec.__version__}"
@@ -24,10 +27,54 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("needs the source tree", allow_module_level=True)
 
 
-def test_readme_and_results_agree():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    command = f"vaezip bench readme {FOLDER} README.md"
-    assert read_block(text) == measured(ROOT / FOLDER, FOLDER), f"run: {command}"
+def script(name: str) -> ModuleType:
+    """Load a script of benchmarks/, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def between(page: str, start: str, end: str) -> str:
+    _, found, rest = (ROOT / page).read_text(encoding="utf-8").partition(start)
+    written, closed, _ = rest.partition(end)
+    assert found
+    assert closed
+    return written.strip()
+
+
+@pytest.mark.parametrize(
+    ("page", "shown_as"), [("README.md", FOLDER), ("docs/benchmarks.md", f"../{FOLDER}")]
+)
+def test_pages_and_results_agree(page, shown_as):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    command = f"vaezip bench readme {FOLDER} {page}"
+    assert write_blocks(text, ROOT / FOLDER, shown_as) == text, f"run: {command}"
+
+
+def test_tables_of_efforts_agree_with_the_record():
+    effort = script("effort")
+    record = json.loads((ROOT / FOLDER / "effort" / "effort.json").read_text(encoding="utf-8"))
+    assert between("docs/guide/size-and-effort.md", effort.START, effort.END) == effort.table(record)
+
+
+def test_table_of_safety_agrees_with_the_records():
+    safety = script("safety")
+    assert between("docs/security.md", safety.START, safety.END) == safety.table(ROOT / FOLDER / "safety")
+
+
+def test_crops_are_of_the_shipped_weights_and_of_equal_bytes():
+    files = json.loads((ROOT / FOLDER / "crops.json").read_text(encoding="utf-8"))["files"]
+    by_picture: dict[str, dict[str, int]] = {}
+    for file in files:
+        by_picture.setdefault(file["picture"], {})[file["codec"]] = file["bytes"]
+        if file["codec"] == "vaezip":
+            assert file["version"] == f"vaezip {codec.__version__}, model {default_model_id().hex()}"
+    for sizes in by_picture.values():
+        assert set(sizes) == {"vaezip", "webp", "avif"}
+        assert min(sizes.values()) == sizes["vaezip"] > 0.9 * max(sizes.values())
+    with Image.open(ROOT / FOLDER / "crops.webp") as picture:
+        assert picture.width > 800
 
 
 def test_results_are_of_all_of_kodak_and_of_the_shipped_weights():

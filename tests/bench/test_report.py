@@ -1,4 +1,4 @@
-"""The page and README's measured part, made from made-up results and looked at in a browser."""
+"""The page and the Markdown of results, made from made-up results and looked at in a browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ pytest.importorskip("bjontegaard")
 pytest.importorskip("matplotlib")
 from codec.bench.codecs import find_codec
 from codec.bench.report import page, plots, tables
-from codec.bench.report.readme import END, START, measured, read_block, replace_block
+from codec.bench.report.readme import (
+    END,
+    START,
+    SUMMARY_END,
+    SUMMARY_START,
+    measured,
+    read_block,
+    replace_block,
+)
 
 LABELS = {"vaezip": "vaezip", "jpeg": "JPEG <4:2:0>", "webp": "WebP"}
 NEEDED = {"vaezip": 0.8, "jpeg": 1.0, "webp": 0.5}
@@ -149,6 +157,22 @@ def test_readme_command_rewrites_the_block_only(tmp_path):
     assert "| WebP | +60.0 % |" in block
     assert main(["bench", "readme", str(tmp_path / "results"), str(readme)]) == 0
     assert readme.read_text() == text
+
+
+def test_readme_command_writes_the_summary_too(tmp_path):
+    (tmp_path / "results").mkdir()
+    made_up().save(tmp_path / "results" / "rd.json")
+    readme, page = tmp_path / "README.md", tmp_path / "docs.md"
+    readme.write_text(f"above\n{SUMMARY_START}\nold\n{SUMMARY_END}\nbelow\n")
+    page.write_text(f"{SUMMARY_START}{SUMMARY_END}{START}{END}")
+    assert main(["bench", "readme", str(tmp_path / "results"), str(readme), str(page)]) == 0
+    text = readme.read_text()
+    assert text.startswith(f"above\n{SUMMARY_START}\n\nBD-rate on ")
+    assert text.endswith(f"{SUMMARY_END}\nbelow\n")
+    assert "\n- Bytes at equal PSNR RGB: +60.0 % against WebP.\n" in text
+    assert "old" not in text
+    assert "Bytes at equal" in page.read_text()
+    assert read_block(page.read_text()) == measured(tmp_path / "results", "results")
 
 
 def test_readme_without_markers_is_refused():

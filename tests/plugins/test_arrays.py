@@ -116,7 +116,7 @@ def test_handler_leaves_other_members_alone(photo):
 
 
 class Files(torch.utils.data.Dataset):
-    """README's recipe."""
+    """The recipe of docs/guide/pipelines.md."""
 
     def __init__(self, files):
         self.files, self.decoder = files, codec.Decoder(threads=1)

@@ -24,7 +24,7 @@ if not BENCHMARKS.is_dir():
 
 # Steps of benchmarks/run, and what each of them leaves.
 STEPS = {
-    "rd report readme": ("rd.json", "report.html", "rd_psnr_rgb.svg", "rd_ssimulacra2.svg"),
+    "rd report readme": ("crops.json", "crops.webp", "rd.json", "report.html", "rd_psnr_rgb.svg", "rd_ssimulacra2.svg"),
     "speed": (
         "speed.json",
         "profile_after.json",
@@ -44,7 +44,7 @@ ALONE = {
     "preview.py": (("{out}/preview.json", "{pictures}/small.png"), "preview.json"),
     "range_coder.py": (("{out}/range_coder.json",), "range_coder.json"),
     "resources.py": (("0.1",), None),
-    "safety.py": (("{out}/safety", "{out}/README.md"), "safety/bomb.json"),
+    "safety.py": (("{out}/safety", "{out}/docs/security.md"), "safety/bomb.json"),
     "training/curve.py": (("{out}/curve.png",), "curve.png"),
     "training/slope.py": (("{pictures}",), None),
 }
@@ -71,6 +71,7 @@ def out(tmp_path, photo):
     # SSIMULACRA2 takes no smaller ones.
     Image.fromarray(photo(232, 232)).save(tmp_path / "pictures" / "small.png")
     shutil.copy(ROOT / "README.md", tmp_path)
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
     shutil.copytree(BENCHMARKS / "results" / codec.__version__ / "safety", tmp_path / "safety")
     (tmp_path / "safety" / "bomb.json").unlink()
     return tmp_path
@@ -85,6 +86,7 @@ def run(out: Path, command: list[str]) -> str:
         "SMALL": "1",
         "OUT": str(out),
         "README": str(out / "README.md"),
+        "DOCS": str(out / "docs"),
         # Small matrices are multiplied faster so, and other work on the machine then matters little.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -97,8 +99,8 @@ def run(out: Path, command: list[str]) -> str:
 
 
 def tracked() -> dict[Path, int]:
-    """Return when each file below benchmarks/, and README, was last written."""
-    paths = [ROOT / "README.md", *BENCHMARKS.rglob("*")]
+    """Return when each file below benchmarks/ and docs/, and README, was last written."""
+    paths = [ROOT / "README.md", *BENCHMARKS.rglob("*"), *(ROOT / "docs").rglob("*")]
     return {p: p.stat().st_mtime_ns for p in paths if p.is_file() and "__pycache__" not in p.parts}
 
 
@@ -122,7 +124,7 @@ def test_steps_of_the_run(steps, out):
     if "rd" in steps.split():
         points = json.loads((out / "rd.json").read_text(encoding="utf-8"))["points"]
         assert all(point["ssimulacra2"] is not None for point in points)
-        assert "on 1 pictures" in (out / "README.md").read_text(encoding="utf-8")
+        assert "on 1 pictures" in (out / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.benchmarks

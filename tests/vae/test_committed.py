@@ -1,4 +1,4 @@
-"""README's part about the other uses is what the committed numbers say."""
+"""The page about the other uses is what the committed numbers say."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("run from a checkout", allow_module_level=True)
 
 
-def test_readme_holds_the_measured_numbers():
-    spec = importlib.util.spec_from_file_location("uses_readme", ROOT / "benchmarks" / "uses" / "readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
+def test_page_holds_the_measured_numbers():
+    spec = importlib.util.spec_from_file_location("uses_page", ROOT / "benchmarks" / "uses" / "page.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
     file = ROOT / "benchmarks" / "results" / codec.__version__ / "uses.json"
-    expected = readme.block(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else ""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = text.partition(readme.START)
-    written, end, _ = rest.partition(readme.END)
+    target = ROOT / "docs" / "other-uses.md"
+    expected = page.block(json.loads(file.read_text(encoding="utf-8")), target)
+    _, _, rest = target.read_text(encoding="utf-8").partition(page.START)
+    written, end, _ = rest.partition(page.END)
     assert end
     assert written.strip() == expected

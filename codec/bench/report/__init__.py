@@ -1,1 +1,1 @@
-"""What people read: plots, tables, the page, and the block in README."""
+"""What people read: plots, tables, the page, and Markdown for README and the documentation."""

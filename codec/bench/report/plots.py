@@ -1,4 +1,4 @@
-"""Curves as pictures: PNG for README, SVG for the page. The same results give the same bytes."""
+"""Curves as pictures: PNG for the documentation, SVG for the page. The same results give the same bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measured part of README, written from results so that the two cannot drift apart."""
+"""Measured results as Markdown: a table for the documentation, three lines for README."""
 
 from __future__ import annotations
 
@@ -14,26 +14,87 @@ from codec.data.fetch import DATA_SETS
 from codec.errors import BenchmarkError
 
 START, END = "<!-- measured: start, written by `vaezip bench readme` -->", "<!-- measured: end -->"
-# In the folder of results that README speaks of.
+SUMMARY_START, SUMMARY_END = (
+    "<!-- summary: start, written by `vaezip bench readme` -->",
+    "<!-- summary: end -->",
+)
+# Codecs that the summary names, where there are points of them.
+SUMMARY_CODECS = ("webp", "avif", "jxl")
+# In the folder of results.
 RESULTS, SPEED, PICTURE, PAGE = "rd.json", "speed.json", "rd_psnr_rgb.png", "report.html"
 
 
-def measured(folder: Path, shown_as: str) -> str:
-    """Return the text between the markers for a folder of results; `shown_as` is how README links to it.
+def write_blocks(text: str, folder: Path, shown_as: str) -> str:
+    """Return the text of a Markdown file with its table, its summary or both replaced.
 
-    Raises OSError, BenchmarkError.
+    `shown_as` is the folder of results as the file links to it. Raises OSError, and BenchmarkError where
+    the file has the markers of neither.
     """
+    if SUMMARY_START in text:
+        text = replace_between(text, SUMMARY_START, SUMMARY_END, summary(folder))
+        if START not in text:
+            return text
+    return replace_block(text, measured(folder, shown_as))
+
+
+def compared(folder: Path) -> tuple[Results, list[Row]]:
+    """Return the results of a folder and their comparison. Raises OSError, BenchmarkError."""
     results = load_results(folder / RESULTS)
     rows = compare(results)
     if OURS not in results.codecs or not rows:
         raise BenchmarkError(
             f"{folder / RESULTS}: needs points of vaezip and of another codec; run them first"
         )
+    return results, rows
+
+
+def summary(folder: Path) -> str:
+    """Return a list of the main results: BD-rates by PSNR and by SSIMULACRA2, and speed.
+
+    Raises OSError, BenchmarkError.
+    """
+    results, rows = compared(folder)
+    pictures = known_set(results) or f"{len(results.pictures)} pictures"
+    lines = []
+    for metric, remark in (("psnr_rgb", ""), ("ssimulacra2", ", a perceptual metric")):
+        rates = [
+            f"{percent(row.of_mean[metric])} against {row.label}"
+            for row in rows
+            if row.name in SUMMARY_CODECS and metric in row.of_mean
+        ]
+        if rates:
+            lines.append(f"- Bytes at equal {METRIC_LABELS[metric][0]}{remark}: {', '.join(rates)}.")
+    if (folder / SPEED).exists():
+        lines.append(_speed_line(json.loads((folder / SPEED).read_text(encoding="utf-8"))))
+    return f"BD-rate on {pictures}; negative means that vaezip needs fewer bytes.\n\n" + "\n".join(lines)
+
+
+def _speed_line(stored: dict[str, Any]) -> str:
+    rows = {row["name"]: row for row in stored["rows"]}
+    ours = rows[OURS]
+    others = [
+        f"{row['label']} {row['encode_ratio']:.2g}x and {row['decode_ratio']:.2g}x"
+        for name, row in rows.items()
+        if name in SUMMARY_CODECS
+    ]
+    return (
+        f"- Speed on {stored['threads']} CPU threads: {ours['encode_mpx_s']:.1f} megapixels per second to "
+        f"encode, {ours['decode_mpx_s']:.1f} to decode. As multiples of these: {'; '.join(others)}."
+    )
+
+
+def measured(folder: Path, shown_as: str) -> str:
+    """Return the full tables for a folder of results; `shown_as` is how the text links to the folder.
+
+    Raises OSError, BenchmarkError.
+    """
+    results, rows = compared(folder)
     pictures = known_set(results) or f"{len(results.pictures)} pictures"
     intro = (
-        f"Bits that vaezip needs beside other codecs at equal quality, on {pictures}, whole files; "
-        "negative means fewer. BD-rate of the mean curves by metric, the range of PSNR that it holds for "
-        "(with its share of all that either codec reaches), and the mean of the pictures' own BD-rates:"
+        f"BD-rate of vaezip against other codecs on {pictures}, counting whole files; negative means that "
+        "vaezip needs fewer bytes at equal quality. The columns give the BD-rate of the mean curves for each "
+        "metric, the PSNR range that both codecs cover (and its share of the range that either covers), and "
+        "the mean of the BD-rates of the single pictures:"
     )
     links = (
         f"Made with {results.codecs[OURS].version}. All points, versions and settings are in "
@@ -58,7 +119,7 @@ def known_set(results: Results) -> str:
 
 def _table(rows: Sequence[Row], metrics: Sequence[str]) -> str:
     names = [METRIC_LABELS[metric][0] for metric in metrics]
-    head = ["against", *names, "PSNR RGB from, to", "PSNR RGB, mean of pictures"]
+    head = ["against", *names, "PSNR RGB range", "PSNR RGB, mean of pictures"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in rows:
         cells = [row.label, *(percent(row.of_mean.get(metric)) for metric in metrics)]
@@ -79,23 +140,23 @@ def speed(stored: dict[str, Any]) -> list[str]:
     machine = stored["machine"]
     intro = (
         f"Speed in megapixels per second with a loaded codec, {stored['threads']} threads, on "
-        f"{stored['picture']} ({machine['cpu']}, {machine['cores']} cores); what counts is the ratio within "
-        "one run:"
+        f"{stored['picture']} ({machine['cpu']}, {machine['cores']} cores). All codecs ran in one session; "
+        "compare ratios rather than absolute speeds:"
     )
     return [intro, "\n".join(lines)]
 
 
 def replace_block(text: str, block: str) -> str:
-    """Return README's text with the part between the markers replaced. Raises BenchmarkError without them."""
+    """Return a text with the part between the markers replaced. Raises BenchmarkError without them."""
     return replace_between(text, START, END, block)
 
 
 def replace_between(text: str, start: str, end: str, block: str) -> str:
-    """Return README's text with the part between two lines replaced. Raises BenchmarkError without them."""
+    """Return a text with the part between two lines replaced. Raises BenchmarkError without them."""
     before, found, rest = text.partition(start)
     _, closed, after = rest.partition(end)
     if not found or not closed:
-        raise BenchmarkError(f"README has no part between '{start}' and '{end}'; add these two lines")
+        raise BenchmarkError(f"the file has no part between '{start}' and '{end}'; add these two lines")
     return f"{before}{start}\n\n{block}\n\n{end}{after}"
 
 

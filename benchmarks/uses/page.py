@@ -1,25 +1,29 @@
-"""README's block about the other uses, from uses.json."""
+"""The results of docs/other-uses.md, from uses.json."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from codec.bench.report.readme import replace_between
 
+ROOT = Path(__file__).parents[2]
 START, END = "<!-- uses: start, written by benchmarks/uses/run.py -->", "<!-- uses: end -->"
 
 
-def block(found: dict[str, Any]) -> str:
-    """Return the text between the markers; parts that were not measured are left out."""
+def block(found: dict[str, Any], page: Path) -> str:
+    """Return the text between the markers of `page`; parts that were not measured are left out."""
     makers = {
         "anomalies": _anomalies,
         "imputation": _imputation,
         "generation": _generation,
         "digits": _digits,
-        "examples": _examples,
     }
-    return "\n\n".join(make(found[part]) for part, make in makers.items() if part in found)
+    texts = [make(found[part]) for part, make in makers.items() if part in found]
+    if "examples" in found:
+        texts.append(_examples(os.path.relpath(ROOT / found["examples"]["folder"], page.parent)))
+    return "\n\n".join(texts)
 
 
 PICTURES = {
@@ -34,8 +38,8 @@ PICTURES = {
 }
 
 
-def _examples(part: dict[str, Any]) -> str:
-    rows = [f"| {text} | ![{text}]({part['folder']}/{name}) |" for name, text in PICTURES.items()]
+def _examples(folder: str) -> str:
+    rows = [f"| {text} | ![{text}]({folder}/{name}) |" for name, text in PICTURES.items()]
     credit = (
         "Pictures: chelsea by Stefan van der Walt and coffee by Rachel Michetti, brick from CC0Textures, all "
         "CC0, from scikit-image."
@@ -46,10 +50,10 @@ def _examples(part: dict[str, Any]) -> str:
 def _digits(part: dict[str, Any]) -> str:
     left, half = part["class_left_out"], part["missing_half"]
     return (
-        "Digits with one class left out of the fit, mean AUROC over the ten: classical VAE "
+        "Digits, detection of a class left out of the fit, mean AUROC over the ten classes: classical VAE "
         f"{left['classical_vae']:.2f}, PCA {left['pca']:.2f}, JPEG size {left['jpeg_size']:.2f}. Lower "
-        f"halves of held-out digits, filled in from the upper: {half['classical_vae']:.1f} dB, with the "
-        f"mean digit {half['mean_digit']:.1f} dB."
+        f"halves of held-out digits filled in from the upper halves: {half['classical_vae']:.1f} dB; the "
+        f"mean digit gives {half['mean_digit']:.1f} dB."
     )
 
 
@@ -67,9 +71,10 @@ def _anomalies(part: dict[str, Any]) -> str:
         cells = [f"{part['textures'][name][kind]:.2f}" for kind in kinds]
         lines.append(f"| {label} | {' | '.join(cells)} | {part['mixed_photos'][name][kinds[-1]]:.2f} |")
     intro = (
-        "Made defects on the upper halves of three textures (brick, grass, gravel), normal learnt from the "
-        "lower halves, mean of the three; the score was settled on the lower halves and with other draws. "
-        "The last column is the mean of the first three defects on photos of mixed content:"
+        "AUROC for synthetic defects on the upper halves of three textures (brick, grass, gravel), with the "
+        "model of normal cells fitted on the lower halves; mean of the three. The score was chosen on the "
+        "lower halves with other random draws. The last column is the mean of the first three defects on "
+        "photographs of mixed content:"
     )
     return f"{intro}\n\n" + "\n".join(lines)
 
@@ -85,9 +90,7 @@ def _imputation(part: dict[str, Any]) -> str:
     for kind, row in part["psnr"].items():
         lines.append(f"| {kind} | {' | '.join(f'{row[name]:.2f} dB' for name in names)} |")
     crop = part["crop"]
-    intro = (
-        f"Imputation in the middle {crop}x{crop} of {part['pictures']} pictures of Kodak, mean over pictures:"
-    )
+    intro = f"Imputation in the central {crop}x{crop} pixels of {part['pictures']} Kodak pictures, mean:"
     return f"{intro}\n\n" + "\n".join(lines)
 
 
@@ -96,19 +99,19 @@ def _generation(part: dict[str, Any]) -> str:
     photos, textures = part["codec"]["photos"], part["codec"]["samples_t1"]
     options = " ".join(f"--{name} {value}" for name, value in settings.items())
     return (
-        f"Of {sum(drawn['classes'])} digits drawn from a classical VAE (`{options}`, half of the digits), a "
-        f"classifier that reads {part['classifier_accuracy']:.1%} of the other half is at least 90 % sure of "
-        f"{drawn['share_at_0.9']:.0%} (real ones: {real['share_at_0.9']:.0%}), and "
-        f"{sum(c > 0 for c in drawn['classes'])} of 10 classes appear. They are no copies: the nearest digit "
-        f"learnt from is {drawn['nearest']:.3f} away (RMS, median), from real ones of the other half "
-        f"{real['nearest']:.3f}. The codec's own samples are textures: {textures['bpp']:.2f} bpp, contrast "
-        f"(standard deviation) {textures['std']:.0f}, mean step between neighbours "
-        f"{textures['gradient']:.1f}; two photos: {photos['bpp']:.2f} bpp, {photos['std']:.0f} and "
-        f"{photos['gradient']:.1f}."
+        f"Samples of a classical VAE (`{options}`, trained on half of the digits): a classifier with "
+        f"{part['classifier_accuracy']:.1%} accuracy on the other half assigns at least 90 % confidence to "
+        f"{drawn['share_at_0.9']:.0%} of {sum(drawn['classes'])} samples (real digits: "
+        f"{real['share_at_0.9']:.0%}), and {sum(c > 0 for c in drawn['classes'])} of 10 classes appear. The "
+        f"median RMS distance of a sample to the nearest training digit is {drawn['nearest']:.3f}; for real "
+        f"held-out digits it is {real['nearest']:.3f}. Samples of the codec's own prior are textures: "
+        f"{textures['bpp']:.2f} bpp, standard deviation {textures['std']:.0f}, mean difference between "
+        f"neighbouring samples {textures['gradient']:.1f}; for two photographs: {photos['bpp']:.2f} bpp, "
+        f"{photos['std']:.0f} and {photos['gradient']:.1f}."
     )
 
 
 def write(file: Path, found: dict[str, Any]) -> None:
-    """Replace the part of README between the markers."""
+    """Replace the part of a page between the markers."""
     text = file.read_text(encoding="utf-8")
-    file.write_text(replace_between(text, START, END, block(found)), encoding="utf-8")
+    file.write_text(replace_between(text, START, END, block(found, file)), encoding="utf-8")
