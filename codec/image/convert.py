@@ -14,12 +14,12 @@ from PIL import Image
 from codec.bitstream.metadata import Metadata
 from codec.errors import CodecError, UnsupportedImage, UsageError
 from codec.image import color
-from codec.image.exif import ORIENTATION
 from codec.image.hidden import fill_hidden
-from codec.image.metadata import collect
+from codec.image.metadata import collect, look_ahead, named_orientation
 from codec.image.modes import is_deep, to_planes
 from codec.image.picture import Picture, PillowSamples, Samples
 from codec.image.source import check_size, open_picture, pillow_errors
+from codec.image.thumbnail import TURNS
 from codec.limits import DEFAULT_LIMITS, Limits
 
 RgbArray: TypeAlias = npt.NDArray[np.uint8]
@@ -27,15 +27,6 @@ PictureLike: TypeAlias = (
     Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview | Picture
 )
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _COPY_ROWS = 256
 
 
@@ -151,13 +142,15 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
         if n_frames > 1:
             notes.append(f"only the {_frame_name(picture)} of {n_frames} is kept, {n_frames - 1} left out")
         deep = is_deep(picture)
+        stored = look_ahead(picture)
         picture.load()
         planes = to_planes(picture, notes)
         if deep:
             notes.append("16-bit samples are reduced to 8 bits")
         _tell_gamma(picture, notes)
-        metadata = collect(picture, planes.layout, limits, notes)
-        turn = _TURNS.get(_orientation(picture))
+        orientation = named_orientation(picture, stored)
+        metadata = collect(picture, stored, planes.layout, orientation, limits, notes)
+        turn = TURNS.get(orientation)
         if turn is not None:
             planes = planes._replace(
                 colour=planes.colour.transpose(turn),
@@ -189,14 +182,6 @@ def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
         notes.append(
             f"the gamma of {gamma:g} that the file names is not applied: brightness may look different"
         )
-
-
-def _orientation(picture: Image.Image) -> int:
-    try:
-        orientation = picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
-        return 1
-    return orientation if isinstance(orientation, int) else 1
 
 
 def _frame_name(picture: Image.Image) -> str:

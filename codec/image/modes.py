@@ -9,6 +9,7 @@ from PIL import Image
 
 from codec.errors import UnsupportedImage
 from codec.image import color
+from codec.image.jpeg import stored_profile
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GRAY_MODES = ("L", "1", "LA", "La")
@@ -95,8 +96,8 @@ def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
                 "Lab picture, and Pillow has no colour management; convert it to RGB first"
             )
         return converted
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode == "CMYK":
+    profile = stored_profile(picture, notes) if picture.mode == "CMYK" else None
+    if profile:
         converted = color.profile_to_srgb(picture, profile)
         if converted is not None:
             return converted

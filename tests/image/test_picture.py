@@ -12,9 +12,10 @@ from PIL import Image, ImageCms, PngImagePlugin
 from codec.bitstream.metadata import Metadata
 from codec.errors import UnsupportedImage
 from codec.image.convert import ConversionWarning, load_picture
-from codec.image.exif import PREFIX, upright_exif, upright_xmp
+from codec.image.exif import PREFIX, upright_exif
 from codec.image.hidden import fill_hidden
 from codec.image.lossless import may_pay, pack, pack_plane, unpack, unpack_plane
+from codec.image.xmp import upright_xmp
 from codec.limits import Limits
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
