@@ -144,7 +144,7 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
         deep = is_deep(picture)
         stored = look_ahead(picture)
         picture.load()
-        planes = to_planes(picture, notes)
+        planes = to_planes(_without_text_for_alpha(picture), notes)
         if deep:
             notes.append("16-bit samples are reduced to 8 bits")
         _tell_gamma(picture, notes)
@@ -182,6 +182,15 @@ def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
         notes.append(
             f"the gamma of {gamma:g} that the file names is not applied: brightness may look different"
         )
+
+
+def _without_text_for_alpha(picture: Image.Image) -> Image.Image:
+    """Return a picture that Pillow does not take for one with a transparent colour, which is but a text."""
+    if not isinstance(picture.info.get("transparency"), str):
+        return picture
+    plain = picture.copy()
+    del plain.info["transparency"]
+    return plain
 
 
 def _frame_name(picture: Image.Image) -> str:

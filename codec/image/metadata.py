@@ -258,7 +258,7 @@ def _told_apart(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _photoshop(picture: Image.Image, *, turned: bool, notes: list[str]) -> bytes:
-    """Return Photoshop's image resources, IPTC among them; thumbnails only as long as they show what is shown."""
+    """Return Photoshop's image resources, IPTC among them, without thumbnails if the picture is turned."""
     block = b"".join(segments(picture, "APP13", SEGMENT_PREFIX))
     iptc = b""
     if picture.format == "TIFF":
@@ -309,6 +309,9 @@ def _dpi(picture: Image.Image, notes: list[str]) -> tuple[float, float] | None:
     # Where a JPEG's own header names none, Pillow takes it from EXIF data, which is kept, or makes it up.
     if picture.format in ("JPEG", "MPO") and info.get("jfif_unit") not in (1, 2):
         dpi = None
+    # Without a resolution in the file it makes one up as well.
+    if picture.format == "TIFF" and tiff_tags.X_RESOLUTION not in getattr(picture, "tag_v2", {}):
+        dpi = None
     named = dpi if isinstance(dpi, tuple) else None
     try:
         x, y = (float(value) for value in named or _aspect(picture))
@@ -319,7 +322,7 @@ def _dpi(picture: Image.Image, notes: list[str]) -> tuple[float, float] | None:
     if named and max(x, y) > 0:
         notes.append(f"a resolution of {x:g} x {y:g} pixels per inch is not kept")
     elif not named and x != y and min(x, y) > 0:
-        notes.append(f"pixels of {y:g}:{x:g}, width to height, are named without a unit, which is not kept")
+        notes.append(f"the aspect ratio of the pixels, {y:g}:{x:g}, is not kept: it has no unit")
     return None
 
 

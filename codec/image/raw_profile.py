@@ -7,13 +7,13 @@ _LINE = 72
 
 
 def profile_kind(key: str) -> str | None:
-    """Return which profile a text of this key holds, such as 'exif', in small letters; None for other texts."""
+    """Return which profile a text of this key holds, such as 'exif'; None for other texts."""
     name = key.lower()
     return name.removeprefix(_PREFIX).strip() if name.startswith(_PREFIX) else None
 
 
 def read_profile(text: str) -> bytes | None:
-    """Return the bytes of a profile, or None where the text is damaged; fewer than it announces are no damage."""
+    """Return the bytes of a profile, or None where the text is damaged; too few bytes are no damage."""
     words = text.split(None, 2)
     try:
         return bytes.fromhex("".join(words[2].split()))[: int(words[1])] or None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PIL import TiffTags
+from PIL import Image, TiffTags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from PIL import Image
-
 EXIF_DIRECTORY, GPS_DIRECTORY, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 SUB_DIRECTORIES = (EXIF_DIRECTORY, GPS_DIRECTORY)
+X_RESOLUTION = 0x011A
 XMP, IPTC, PHOTOSHOP, ICC = 0x02BC, 0x83BB, 0x8649, 0x8773
 
 # How the samples of that very file are stored, what they mean, or where other directories lie.
@@ -44,8 +42,6 @@ _NAMED = 6
 
 def descriptive(own: Image.Exif, notes: list[str]) -> Image.Exif:
     """Return the tags of a TIFF file that describe its picture; the names of others are told in `notes`."""
-    from PIL import Image
-
     kept, left_out = Image.Exif(), []
     for tag in own:
         if tag in SUB_DIRECTORIES:
@@ -56,6 +52,21 @@ def descriptive(own: Image.Exif, notes: list[str]) -> Image.Exif:
             left_out.append(tag)
     if left_out:
         notes.append(f"TIFF tags are not kept: {_names(sorted(left_out))}")
+    return kept
+
+
+def for_writing(exif: bytes) -> Image.Exif | None:
+    """Return the tags of EXIF data for a TIFF file, whose writer knows the layout; None for damaged data."""
+    source, kept = Image.Exif(), Image.Exif()
+    try:
+        source.load(exif)
+        for tag in source:
+            if tag in SUB_DIRECTORIES:
+                copy_directory(source, kept, tag)
+            elif tag not in LAYOUT | TOLD_LAYOUT | {XMP, IPTC, PHOTOSHOP, ICC}:
+                kept[tag] = as_stored(source[tag])
+    except Exception:  # Pillow raises anything over damaged tags
+        return None
     return kept
 
 
@@ -77,6 +88,8 @@ def as_stored(value: Any) -> Any:
 
 def _names(tags: Iterable[int]) -> str:
     names = [TiffTags.lookup(tag).name for tag in tags]
-    told = [f"{name} ({tag})" if name != "unknown" else str(tag) for tag, name in zip(tags, names, strict=True)]
+    told = [
+        f"{name} ({tag})" if name != "unknown" else str(tag) for tag, name in zip(tags, names, strict=True)
+    ]
     more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
     return ", ".join(told[:_NAMED]) + more
