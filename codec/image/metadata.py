@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codec.bitstream.metadata import Metadata
 from codec.image import tiff_tags
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 # Pillow keeps something else than text under these keys.
-_RESERVED = ("dpi", "exif", "icc_profile", "xmp")
+_RESERVED = ("dpi", "exif", "icc_profile", "transparency", "xmp")
 _PROFILES = ("exif", "app1", "xmp")
 _MAX_DPI = 1e6
 # What the chunks of a file may take beside their content.
@@ -278,13 +278,8 @@ def _photoshop(picture: Image.Image, *, turned: bool, notes: list[str]) -> bytes
 
 
 def _tag_bytes(tags: Any, tag: int) -> bytes:
-    """Return what a TIFF tag holds; some writers declare bytes as numbers of 32 bits."""
-    value = tags.get(tag, b"")
-    if isinstance(value, int):
-        value = (value,)
-    if isinstance(value, tuple) and all(isinstance(n, int) and 0 <= n < 1 << 32 for n in value):
-        order: Literal["little", "big"] = "big" if tags.prefix == b"MM" else "little"
-        return b"".join(n.to_bytes(4, order) for n in value)
+    """Return what a TIFF tag holds, as it is stored: some writers declare bytes as numbers of 32 bits."""
+    value = getattr(tags, "_tagdata", {}).get(tag) or tags.get(tag)
     return value if isinstance(value, bytes) else b""
 
 
