@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 NAMES = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution", "text": "text"}
 
-_OPTIONS = {**NAMES, "pnginfo": "text and XMP", "extra": "XMP and IPTC", "comment": "comment"}
+_OPTIONS = {**NAMES, "pnginfo": "text and XMP", "extra": "XMP, IPTC and comment"}
 _JPEG_SEGMENT = 65_533
 # Number of the segment and of all, one byte each, behind a prefix.
 _JPEG_PROFILE = 255 * (_JPEG_SEGMENT - 14)
@@ -69,17 +69,17 @@ class _Given(NamedTuple):
 
 
 def _jpeg(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
-    from codec.image.photoshop import SEGMENT_PREFIX
+    from codec.image.jpeg import PHOTOSHOP_PREFIX
     from codec.image.xmp import MAIN_PREFIX, split_extended
 
     extra = b""
-    resources = SEGMENT_PREFIX + given.resources
+    resources = PHOTOSHOP_PREFIX + given.resources
     if given.resources and len(resources) <= _JPEG_SEGMENT:
         extra += _segment(0xED, resources)
         refused.remove(_IPTC)
     comment = given.text.get(_COMMENT, "").encode()
     if comment and len(comment) <= _JPEG_SEGMENT:
-        options["comment"] = comment
+        extra += _segment(0xFE, comment)
         if len(given.text) == 1:
             refused.remove(NAMES["text"])
     xmp = options.pop("xmp", b"")

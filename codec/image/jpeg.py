@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from codec.image import xmp
 from codec.image.exif import PREFIX
-from codec.image.photoshop import SEGMENT_PREFIX
 
 if TYPE_CHECKING:
     from PIL import Image
+
+PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 
 _ICC = b"ICC_PROFILE\0"
 # The number of the part, and how many there are.
@@ -28,7 +29,7 @@ _READ = (
     ("APP1", xmp.MAIN_PREFIX),
     ("APP1", xmp.EXTENDED_PREFIX),
     ("APP2", _ICC),
-    ("APP13", SEGMENT_PREFIX),
+    ("APP13", PHOTOSHOP_PREFIX),
     ("COM", b""),
 )
 

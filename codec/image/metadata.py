@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from codec.bitstream.metadata import Metadata
 from codec.image import tiff_tags
+from codec.image.density import stored_dpi
 from codec.image.exif import ORIENTATION, PREFIX, exif_orientation, upright_exif, without_prefix
 from codec.image.jpeg import other_segments, segments, stored_profile
-from codec.image.photoshop import (
-    IPTC,
-    SEGMENT_PREFIX,
-    THUMBNAILS,
-    Resource,
-    pack_resource,
-    read_resources,
-)
+from codec.image.photoshop import stored_resources
 from codec.image.png_text import repeated_texts
 from codec.image.raw_profile import profile_kind, read_profile, write_profile
 from codec.image.thumbnail import turn_thumbnail
@@ -39,7 +33,6 @@ _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
 # Pillow keeps something else than text under these keys.
 _RESERVED = ("dpi", "exif", "icc_profile", "transparency", "xmp")
 _PROFILES = ("exif", "app1", "xmp")
-_MAX_DPI = 1e6
 # What the chunks of a file may take beside their content.
 _SPARE = 16
 
@@ -86,7 +79,7 @@ def collect(
     if exif and orientation != 1:
         exif = turn_thumbnail(exif, orientation, notes)
     turned = orientation != 1 or stored.tag not in (None, 1)
-    resources = _photoshop(picture, turned=turned, notes=notes)
+    resources = stored_resources(picture, turned=turned, notes=notes)
     if resources:
         text.update([write_profile("iptc", resources)])
     others = other_segments(picture)
@@ -97,7 +90,7 @@ def collect(
         exif=exif,
         xmp=upright_xmp(xmp),
         text=tuple(text.items()),
-        dpi=_dpi(picture, notes),
+        dpi=stored_dpi(picture, notes),
     )
     most = limits.max_metadata_bytes
     if most is not None and metadata.n_bytes > most - _SPARE:
@@ -125,7 +118,7 @@ def named_orientation(picture: Image.Image, stored: Stored) -> int:
         if profile_kind(key) in _PROFILES
     ]
     found = [exif_orientation(exif) for exif, _ in profiles if exif]
-    found += [xmp_orientation(xmp) for xmp in (_stored_xmp(picture), *(xmp for _, xmp in profiles))]
+    found += [xmp_orientation(xmp) for xmp in (_xmp(picture, []), *(xmp for _, xmp in profiles))]
     return next((value for value in found if value), 1)
 
 
@@ -257,32 +250,6 @@ def _told_apart(content: bytes) -> tuple[bytes, bytes]:
     return b"", xmp if xmp.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") else b""
 
 
-def _photoshop(picture: Image.Image, *, turned: bool, notes: list[str]) -> bytes:
-    """Return Photoshop's image resources, IPTC among them, without thumbnails if the picture is turned."""
-    block = b"".join(segments(picture, "APP13", SEGMENT_PREFIX))
-    iptc = b""
-    if picture.format == "TIFF":
-        tags = getattr(picture, "tag_v2", {})
-        block, iptc = (_tag_bytes(tags, tag) for tag in (tiff_tags.PHOTOSHOP, tiff_tags.IPTC))
-    found = read_resources(block)
-    if found is None:
-        notes.append("IPTC and other data of Photoshop are damaged and not kept")
-        found = []
-    if iptc and all(resource.number != IPTC for resource in found):
-        whole = pack_resource(IPTC, iptc)
-        found.append(Resource(IPTC, iptc, whole))
-    kept = [r for r in found if not (turned and r.number in THUMBNAILS)]
-    if len(kept) < len(found):
-        notes.append("Photoshop's thumbnail is not turned with the picture and is left out")
-    return b"".join(resource.whole for resource in kept)
-
-
-def _tag_bytes(tags: Any, tag: int) -> bytes:
-    """Return what a TIFF tag holds, as it is stored: some writers declare bytes as numbers of 32 bits."""
-    value = getattr(tags, "_tagdata", {}).get(tag) or tags.get(tag)
-    return value if isinstance(value, bytes) else b""
-
-
 def _text(picture: Image.Image) -> tuple[tuple[str, str], ...]:
     """Return PNG's text chunks, and the comments of JPEG and GIF, one a line."""
     text = dict(getattr(picture, "text", None) or {}) if picture.format == "PNG" else {}
@@ -296,33 +263,3 @@ def _text(picture: Image.Image) -> tuple[tuple[str, str], ...]:
         for key, value in text.items()
         if key and key not in _XMP_KEYS and "\0" not in key + str(value)
     )
-
-
-def _dpi(picture: Image.Image, notes: list[str]) -> tuple[float, float] | None:
-    info = picture.info
-    dpi = info.get("dpi")
-    # Where a JPEG's own header names none, Pillow takes it from EXIF data, which is kept, or makes it up.
-    if picture.format in ("JPEG", "MPO") and info.get("jfif_unit") not in (1, 2):
-        dpi = None
-    # Without a resolution in the file it makes one up as well.
-    if picture.format == "TIFF" and tiff_tags.X_RESOLUTION not in getattr(picture, "tag_v2", {}):
-        dpi = None
-    named = dpi if isinstance(dpi, tuple) else None
-    try:
-        x, y = (float(value) for value in named or _aspect(picture))
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    if named and 0 < x < _MAX_DPI and 0 < y < _MAX_DPI:
-        return x, y
-    if named and max(x, y) > 0:
-        notes.append(f"a resolution of {x:g} x {y:g} pixels per inch is not kept")
-    elif not named and x != y and min(x, y) > 0:
-        notes.append(f"the aspect ratio of the pixels, {y:g}:{x:g}, is not kept: it has no unit")
-    return None
-
-
-def _aspect(picture: Image.Image) -> tuple[Any, ...]:
-    """Return horizontal and vertical resolution of a picture that names them without a unit."""
-    keys = {"PNG": "aspect", "TIFF": "resolution", "JPEG": "jfif_density", "MPO": "jfif_density"}
-    value = picture.info.get(keys.get(picture.format or "", ""))
-    return value if isinstance(value, tuple) else ()

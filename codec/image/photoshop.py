@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-SEGMENT_PREFIX = b"Photoshop 3.0\0"
+from codec.image import tiff_tags
+from codec.image.jpeg import PHOTOSHOP_PREFIX, segments
+
+if TYPE_CHECKING:
+    from PIL import Image
+
 IPTC = 0x0404
 # Previews of the picture as it was stored.
 THUMBNAILS = (0x0409, 0x040C)
@@ -18,6 +23,29 @@ class Resource(NamedTuple):
     number: int
     content: bytes
     whole: bytes
+
+
+def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) -> bytes:
+    """Return all image resources of a loaded JPEG or TIFF file, without thumbnails if the picture is turned.
+
+    What is left out or damaged is told in `notes`.
+    """
+    block = b"".join(segments(picture, "APP13", PHOTOSHOP_PREFIX))
+    iptc = b""
+    if picture.format == "TIFF":
+        tags = getattr(picture, "tag_v2", {})
+        block, iptc = (_tag_bytes(tags, tag) for tag in (tiff_tags.PHOTOSHOP, tiff_tags.IPTC))
+    found = read_resources(block)
+    if found is None:
+        notes.append("IPTC and other data of Photoshop are damaged and not kept")
+        found = []
+    if iptc and all(resource.number != IPTC for resource in found):
+        whole = pack_resource(IPTC, iptc)
+        found.append(Resource(IPTC, iptc, whole))
+    kept = [r for r in found if not (turned and r.number in THUMBNAILS)]
+    if len(kept) < len(found):
+        notes.append("Photoshop's thumbnail is not turned with the picture and is left out")
+    return b"".join(resource.whole for resource in kept)
 
 
 def read_resources(data: bytes) -> list[Resource] | None:
@@ -45,3 +73,9 @@ def pack_resource(number: int, content: bytes) -> bytes:
     """Return a resource without a name."""
     head = _SIGNATURE + number.to_bytes(2, "big") + b"\0\0" + len(content).to_bytes(4, "big")
     return head + content + bytes(len(content) & 1)
+
+
+def _tag_bytes(tags: Any, tag: int) -> bytes:
+    """Return what a TIFF tag holds, as it is stored: some writers declare bytes as numbers of 32 bits."""
+    value = getattr(tags, "_tagdata", {}).get(tag) or tags.get(tag)
+    return value if isinstance(value, bytes) else b""

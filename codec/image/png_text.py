@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import IO, TYPE_CHECKING
 
+from codec.image.raw_profile import profile_kind
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -31,7 +33,8 @@ def repeated_texts(picture: Image.Image) -> dict[str, str]:
             total += len(value)
             if total > _MAX_ALL:
                 break
-            if key and value not in values.setdefault(key, []):
+            # Of a profile twice the last one is used, as by Pillow.
+            if key and not profile_kind(key) and value not in values.setdefault(key, []):
                 values[key].append(value)
     finally:
         file.seek(before)
