@@ -134,8 +134,11 @@ def _tiff(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[st
     elif thumbnail_of(exif):
         refused.append("the thumbnail in EXIF")
     if given.resources:
-        tags[tiff_tags.PHOTOSHOP] = given.resources
-        for resource in read_resources(given.resources) or ():
+        found = read_resources(given.resources) or []
+        others = b"".join(resource.whole for resource in found if resource.number != IPTC)
+        if others:
+            tags[tiff_tags.PHOTOSHOP] = others
+        for resource in found:
             if resource.number == IPTC:
                 tags[tiff_tags.IPTC] = resource.content
         refused.remove(_IPTC)

@@ -15,6 +15,8 @@ PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 _ICC = b"ICC_PROFILE\0"
 # The number of the part, and how many there are.
 _ICC_HEAD = 2
+# So many kinds of segments that are left out are named.
+_NAMED = 6
 _TELLING = ("JPEG", "MPO", "PNG")
 # These say how the file is coded, and what they say is applied or told elsewhere: JFIF, further pictures,
 # quality of "save for web", colour transform.
@@ -73,4 +75,5 @@ def other_segments(picture: Image.Image) -> list[str]:
         if not any(marker == m and data.startswith(p) for m, p in (*_OF_THE_FILE, *_READ)):
             label = data[:16].split(b"\0")[0].decode("ascii", "replace")
             names[f"{marker} ({label})" if label.isprintable() and label else marker] = None
-    return list(names)
+    told = list(names)
+    return [*told[:_NAMED], *([f"{len(told) - _NAMED} more kinds"] if len(told) > _NAMED else [])]

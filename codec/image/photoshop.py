@@ -53,15 +53,16 @@ def read_resources(data: bytes) -> list[Resource] | None:
 
     Zeros behind the last one are padding.
     """
-    found, at = [], 0
-    while data[at:].strip(b"\0"):
+    found: list[Resource] = []
+    at = 0
+    while at < len(data):
         # Signature, number, Pascal string and size, the string padded to an even length.
         name_end = at + 7 + (data[at + 6] if at + 6 < len(data) else 0)
         name_end += (name_end - at) & 1
         start = name_end + 4
         size = int.from_bytes(data[name_end:start], "big")
         if data[at : at + 4] != _SIGNATURE or start + size > len(data):
-            return None
+            return None if data[at:].strip(b"\0") else found
         end = start + size + (size & 1)
         number = int.from_bytes(data[at + 4 : at + 6], "big")
         found.append(Resource(number, data[start : start + size], data[at:end]))

@@ -26,7 +26,7 @@ def repeated_texts(picture: Image.Image) -> dict[str, str]:
         return {}
     before = file.tell()
     try:
-        values: dict[str, list[str]] = {}
+        values: dict[str, dict[str, None]] = {}
         total = 0
         for kind, body in _text_chunks(file):
             key, value = _read_text(kind, body)
@@ -34,8 +34,8 @@ def repeated_texts(picture: Image.Image) -> dict[str, str]:
             if total > _MAX_ALL:
                 break
             # Of a profile twice the last one is used, as by Pillow.
-            if key and not profile_kind(key) and value not in values.setdefault(key, []):
-                values[key].append(value)
+            if key and not profile_kind(key):
+                values.setdefault(key, {})[value] = None
     finally:
         file.seek(before)
     return {key: "\n".join(several) for key, several in values.items() if len(several) > 1}

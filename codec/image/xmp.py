@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,19 @@ MAX_MAIN = 65_502
 _MAX_PART = 65_400
 
 _GUID_BYTES = 32
+# More names than these for one thing are an attack.
+_MAX_PREFIXES = 16
 _PART_HEAD = _GUID_BYTES + 8
 _TIFF_PREFIX = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']""")
 _NAMESPACE = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_OPEN_RDF = re.compile(rb"<((?:[\w.-]+:)?RDF)\b[^>]*(?<!/)>")
+_OPEN_RDF = re.compile(rb"<((?:[\w.-]+:)?RDF)\b[^<>]*(?<!/)>")
 _ABOUT = re.compile(rb"""rdf:about\s*=\s*("[^"<]*"|'[^'<]*')""")
 _REFERENCE = re.compile(
-    rb"""\s+xmpNote:HasExtendedXMP\s*=\s*["']([^"']*)["']"""
+    rb"""\sxmpNote:HasExtendedXMP\s*=\s*["']([^"'<]*)["']"""
     rb"""|<xmpNote:HasExtendedXMP>([^<]*)</xmpNote:HasExtendedXMP>"""
 )
-_PADDING = re.compile(rb"[ \t\r\n]+(?=<\?xpacket\s+end=[^>]*>\s*\Z)")
-_WRAPPER = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xpacket\s+begin=[^>]*>|<\?xpacket\s+end=[^>]*>\s*\Z")
+_END = re.compile(rb"<\?xpacket\s+end=[^<>]*>\s*\Z")
+_WRAPPER = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xpacket\s+begin=[^<>]*>|<\?xpacket\s+end=[^<>]*>\s*\Z")
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
@@ -69,7 +72,8 @@ def split_extended(xmp: bytes) -> tuple[bytes, list[bytes]] | None:
     """
     xmp = without_reference(xmp)
     if len(xmp) > MAX_MAIN:
-        xmp = _PADDING.sub(b"", xmp)
+        end = _END.search(xmp)
+        xmp = xmp[: end.start()].rstrip() + end[0] if end else xmp
     if len(xmp) <= MAX_MAIN:
         return xmp, []
     extended = _WRAPPER.sub(b"", xmp).strip()
@@ -93,7 +97,8 @@ def split_extended(xmp: bytes) -> tuple[bytes, list[bytes]] | None:
 
 
 def _orientation_pattern(xmp: bytes) -> re.Pattern[bytes]:
-    prefixes = sorted({b"tiff", *_TIFF_PREFIX.findall(xmp)})
+    found = itertools.islice(_TIFF_PREFIX.finditer(xmp), _MAX_PREFIXES)
+    prefixes = sorted({b"tiff", *(match[1] for match in found)})
     names = b"|".join(re.escape(prefix) for prefix in prefixes)
     return re.compile(rb"((?<![\w.-])(?:" + names + rb"""):Orientation\s*(?:=\s*["']|>)\s*)([1-8])(?!\d)""")
 

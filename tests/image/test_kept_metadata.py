@@ -393,3 +393,25 @@ def test_metadata_up_to_the_limit_can_be_read_again(picture):
         limits.check_metadata(sum(len(payload) for _, payload in pack_metadata(found.metadata)))
         assert bool(found.metadata.exif) == (told == [])
     assert load(data, limits=limits)[1]
+
+
+@pytest.mark.parametrize(
+    "xmp",
+    [
+        b" " * 3_000_000,
+        b"<rdf:RDF" * 400_000,
+        b"<?xpacket end=" * 200_000,
+        b"xmlns:a='" * 300_000,
+        b"".join(b'xmlns:p%d="http://ns.adobe.com/tiff/1.0/" ' % n for n in range(60_000)),
+        b'<rdf:RDF> xmpNote:HasExtendedXMP="A"' + b" " * 3_000_000,
+    ],
+)
+def test_hostile_xmp_takes_no_time_to_speak_of(picture, xmp):
+    """Where a search starts over at every byte, the suite runs into its limit of time here."""
+    found, _ = load(saved(picture, "WEBP", xmp=xmp))
+    split_extended(xmp)
+    assert len(found.metadata.xmp) >= len(xmp) - 40
+
+
+def test_hostile_resources_take_no_time_to_speak_of():
+    assert len(read_resources(pack_resource(1, b"") * 200_000)) == 200_000
