@@ -34,7 +34,7 @@ class ConversionWarning(UserWarning):
     """Something of the picture is not kept: its mode, depth, further frames or metadata."""
 
 
-def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS, strip: bool = False) -> Picture:
     """Return a picture as the codec takes it.
 
     `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, the bytes of a picture file, or a
@@ -43,6 +43,7 @@ def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Pict
     that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB, of an animation
     the current (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
 
+    strip: metadata is not wanted, and the loss of it not told.
     The samples may be the caller's own: do not write to them.
 
     Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a larger
@@ -50,7 +51,7 @@ def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Pict
     picture, OSError for a file that cannot be read. Messages about a path begin with it.
     """
     notes: list[str] = []
-    picture = _load(image, limits, notes)
+    picture = _load(image, limits, notes, strip=strip)
     for note in notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)
     return picture
@@ -89,22 +90,22 @@ def over_white(rgb: RgbArray, alpha: npt.NDArray[np.uint8]) -> RgbArray:
     return np.array(white)
 
 
-def _load(image: PictureLike, limits: Limits, notes: list[str]) -> Picture:
+def _load(image: PictureLike, limits: Limits, notes: list[str], *, strip: bool = False) -> Picture:
     """Do what load_picture does, collecting what is lost in `notes`."""
     if isinstance(image, Picture):
         return image
     if isinstance(image, np.ndarray):
         return Picture("RGB", _check_array(image, limits), None, Metadata())
     if isinstance(image, Image.Image):
-        return _from_pillow(image, limits, notes)
+        return _from_pillow(image, limits, notes, strip=strip)
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image) as picture:
-            return _from_pillow(picture, limits, notes)
+            return _from_pillow(picture, limits, notes, strip=strip)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
             with open_picture(path) as picture:
-                return _from_pillow(picture, limits, notes)
+                return _from_pillow(picture, limits, notes, strip=strip)
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
     raise UsageError(
@@ -135,7 +136,7 @@ def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
-def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Picture:
+def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, strip: bool) -> Picture:
     check_size(picture.width, picture.height, limits)
     with pillow_errors():
         n_frames = getattr(picture, "n_frames", 1)
@@ -149,7 +150,7 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
             notes.append("16-bit samples are reduced to 8 bits")
         _tell_gamma(picture, notes)
         orientation = named_orientation(picture, stored)
-        metadata = collect(picture, stored, planes.layout, orientation, limits, notes)
+        metadata = collect(picture, stored, planes.layout, orientation, limits, [] if strip else notes)
         turn = TURNS.get(orientation)
         if turn is not None:
             planes = planes._replace(

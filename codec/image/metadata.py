@@ -206,6 +206,8 @@ def _stored_xmp(picture: Image.Image) -> bytes:
 def _xmp(picture: Image.Image, notes: list[str]) -> bytes:
     """Return the XMP packet, with the extended part that a JPEG file holds elsewhere."""
     xmp = _stored_xmp(picture)
+    if len(set(segments(picture, "APP1", MAIN_PREFIX))) > 1:
+        notes.append("the last of several XMP packets is kept, the others are left out")
     parts = segments(picture, "APP1", EXTENDED_PREFIX)
     if parts or has_reference(xmp):
         joined = join_extended(xmp, parts)

@@ -39,9 +39,11 @@ def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) ->
     if found is None:
         notes.append("IPTC and other data of Photoshop are damaged and not kept")
         found = []
-    if iptc and all(resource.number != IPTC for resource in found):
-        whole = pack_resource(IPTC, iptc)
-        found.append(Resource(IPTC, iptc, whole))
+    known = [resource.content.rstrip(b"\0") for resource in found if resource.number == IPTC]
+    if iptc and not known:
+        found.append(Resource(IPTC, iptc, pack_resource(IPTC, iptc)))
+    elif iptc and iptc.rstrip(b"\0") not in known:
+        notes.append("of two different blocks of IPTC the second is left out")
     kept = [r for r in found if not (turned and r.number in THUMBNAILS)]
     if len(kept) < len(found):
         notes.append("Photoshop's thumbnail is not turned with the picture and is left out")

@@ -18,7 +18,7 @@ from codec.image.exif import exif_orientation, thumbnail_of
 from codec.image.metadata import attach
 from codec.image.photoshop import pack_resource, read_resources
 from codec.image.raw_profile import read_profile, write_profile
-from codec.image.xmp import EXTENDED_PREFIX, has_reference, split_extended
+from codec.image.xmp import EXTENDED_PREFIX, MAIN_PREFIX, has_reference, split_extended
 from codec.limits import Limits
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -251,6 +251,11 @@ def test_parts_of_a_profile(picture, parts, kept, told):
     assert [told in note for note in notes] == ([True] if told else [])
 
 
+def test_an_incomplete_profile_of_cmyk_is_told_as_well(picture):
+    data = with_segments(saved(picture.convert("CMYK"), "JPEG"), icc_segment(1, 2, SRGB))
+    assert [note for note in load(data)[1] if "damaged or incomplete" in note]
+
+
 def test_a_profile_that_cannot_be_inflated_is_told(picture):
     data = saved(picture, icc_profile=SRGB)
     at = data.index(b"iCCP")
@@ -334,6 +339,33 @@ def test_segments_that_nobody_reads_are_named(picture):
     assert load(data)[1] == ["JPEG segments are not kept: APP11 (JP), APP10"]
 
 
+def test_of_several_packets_the_last_is_kept_with_a_word(picture):
+    data = with_segments(
+        saved(picture, "JPEG"),
+        *(segment(0xE1, MAIN_PREFIX + xmp) for xmp in (packet(1), packet(3), packet(3))),
+    )
+    found, told = load(data)
+    assert found.metadata.xmp == packet(1)
+    assert told == ["the last of several XMP packets is kept, the others are left out"]
+
+
+def test_of_two_blocks_of_iptc_the_first_is_kept_with_a_word(picture):
+    block = pack_resource(0x0404, IPTC)
+    for tag, told in (
+        (IPTC + b"\0", []),
+        (IPTC[:-1] + b"x", ["of two different blocks of IPTC the second is left out"]),
+    ):
+        found, notes = load(saved(picture, "TIFF", tiffinfo={0x83BB: tag, 0x8649: block}))
+        assert dict(found.metadata.text) == dict([write_profile("iptc", block)])
+        assert notes == told
+
+
+def test_what_is_to_be_stripped_needs_no_word(picture):
+    data = with_segments(aspect_file(picture, "JPEG", 2, 1), segment(0xEB, b"JP"))
+    assert len(load(data)[1]) == 2
+    assert load(data, strip=True)[1] == []
+
+
 def aspect_file(picture, kind, x, y):
     if kind == "PNG":
         data = saved(picture)
@@ -407,7 +439,7 @@ def test_metadata_up_to_the_limit_can_be_read_again(picture):
     ],
 )
 def test_hostile_xmp_takes_no_time_to_speak_of(picture, xmp):
-    """Where a search starts over at every byte, the suite runs into its limit of time here."""
+    """Where a search starts over at every byte, this does not end."""
     found, _ = load(saved(picture, "WEBP", xmp=xmp))
     split_extended(xmp)
     assert len(found.metadata.xmp) >= len(xmp) - 40
