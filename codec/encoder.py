@@ -90,7 +90,7 @@ class Encoder:
         and from any thread.
         Raises UnsupportedImage, UsageError, or LimitExceeded, also where a target cannot be met.
         """
-        picture = load_picture(image)
+        picture = load_picture(image, strip=self._settings.strip)
         settings = dataclasses.replace(self._settings, threads=self.threads)
         coder = PictureCoder(self._model, self._entry, picture, settings)
         if self._target is not None:

@@ -116,7 +116,7 @@ def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ..
         warnings.simplefilter("always", UserWarning)
         # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
         warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-        picture = load_picture(source, limits=options.limits)
+        picture = load_picture(source, limits=options.limits, strip=options.strip)
     return picture, tuple(dict.fromkeys(str(warning.message) for warning in caught))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from codec.cli.jobs import STANDARD
 from codec.errors import UsageError
@@ -12,7 +12,8 @@ from codec.errors import UsageError
 if TYPE_CHECKING:
     from PIL import Image
 
-_XMP_TAG = 700
+    from codec.cli.held import Held
+
 _ALL = frozenset({"icc_profile", "exif", "xmp", "dpi", "text"})
 
 
@@ -46,7 +47,6 @@ FORMATS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
 }
-_NAMES = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "dpi": "resolution", "text": "text"}
 
 
 def choose(target: str) -> Format:
@@ -76,55 +76,27 @@ def losses(picture: Image.Image, chosen: Format) -> list[str]:
     lost = []
     if "A" in picture.getbands() and not chosen.alpha:
         lost.append(f"{chosen.name} holds no transparency: the picture is laid over white")
-    left_out = [_NAMES[key] for key in sorted(_metadata(picture)) if key not in chosen.metadata]
-    if left_out:
-        lost.append(f"{chosen.name} does not hold {', '.join(left_out)}: left out")
-    return lost
+    return lost + _held(picture, chosen).lost
 
 
 def save(picture: Image.Image, chosen: Format, file: IO[bytes]) -> None:
     """Write a picture file, with all metadata that the format holds."""
-    options: dict[str, Any] = dict(chosen.options)
-    found = {key: value for key, value in _metadata(picture).items() if key in chosen.metadata}
-    text = found.pop("text", None)
-    if text:
-        options["pnginfo"] = _png_text(text)
-    if chosen.name == "TIFF" and "xmp" in found:
-        found["exif"] = _with_xmp(found.get("exif", b""), found.pop("xmp"))
-    if chosen.name == "PNG" and "xmp" in found:
-        options.setdefault("pnginfo", _png_text({})).add_itxt(
-            "XML:com.adobe.xmp", found.pop("xmp").decode(errors="replace")
-        )
+    options = _held(picture, chosen).options
     if "A" in picture.getbands() and not chosen.alpha:
         picture = _over_white(picture)
-    picture.save(file, format=chosen.name, **options, **found)
+    # Pillow's writers take much from there by themselves, and any text may have a key that they know.
+    info, picture.info = picture.info, {}
+    try:
+        picture.save(file, format=chosen.name, **chosen.options, **options)
+    finally:
+        picture.info = info
 
 
-def _metadata(picture: Image.Image) -> dict[str, Any]:
-    """Return metadata of a decoded picture under the names of Pillow's options, text as a dictionary."""
-    found: dict[str, Any] = {key: picture.info[key] for key in _ALL if picture.info.get(key)}
-    text = {key: value for key, value in picture.info.items() if isinstance(value, str)}
-    return {**found, "text": text} if text else found
+def _held(picture: Image.Image, chosen: Format) -> Held:
+    from codec.cli.held import held
 
-
-def _png_text(text: dict[str, str]) -> Any:
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    for key, value in text.items():
-        # PNG wants keys of at most 79 Latin-1 characters; Pillow finds the chunk that holds the value.
-        info.add_text(key.encode("latin-1", "replace")[:79].decode("latin-1"), value)
-    return info
-
-
-def _with_xmp(exif: bytes, xmp: bytes) -> bytes:
-    """Return EXIF data with a tag more, for TIFF, where both are tags of one directory."""
-    from PIL import Image
-
-    tags = Image.Exif()
-    tags.load(exif)
-    tags[_XMP_TAG] = xmp
-    return tags.tobytes()
+    mode = picture.mode if chosen.alpha else picture.mode.removesuffix("A")
+    return held(picture, mode, chosen.name, chosen.metadata, chosen.options)
 
 
 def _over_white(picture: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING
 
 from codec.cli import formats
 from codec.cli.jobs import Job, run
-from codec.cli.report import Exit, fail, say
+from codec.cli.report import Exit, fail, say, warn
 from codec.cli.stream_options import fill, opened, plan_stream
 from codec.files import write_all
 from codec.stream import Reader
@@ -27,11 +27,13 @@ def decompress_stream(
 ) -> Exit:
     """Decompress one stream. Damaged frames are told, left out, and cost exit code 1."""
     lost = 0
+    chosen = formats.FORMATS[suffix]
 
     def work(job: Job) -> None:
         from io import BytesIO
 
         count = 0
+        losses: dict[str, None] = {}
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, lost
@@ -42,7 +44,8 @@ def decompress_stream(
                 decoder = Decoder(threads=threads, limits=limits)
                 for picture in decoder.map(frame.data for frame in reader):
                     buffer = BytesIO()
-                    formats.save(picture, formats.FORMATS[suffix], buffer)
+                    formats.save(picture, chosen, buffer)
+                    losses.update(dict.fromkeys(formats.losses(picture, chosen)))
                     write_all(out, buffer.getbuffer())
                     count += 1
             for frames in reader.lost:
@@ -54,6 +57,8 @@ def decompress_stream(
 
         fill(job, write, force=force)
         if not quiet:
+            for loss in losses:
+                warn(job.target_name, loss)
             say(f"{job.source_name} -> {job.target_name}: {count} frames")
 
     done = run([plan_stream(sources, output, suffix, force=force)], work)

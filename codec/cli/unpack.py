@@ -63,8 +63,7 @@ def unpack(how: Unpacking, job: Job, writer: Writer) -> Unpacked:
         with progress_bar(job.source_name, width * height, quiet=how.quiet) as progress:
             picture = decoder.decode(data, region=how.region, scale=how.scale, progress=giving_back(progress))
         writer.write(job, lambda file: formats.save(picture, chosen, file))
-    losses = () if how.salvage else tuple(formats.losses(picture, chosen))
-    return Unpacked(*picture.size, losses)
+    return Unpacked(*picture.size, tuple(formats.losses(picture, chosen)))
 
 
 def tell(how: Unpacking, job: Job, done: Unpacked) -> None:
@@ -94,6 +93,7 @@ def _salvage(how: Unpacking, job: Job, writer: Writer, data: bytes, chosen: form
     lost = [f"tile {t.index} at {t.x},{t.y} of {t.width}x{t.height} pixels" for t in found.lost]
     told = [*lost[:_TOLD], *([f"{len(lost) - _TOLD} more tiles"] if len(lost) > _TOLD else []), *found.notes]
     if told:
+        told += formats.losses(found.picture, chosen)
         kept = f"{found.tiles - len(lost)} of {found.tiles} tiles are in {job.target_name}"
         raise CorruptPayload(f"{kept}; damaged or lost: {'; '.join(told)}")
     return found.picture

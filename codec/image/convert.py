@@ -15,14 +15,14 @@ from codec.bitstream.metadata import Metadata
 from codec.errors import CodecError, UnsupportedImage, UsageError
 from codec.image import color
 from codec.image.colour_key import colour_key
-from codec.image.exif import ORIENTATION
 from codec.image.hidden import fill_hidden
 from codec.image.jpeg_scan import is_damaged
-from codec.image.metadata import collect
+from codec.image.metadata import collect, look_ahead, named_orientation
 from codec.image.modes import is_deep, to_planes
 from codec.image.picture import Picture, PillowSamples, Samples
 from codec.image.raw import refuse_thumbnail
 from codec.image.source import check_size, open_picture, pillow_errors, whole_file
+from codec.image.thumbnail import TURNS
 from codec.image.tiff import check_layout, gray_bits
 from codec.limits import DEFAULT_LIMITS, Limits
 
@@ -31,15 +31,6 @@ PictureLike: TypeAlias = (
     Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview | Picture
 )
 
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _COPY_ROWS = 256
 
 
@@ -47,7 +38,7 @@ class ConversionWarning(UserWarning):
     """Something of the picture is not kept: its mode, depth, further frames or metadata."""
 
 
-def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Picture:
+def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS, strip: bool = False) -> Picture:
     """Return a picture as the codec takes it.
 
     `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, the bytes of a picture file, or a
@@ -56,6 +47,7 @@ def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Pict
     that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB, of an animation
     the current (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
 
+    strip: metadata is not wanted, and the loss of it not told.
     The samples may be the caller's own: do not write to them.
 
     Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a larger
@@ -63,7 +55,7 @@ def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Pict
     picture, OSError for a file that cannot be read. Messages about a path begin with it.
     """
     notes: list[str] = []
-    picture = _load(image, limits, notes)
+    picture = _load(image, limits, notes, strip=strip)
     for note in notes:
         warnings.warn(note, ConversionWarning, stacklevel=2)
     return picture
@@ -102,22 +94,22 @@ def over_white(rgb: RgbArray, alpha: npt.NDArray[np.uint8]) -> RgbArray:
     return np.array(white)
 
 
-def _load(image: PictureLike, limits: Limits, notes: list[str]) -> Picture:
+def _load(image: PictureLike, limits: Limits, notes: list[str], *, strip: bool = False) -> Picture:
     """Do what load_picture does, collecting what is lost in `notes`."""
     if isinstance(image, Picture):
         return image
     if isinstance(image, np.ndarray):
         return Picture("RGB", _check_array(image, limits), None, Metadata())
     if isinstance(image, Image.Image):
-        return _from_pillow(image, limits, notes)
+        return _from_pillow(image, limits, notes, strip=strip)
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image, notes) as picture:
-            return _from_pillow(picture, limits, notes)
+            return _from_pillow(picture, limits, notes, strip=strip)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         try:
             with open_picture(path, notes) as picture:
-                return _from_pillow(picture, limits, notes)
+                return _from_pillow(picture, limits, notes, strip=strip)
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
     raise UsageError(
@@ -148,7 +140,7 @@ def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 
-def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Picture:
+def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, strip: bool) -> Picture:
     check_size(picture.width, picture.height, limits)
     with pillow_errors():
         n_frames = getattr(picture, "n_frames", 1)
@@ -162,15 +154,17 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str]) -> Pict
         if picture.format in ("JPEG", "MPO") and is_damaged(whole_file(picture)):
             notes.append("the coded samples are damaged: part of the picture may be wrong")
         deep, key = is_deep(picture), colour_key(picture)
+        stored = look_ahead(picture)
         picture.load()
-        planes = to_planes(picture, notes, key)
+        planes = to_planes(_without_text_for_alpha(picture), notes, key)
         if deep:
             unknown = picture.format in ("AVIF", "JPEG2000")
             what = "samples of more than 8 bits" if unknown else f"{gray_bits(picture)}-bit samples"
             notes.append(f"{what} are reduced to 8 bits")
         _tell_gamma(picture, notes)
-        metadata = collect(picture, planes.layout, limits, notes)
-        turn = _TURNS.get(_orientation(picture))
+        orientation = named_orientation(picture, stored)
+        metadata = collect(picture, stored, planes.layout, orientation, limits, [] if strip else notes)
+        turn = TURNS.get(orientation)
         if turn is not None:
             planes = planes._replace(
                 colour=planes.colour.transpose(turn),
@@ -204,12 +198,13 @@ def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
         )
 
 
-def _orientation(picture: Image.Image) -> int:
-    try:
-        orientation = picture.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
-        return 1
-    return orientation if isinstance(orientation, int) else 1
+def _without_text_for_alpha(picture: Image.Image) -> Image.Image:
+    """Return a picture that Pillow does not take for one with a transparent colour, which is but a text."""
+    if not isinstance(picture.info.get("transparency"), str):
+        return picture
+    plain = picture.copy()
+    del plain.info["transparency"]
+    return plain
 
 
 def _frame_name(picture: Image.Image) -> str:

@@ -1,16 +1,32 @@
-"""EXIF and XMP: are they sound, and do they still ask for a turn that has been made?"""
+"""EXIF data: is it sound, and does it still ask for a turn that has been made?"""
 
 from __future__ import annotations
 
-import re
 import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
+THUMBNAIL_START, THUMBNAIL_BYTES = 0x0201, 0x0202
 
-_SHORT = 3
+_SHORT, _LONG = 3, 4
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation\s*(?:=\s*["']|>)\s*)[2-8]""")
+
+
+class Thumbnail(NamedTuple):
+    """The second directory of EXIF data, which describes a thumbnail.
+
+    pointer: the byte at which its place is named. start, size: the bytes of a JPEG thumbnail; size is 0 for
+    any other. orientation: the one it names, or None.
+    """
+
+    pointer: int
+    start: int
+    size: int
+    orientation: int | None
 
 
 def without_prefix(exif: bytes) -> bytes:
@@ -26,25 +42,103 @@ def upright_exif(exif: bytes) -> bytes | None:
     Only that number changes, so nothing that holds offsets is moved. None for data that is damaged: no TIFF
     header, or a first directory that reaches beyond the end, itself or by one of its values.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     try:
-        if order is None:
-            return None
-        (start,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        patched = bytearray(exif)
-        for at in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, n_values, offset = struct.unpack_from(f"{order}HHII", exif, at)
-            n_bytes = _TYPE_BYTES.get(kind, 0) * n_values
-            if n_bytes > 4 and offset + n_bytes > len(exif):
-                return None
-            if tag == ORIENTATION:
-                struct.pack_into(f"{order}HHIHH", patched, at, tag, _SHORT, 1, 1, 0)
-    except struct.error:
+        order, start = _header(exif)
+        return _upright(exif, order, start)
+    except (struct.error, ValueError):
         return None
+
+
+def exif_orientation(exif: bytes) -> int | None:
+    """Return the orientation, 1..8, that sound EXIF data names, or None."""
+    try:
+        order, start = _header(exif)
+        return _orientation(exif, order, start)
+    except (struct.error, ValueError):
+        return None
+
+
+def thumbnail_of(exif: bytes) -> Thumbnail | None:
+    """Return where sound EXIF data keeps a thumbnail, or None if it has none; size 0 where it is damaged."""
+    try:
+        order, start = _header(exif)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        pointer = start + 2 + 12 * count
+        (second,) = struct.unpack_from(f"{order}I", exif, pointer)
+    except (struct.error, ValueError):
+        return None  # some writers leave the pointer out
+    if not second:
+        return None
+    try:
+        values = {tag: value for tag, _, _, value, _ in _entries(exif, order, second)}
+        orientation = _orientation(exif, order, second)
+    except struct.error:
+        return Thumbnail(pointer, 0, 0, None)
+    at, size = values.get(THUMBNAIL_START, 0), values.get(THUMBNAIL_BYTES, 0)
+    return Thumbnail(pointer, at, size if at and at + size <= len(exif) else 0, orientation)
+
+
+def with_thumbnail(exif: bytes, place: Thumbnail, jpeg: bytes) -> bytes:
+    """Return EXIF data with an upright JPEG thumbnail, no larger than the one it replaces."""
+    order, _ = _header(exif)
+    (second,) = struct.unpack_from(f"{order}I", exif, place.pointer)
+    patched = bytearray(exif)
+    patched[place.start : place.start + place.size] = jpeg.ljust(place.size, b"\0")
+    for tag, _, _, _, at in _entries(exif, order, second):
+        if tag == THUMBNAIL_BYTES:
+            struct.pack_into(f"{order}HHII", patched, at, tag, _LONG, 1, len(jpeg))
+        if tag == ORIENTATION:
+            struct.pack_into(f"{order}HHIHH", patched, at, tag, _SHORT, 1, 1, 0)
     return bytes(patched)
 
 
-def upright_xmp(xmp: bytes) -> bytes:
-    """Return an XMP packet in which no orientation other than 1 is named."""
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+def without_thumbnail(exif: bytes, place: Thumbnail) -> bytes:
+    """Return EXIF data that names no thumbnail; its bytes go where nothing else lies behind them."""
+    patched = bytearray(exif)
+    patched[place.pointer : place.pointer + 4] = bytes(4)
+    if place.size:
+        if place.start + place.size == len(exif):
+            del patched[place.start :]
+        else:
+            patched[place.start : place.start + place.size] = bytes(place.size)
+    return bytes(patched)
+
+
+def _header(exif: bytes) -> tuple[str, int]:
+    """Return the byte order and the place of the first directory."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    if order is None:
+        raise ValueError("no TIFF header")
+    (start,) = struct.unpack_from(f"{order}I", exif, 4)
+    return order, start
+
+
+def _entries(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """Yield tag, type, number of values, the value or its place, and the entry's own place."""
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, n_values = struct.unpack_from(f"{order}HHI", exif, at)
+        (value,) = struct.unpack_from(f"{order}I", exif, at + 8)
+        if kind == _SHORT and n_values == 1:
+            (value,) = struct.unpack_from(f"{order}H", exif, at + 8)
+        yield tag, kind, n_values, value, at
+
+
+def _orientation(exif: bytes, order: str, start: int) -> int | None:
+    for tag, kind, _, value, at in _entries(exif, order, start):
+        if tag == ORIENTATION:
+            value = exif[at + 8] if _TYPE_BYTES.get(kind) == 1 else value
+            return value if 1 <= value <= 8 else None
+    return None
+
+
+def _upright(exif: bytes, order: str, start: int) -> bytes:
+    """Return EXIF data whose directory at `start` names no turn. Raises ValueError where it is damaged."""
+    patched = bytearray(exif)
+    for tag, kind, n_values, value, at in _entries(exif, order, start):
+        n_bytes = _TYPE_BYTES.get(kind, 0) * n_values
+        if n_bytes > 4 and value + n_bytes > len(exif):
+            raise ValueError("a value reaches beyond the end")
+        if tag == ORIENTATION:
+            struct.pack_into(f"{order}HHIHH", patched, at, tag, _SHORT, 1, 1, 0)
+    return bytes(patched)

@@ -3,40 +3,123 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from PIL import Image
+from typing import TYPE_CHECKING, NamedTuple
 
 from codec.bitstream.metadata import Metadata
-from codec.image.exif import PREFIX, upright_exif, upright_xmp, without_prefix
+from codec.image import tiff_tags
+from codec.image.density import stored_dpi
+from codec.image.exif import ORIENTATION, PREFIX, exif_orientation, upright_exif, without_prefix
+from codec.image.jpeg import other_segments, segments, stored_profile
+from codec.image.photoshop import stored_resources
+from codec.image.png_text import repeated_texts
+from codec.image.raw_profile import profile_kind, read_profile, write_profile
+from codec.image.thumbnail import turn_thumbnail
+from codec.image.xmp import (
+    EXTENDED_PREFIX,
+    MAIN_PREFIX,
+    has_reference,
+    join_extended,
+    upright_xmp,
+    without_reference,
+    xmp_orientation,
+)
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from codec.limits import Limits
 
-# What a TIFF file says about the picture; its other tags say how that very file is laid out.
-_DESCRIPTIVE = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_SUB_DIRECTORIES = (0x8769, 0x8825)
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
+# Pillow keeps something else than text under these keys.
+_RESERVED = ("dpi", "exif", "icc_profile", "transparency", "xmp")
+_PROFILES = ("exif", "app1", "xmp")
+# What the chunks of a file may take beside their content.
+_SPARE = 16
 
 
-def collect(picture: Image.Image, layout: str, limits: Limits, notes: list[str]) -> Metadata:
+class Stored(NamedTuple):
+    """What only a picture that is not yet loaded tells.
+
+    texts: those of PNG that stand there more than once. tag: the orientation that a TIFF file names in a tag,
+    by which Pillow itself turns the picture, or None.
+    """
+
+    texts: dict[str, str]
+    tag: int | None
+
+
+def look_ahead(picture: Image.Image) -> Stored:
+    """Read what loading a picture would lose."""
+    tag = None
+    if picture.format == "TIFF":
+        # Loading turns the pixels and deletes the tag, so that it is too late to ask a loaded one.
+        loaded = not getattr(picture, "tile", None)
+        tag = 1 if loaded else getattr(picture, "tag_v2", {}).get(ORIENTATION)
+    return Stored(repeated_texts(picture), tag)
+
+
+def collect(
+    picture: Image.Image,
+    stored: Stored,
+    layout: str,
+    orientation: int,
+    limits: Limits,
+    notes: list[str],
+) -> Metadata:
     """Return what a loaded picture carries beside its pixels, upright; what is left out is told in `notes`.
 
     layout: of the picture as it is stored, for which its colour profile must be made. Without a profile that
-    fits there is none. Nothing is ever raised over damaged metadata.
+    fits there is none. orientation: 1..8, from which the pixels are being turned. Nothing is ever raised over
+    damaged metadata.
     """
+    text = dict(_text(picture)) | stored.texts
+    exif, xmp = _exif(picture, notes), _xmp(picture, notes)
+    for key, value in list(text.items()):
+        exif, xmp = _take_profile(text, key, value, exif, xmp, notes)
+    if exif and orientation != 1:
+        exif = turn_thumbnail(exif, orientation, notes)
+    turned = orientation != 1 or stored.tag not in (None, 1)
+    resources = stored_resources(picture, turned=turned, notes=notes)
+    if resources:
+        text.update([write_profile("iptc", resources)])
+    others = other_segments(picture)
+    if others:
+        notes.append(f"JPEG segments are not kept: {', '.join(others)}")
     metadata = Metadata(
         icc=_profile(picture, layout, notes),
-        exif=_exif(picture, notes),
-        xmp=_xmp(picture),
-        text=_text(picture),
-        dpi=_dpi(picture),
+        exif=exif,
+        xmp=upright_xmp(xmp),
+        text=tuple(text.items()),
+        dpi=stored_dpi(picture, notes),
     )
     most = limits.max_metadata_bytes
-    if most is not None and metadata.n_bytes > most:
+    if most is not None and metadata.n_bytes > most - _SPARE:
         notes.append(f"metadata of {metadata.n_bytes:,} bytes is not kept, the limit is {most:,}")
         return Metadata(dpi=metadata.dpi)
     return metadata
+
+
+def named_orientation(picture: Image.Image, stored: Stored) -> int:
+    """Return the orientation, 1..8, that a loaded picture names, in whatever place.
+
+    EXIF data comes first, then its copy in a text chunk, then XMP.
+    """
+    if stored.tag is not None:
+        return 1
+    try:
+        orientation = picture.getexif().get(ORIENTATION)
+    except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
+        orientation = None
+    if orientation is not None:
+        return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+    profiles = [
+        _told_apart(read_profile(value) or b"")
+        for key, value in _text(picture)
+        if profile_kind(key) in _PROFILES
+    ]
+    found = [exif_orientation(exif) for exif, _ in profiles if exif]
+    found += [xmp_orientation(xmp) for xmp in (_xmp(picture, []), *(xmp for _, xmp in profiles))]
+    return next((value for value in found if value), 1)
 
 
 def at_scale(metadata: Metadata, scale: int) -> Metadata:
@@ -48,8 +131,17 @@ def at_scale(metadata: Metadata, scale: int) -> Metadata:
 
 
 def attach(metadata: Metadata, picture: Image.Image) -> None:
-    """Put metadata into picture.info, under the keys that Pillow's own readers use."""
-    picture.info.update({key: value for key, value in metadata.text if key not in _XMP_KEYS})
+    """Put metadata into picture.info, under the keys that Pillow's own readers use.
+
+    A text whose key means something else to Pillow has ' (text)' added to it.
+    """
+    picture.info.update(
+        {
+            f"{key} (text)" if key in _RESERVED else key: value
+            for key, value in metadata.text
+            if key not in _XMP_KEYS
+        }
+    )
     if metadata.icc:
         picture.info["icc_profile"] = metadata.icc
     if metadata.exif:
@@ -61,8 +153,10 @@ def attach(metadata: Metadata, picture: Image.Image) -> None:
 
 
 def _profile(picture: Image.Image, layout: str, notes: list[str]) -> bytes:
-    profile = picture.info.get("icc_profile")
-    if not isinstance(profile, bytes) or not profile or picture.mode in ("CMYK", "LAB"):
+    if picture.mode in ("CMYK", "LAB"):
+        return b""
+    profile = stored_profile(picture, notes)
+    if not profile:
         return b""
     if len(profile) < 128 or profile[36:40] != b"acsp":
         notes.append("the colour profile is damaged and not kept: colours may look different")
@@ -74,62 +168,100 @@ def _profile(picture: Image.Image, layout: str, notes: list[str]) -> bytes:
 
 
 def _exif(picture: Image.Image, notes: list[str]) -> bytes:
+    if picture.format == "TIFF":
+        return _tiff_tags(picture, notes)
     exif = picture.info.get("exif")
-    if picture.format == "TIFF" or not isinstance(exif, bytes):
-        return _tiff_tags(picture) if picture.format == "TIFF" else b""
-    exif = without_prefix(exif)
-    upright = upright_exif(exif) if exif else b""
+    exif = without_prefix(exif) if isinstance(exif, bytes) else b""
+    return _sound(exif, notes) if exif else b""
+
+
+def _sound(exif: bytes, notes: list[str]) -> bytes:
+    """Return upright EXIF data, or none where it is damaged."""
+    upright = upright_exif(exif)
     if upright is None:
         notes.append("EXIF data is damaged and not kept")
-        return b""
-    return upright
+    return upright or b""
 
 
-def _tiff_tags(picture: Image.Image) -> bytes:
+def _tiff_tags(picture: Image.Image, notes: list[str]) -> bytes:
     """Return the descriptive tags of a TIFF file as EXIF data; none at all where they cannot be written."""
     try:
-        own, kept = picture.getexif(), Image.Exif()
-        for tag in _DESCRIPTIVE:
-            if tag in own:
-                kept[tag] = own[tag]
-        for tag in _SUB_DIRECTORIES:
-            if tag in own:
-                kept.get_ifd(tag).update(own.get_ifd(tag))
-                kept[tag] = 0
+        kept = tiff_tags.descriptive(picture.getexif(), notes)
         return without_prefix(kept.tobytes()) if len(kept) else b""
     except Exception:  # tags of any type and any damage: they must not cost the picture
+        notes.append("TIFF tags are damaged and not kept")
         return b""
 
 
-def _xmp(picture: Image.Image) -> bytes:
+def _stored_xmp(picture: Image.Image) -> bytes:
     for key in _XMP_KEYS:
         xmp = picture.info.get(key)
         if isinstance(xmp, str):
             xmp = xmp.encode(errors="replace")
         if isinstance(xmp, bytes) and xmp:
-            return upright_xmp(xmp)
+            return xmp
     return b""
 
 
+def _xmp(picture: Image.Image, notes: list[str]) -> bytes:
+    """Return the XMP packet, with the extended part that a JPEG file holds elsewhere."""
+    xmp = _stored_xmp(picture)
+    if len(set(segments(picture, "APP1", MAIN_PREFIX))) > 1:
+        notes.append("the last of several XMP packets is kept, the others are left out")
+    parts = segments(picture, "APP1", EXTENDED_PREFIX)
+    if parts or has_reference(xmp):
+        joined = join_extended(xmp, parts)
+        if joined is None:
+            notes.append("the extended part of the XMP is incomplete or damaged and not kept")
+            return without_reference(xmp)
+        return joined
+    return xmp
+
+
+def _take_profile(
+    text: dict[str, str], key: str, value: str, exif: bytes, xmp: bytes, notes: list[str]
+) -> tuple[bytes, bytes]:
+    """Take EXIF or XMP out of a text that holds a copy of it; return what there is of both then.
+
+    Where the picture has another one already, the text stays, upright.
+    """
+    content = read_profile(value) if (profile_kind(key) or "") in _PROFILES else None
+    own_exif, own_xmp = _told_apart(content or b"")
+    if own_exif:
+        upright = _sound(own_exif, notes)
+        prefix = PREFIX
+    elif own_xmp:
+        upright = upright_xmp(own_xmp)
+        prefix = MAIN_PREFIX if content and content.startswith(MAIN_PREFIX) else b""
+    else:
+        return exif, xmp
+    before = exif if own_exif else xmp
+    if not before or not upright or upright == before:
+        del text[key]
+        before = before or upright
+    else:
+        text[key] = write_profile(profile_kind(key) or "", prefix + upright)[1]
+    return (before, xmp) if own_exif else (exif, before)
+
+
+def _told_apart(content: bytes) -> tuple[bytes, bytes]:
+    """Return what a profile holds as EXIF data and as XMP, one of which is empty."""
+    if content.startswith((PREFIX, b"II*\0", b"MM\0*")):
+        return without_prefix(content), b""
+    xmp = content.removeprefix(MAIN_PREFIX)
+    return b"", xmp if xmp.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") else b""
+
+
 def _text(picture: Image.Image) -> tuple[tuple[str, str], ...]:
-    """Return PNG's text chunks, and the comment of JPEG and GIF."""
+    """Return PNG's text chunks, and the comments of JPEG and GIF, one a line."""
     text = dict(getattr(picture, "text", None) or {}) if picture.format == "PNG" else {}
     comment = picture.info.get("comment")
-    if isinstance(comment, bytes) and comment:
-        text.setdefault("Comment", comment.decode(errors="replace"))
+    comments = segments(picture, "COM") or ([comment] if isinstance(comment, bytes) else [])
+    joined = "\n".join(comment.decode(errors="replace") for comment in comments if comment)
+    if joined:
+        text.setdefault("Comment", joined)
     return tuple(
         (key, str(value))
         for key, value in text.items()
         if key and key not in _XMP_KEYS and "\0" not in key + str(value)
     )
-
-
-def _dpi(picture: Image.Image) -> tuple[float, float] | None:
-    # Where a JPEG's own header names none, Pillow takes it from EXIF data, which is kept, or makes it up.
-    if picture.format in ("JPEG", "MPO") and picture.info.get("jfif_unit") not in (1, 2):
-        return None
-    try:
-        x, y = (float(value) for value in picture.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None

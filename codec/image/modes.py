@@ -11,6 +11,7 @@ from codec.errors import UnsupportedImage
 from codec.image import color, tiff
 from codec.image.colour_key import ColourKey, is_beyond_pillow
 from codec.image.depth import is_deep_file
+from codec.image.jpeg import stored_profile
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GRAY_MODES = ("L", "1", "LA", "La")
@@ -105,8 +106,8 @@ def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
                 "Lab picture, and Pillow has no colour management; convert it to RGB first"
             )
         return converted
-    profile = picture.info.get("icc_profile")
-    if profile and picture.mode == "CMYK":
+    profile = stored_profile(picture, notes) if picture.mode == "CMYK" else None
+    if profile:
         converted = color.profile_to_srgb(picture, profile)
         if converted is not None:
             return converted

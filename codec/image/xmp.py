@@ -1,0 +1,164 @@
+"""XMP packets: the orientation they name, and the extended part that JPEG keeps apart."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAIN_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENDED_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
+# What one JPEG segment holds of each, by part 3 of the XMP specification.
+MAX_MAIN = 65_502
+_MAX_PART = 65_400
+
+_GUID_BYTES = 32
+# More names than these for one thing are an attack.
+_MAX_PREFIXES = 16
+_PART_HEAD = _GUID_BYTES + 8
+_TIFF_PREFIX = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']""")
+_NAMESPACE = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_OPEN_RDF = re.compile(rb"<((?:[\w.-]+:)?RDF)\b[^<>]*(?<!/)>")
+_ABOUT = re.compile(rb"""rdf:about\s*=\s*("[^"<]*"|'[^'<]*')""")
+_REFERENCE = re.compile(
+    rb"""\sxmpNote:HasExtendedXMP\s*=\s*["']([^"'<]*)["']"""
+    rb"""|<xmpNote:HasExtendedXMP>([^<]*)</xmpNote:HasExtendedXMP>"""
+)
+_END = re.compile(rb"<\?xpacket\s+end=[^<>]*>\s*\Z")
+_WRAPPER = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xpacket\s+begin=[^<>]*>|<\?xpacket\s+end=[^<>]*>\s*\Z")
+
+
+def xmp_orientation(xmp: bytes) -> int | None:
+    """Return the orientation, 1..8, that a packet names, or None."""
+    found = _orientation_pattern(xmp).search(xmp)
+    return int(found[2]) if found else None
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """Return an XMP packet in which no orientation other than 1 is named."""
+    return _orientation_pattern(xmp).sub(rb"\g<1>1", xmp)
+
+
+def has_reference(xmp: bytes) -> bool:
+    """Tell whether a packet says that an extended part belongs to it."""
+    return _REFERENCE.search(xmp) is not None
+
+
+def without_reference(xmp: bytes) -> bytes:
+    """Return a packet that names no extended part."""
+    return _REFERENCE.sub(b"", xmp)
+
+
+def join_extended(main: bytes, segments: Iterable[bytes]) -> bytes | None:
+    """Return the main packet with the extended part that it names, and no reference to it any more.
+
+    segments: of a JPEG file, from their GUID on, in any order. None where the part is incomplete or cannot
+    be joined.
+    """
+    named = _REFERENCE.search(main)
+    extended = _assemble((named[1] or named[2]).strip(), segments) if named else None
+    return None if extended is None else _join(without_reference(main), extended)
+
+
+def split_extended(xmp: bytes) -> tuple[bytes, list[bytes]] | None:
+    """Return a main packet that fits a JPEG segment, and the payloads of segments for the extended part.
+
+    There are none of these where the packet fits without its padding. Else all of it is in the extended
+    part, and the main packet only names that. None for what is no XMP in UTF-8, which can only be left out.
+    """
+    xmp = without_reference(xmp)
+    if len(xmp) > MAX_MAIN:
+        end = _END.search(xmp)
+        xmp = xmp[: end.start()].rstrip() + end[0] if end else xmp
+    if len(xmp) <= MAX_MAIN:
+        return xmp, []
+    extended = _WRAPPER.sub(b"", xmp).strip()
+    if _body(extended) is None or not _is_utf8(extended):
+        return None
+    guid = hashlib.md5(extended, usedforsecurity=False).hexdigest().upper().encode()
+    about = _ABOUT.search(extended)
+    main = (
+        b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about='
+        + (about[1] if about and len(about[1]) < 1024 else b'""')
+        + b' xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="'
+        + guid
+        + b'"/></rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+    head = guid + len(extended).to_bytes(4, "big")
+    return main, [
+        EXTENDED_PREFIX + head + at.to_bytes(4, "big") + extended[at : at + _MAX_PART]
+        for at in range(0, len(extended), _MAX_PART)
+    ]
+
+
+def _orientation_pattern(xmp: bytes) -> re.Pattern[bytes]:
+    found = itertools.islice(_TIFF_PREFIX.finditer(xmp), _MAX_PREFIXES)
+    prefixes = sorted({b"tiff", *(match[1] for match in found)})
+    names = b"|".join(re.escape(prefix) for prefix in prefixes)
+    return re.compile(rb"((?<![\w.-])(?:" + names + rb"""):Orientation\s*(?:=\s*["']|>)\s*)([1-8])(?!\d)""")
+
+
+def _assemble(guid: bytes, segments: Iterable[bytes]) -> bytes | None:
+    """Return the extended part of one GUID, or None if it is not all there."""
+    parts: dict[int, bytes] = {}
+    size = -1
+    for segment in segments:
+        if len(segment) >= _PART_HEAD and segment[:_GUID_BYTES] == guid:
+            size = int.from_bytes(segment[_GUID_BYTES : _GUID_BYTES + 4], "big")
+            at = int.from_bytes(segment[_GUID_BYTES + 4 : _PART_HEAD], "big")
+            parts.setdefault(at, segment[_PART_HEAD:])
+    whole = bytearray()
+    for at, part in sorted(parts.items()):
+        if at != len(whole):
+            return None
+        whole += part
+    return bytes(whole) if len(whole) == size else None
+
+
+def _join(main: bytes, extended: bytes) -> bytes | None:
+    """Return the first packet with all that the second one describes."""
+    ours, theirs = _body(main), _body(extended)
+    if ours is None or theirs is None or not _is_utf8(extended):
+        return None
+    declared, needed = _namespaces(main[: ours[1]]), _namespaces(extended[: theirs[1]])
+    # A prefix that means one thing here and another there cannot be declared in one place.
+    if ours[0] != theirs[0] or any(declared.get(name, uri) != uri for name, uri in needed.items()):
+        return None
+    added = b"".join(
+        b' xmlns:%s="%s"' % (name, uri.replace(b'"', b"&quot;"))
+        for name, uri in needed.items()
+        if name not in declared
+    )
+    return (
+        main[: ours[1] - 1]
+        + added
+        + main[ours[1] - 1 : ours[2]]
+        + extended[theirs[1] : theirs[2]]
+        + main[ours[2] :]
+    )
+
+
+def _body(xmp: bytes) -> tuple[bytes, int, int] | None:
+    """Return the name of a packet's RDF element, and where its content starts and ends."""
+    found = _OPEN_RDF.search(xmp)
+    if found is None:
+        return None
+    end = xmp.rfind(b"</" + found[1])
+    return (found[1], found.end(), end) if end >= found.end() else None
+
+
+def _namespaces(head: bytes) -> dict[bytes, bytes]:
+    return {name: double or single for name, double, single in _NAMESPACE.findall(head)}
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
