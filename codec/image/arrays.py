@@ -24,7 +24,7 @@ class Channels(NamedTuple):
 
 
 def to_channels(array: NDArray[np.generic], limits: Limits, notes: list[str]) -> Channels:
-    """Take an array [H, W], or [H, W, C] of 1 to 4 channels (gray, gray and alpha, RGB, RGBA), of any strides.
+    """Take an array [H, W], or [H, W, C] of 1 to 4 channels (gray, gray and alpha, RGB, RGBA), any strides.
 
     bool becomes 0 and 255; uint16 keeps its high byte, which is told in `notes`. Of gray, the three channels
     may be one in memory. Raises UnsupportedImage for another shape or type, LimitExceeded.

@@ -48,10 +48,11 @@ def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> Pict
     """Return a picture as the codec takes it.
 
     `image` is a PIL image (left as it is), an array as `to_channels` takes it, a path, the bytes of a picture
-    file, or a Picture. Gray stays gray and transparency stays; palettes become the colours they stand for. EXIF
-    orientation is applied once and reset. What the format cannot hold is converted, with a ConversionWarning
-    that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB, of an animation
-    the current (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
+    file, or a Picture. Gray stays gray and transparency stays; palettes become the colours they stand for.
+    EXIF orientation is applied once and reset. What the format cannot hold is converted, with a
+    ConversionWarning that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB,
+    of an animation the current (first) frame is taken. Samples without a defined range (float, 32-bit) are
+    refused.
 
     The samples may be the caller's own: do not write to them.
 
