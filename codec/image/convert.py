@@ -111,7 +111,7 @@ def _load(image: PictureLike, limits: Limits, notes: list[str]) -> Picture:
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image) as picture:
             return _from_pillow(picture, limits, notes)
-    if isinstance(image, (str, os.PathLike)):
+    if isinstance(image, (str, os.PathLike)) and "\0" not in str(image):
         path = Path(image)
         try:
             with open_picture(path) as picture:
