@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Literal, Self, TypeAlias, overload
+from typing import IO, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from codec.bitstream import chunks
 from codec.bitstream.alpha import parse_alpha
 from codec.bitstream.container import FileMap, locate_tiles, read_tile
 from codec.bitstream.geometry import Tile, tile_grid, z_shape
+from codec.bitstream.given import Data, given
 from codec.bitstream.header import Header, parse_header
 from codec.bitstream.incoming import read_file
 from codec.bitstream.metadata import parse_metadata
@@ -41,7 +42,6 @@ from codec.runtime.threads import Progress, map_ordered, on_worker, worker_count
 from codec.types import Failure
 
 Box = tuple[int, int, int, int]
-Data: TypeAlias = bytes | bytearray | memoryview
 
 
 class Decoder:
@@ -71,8 +71,9 @@ class Decoder:
         scale: int = 1,
         progress: Progress | None = None,
     ) -> Image.Image:
-        """Decompress one file to a PIL image of mode RGB, L, LA or RGBA, its metadata in `info`.
+        """Decompress one file, its bytes or its path, to a PIL image of mode RGB, L, LA or RGBA.
 
+        Its metadata is in `info`.
         region: (x, y, width, height) in pixels: give only this part, and read only the tiles that takes.
         scale: 8 or 16 for a preview so many times smaller, sides rounded up, in a fraction of the time; of a
         region, still given in pixels of the whole picture, it shows all that the region touches.
@@ -80,17 +81,17 @@ class Decoder:
         Symbols are exact on every machine; samples may differ by one level between machines, but for those of
         lossless tiles and of alpha, which are exact.
         Raises a FormatError subclass for damaged data, LimitExceeded (also where memory runs out),
-        UnknownModel, WeightsError or BackendMismatch, UsageError for a region outside the picture or another
-        scale.
+        UnknownModel, WeightsError or BackendMismatch, UsageError for a region outside the picture, another
+        scale or what is no file, OSError for a path that cannot be read. Messages about a path begin with it.
         """
-        view = memoryview(data)
-        file_map = locate_tiles(view, self.limits)
-        metadata = parse_metadata(file_map.chunks, self.limits)
-        box = _box(file_map.header, region)
-        with memory_errors():
-            picture = _Job(self, view, file_map, box, check_scale(scale), progress).run()
-        attach(at_scale(metadata, scale), picture)
-        return picture
+        with given(data) as view:
+            file_map = locate_tiles(view, self.limits)
+            metadata = parse_metadata(file_map.chunks, self.limits)
+            box = _box(file_map.header, region)
+            with memory_errors():
+                picture = _Job(self, view, file_map, box, check_scale(scale), progress).run()
+            attach(at_scale(metadata, scale), picture)
+            return picture
 
     def __reduce__(self) -> tuple[object, ...]:
         return functools.partial(type(self), **self._options), ()
@@ -115,14 +116,15 @@ class Decoder:
         out: an array of just that shape and type, of any strides, that is filled and returned.
         Raises as `decode`, UsageError for another shape or type of `out`, before anything is decoded.
         """
-        header = parse_header(memoryview(data), self.limits)
-        bands = len(header.mode)
-        shape = (header.height, header.width, bands)[: 2 if bands == 1 else 3]
-        if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
-            raise UsageError(
-                f"out must be writable, uint8, {shape}, not {out.dtype}, {out.shape}", field="out"
-            )
-        samples = np.asarray(self.decode(data))
+        with given(data) as view:
+            header = parse_header(view, self.limits)
+            bands = len(header.mode)
+            shape = (header.height, header.width, bands)[: 2 if bands == 1 else 3]
+            if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
+                raise UsageError(
+                    f"out must be writable, uint8, {shape}, not {out.dtype}, {out.shape}", field="out"
+                )
+            samples = np.asarray(self.decode(view))
         if out is None:
             return np.array(samples)
         out[...] = samples
@@ -313,6 +315,6 @@ def _decoder() -> Decoder:
     return Decoder()
 
 
-def decompress(data: bytes | bytearray | memoryview) -> Image.Image:
-    """Decompress one file with the default limits; see `Decoder`."""
+def decompress(data: Data) -> Image.Image:
+    """Decompress one file, its bytes or its path, with the default limits; see `Decoder`."""
     return _decoder().decode(data)

@@ -82,8 +82,10 @@ class Encoder:
         pass
 
     def encode(self, image: PictureLike, *, progress: Progress | None = None) -> bytes:
-        """Compress one picture: a PIL image, an array uint8 [H, W, 3], a path, or the bytes of a file.
+        """Compress one picture: a PIL image, an array, a path, or the bytes of a file.
 
+        An array has the shape [H, W] (gray) or [H, W, 1, 2, 3 or 4] (gray, gray and alpha, RGB, RGBA), any
+        strides, and the type uint8, bool (False is black), or uint16, of which the high byte is kept.
         Gray, transparency and metadata are kept; a ConversionWarning tells what is not. A tile is stored
         without loss where that takes no more bytes, or so few more that they are well spent at this quality.
         progress: called with the number of tiles done and of all tiles; from effort 4 on in hundredths,

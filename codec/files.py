@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
+from codec.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -93,11 +95,19 @@ def write_atomic(
 def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
     """Write all of `data` to a file object whose write() may take less at a time, and flush it.
 
-    Raises BlockingIOError for a non-blocking file that takes nothing.
+    Raises BlockingIOError for a non-blocking file that takes nothing, UsageError for one in text mode and for
+    what is no open file.
     """
+    if not hasattr(fp, "write"):
+        raise _no_file(fp)
     rest = memoryview(data).cast("B")
     while rest:
-        written: int | None = fp.write(rest)
+        try:
+            written: int | None = fp.write(rest)
+        except TypeError as error:
+            if not hasattr(fp, "encoding"):
+                raise
+            raise _text_mode("wb") from error
         if written is None and isinstance(fp, io.RawIOBase):
             raise BlockingIOError(errno.EAGAIN, "takes nothing now; use a blocking file")
         if written is None:
@@ -108,12 +118,39 @@ def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
         flush()
 
 
+def read_some(fp: IO[bytes], n_bytes: int) -> bytes:
+    """Return at most `n_bytes` of a file object, as many as it gives at once, and none at its end.
+
+    Raises BlockingIOError for a non-blocking file that has none now, UsageError for one in text mode and for
+    what is no open file.
+    """
+    if not hasattr(fp, "read"):
+        raise _no_file(fp)
+    try:
+        part: object = fp.read(n_bytes)
+    except UnicodeDecodeError as error:
+        raise _text_mode("rb") from error
+    if part is None:
+        raise BlockingIOError(errno.EAGAIN, "nothing to read now; use a blocking file")
+    if isinstance(part, str):
+        raise _text_mode("rb")
+    return cast("bytes", part)
+
+
 def write_into(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
     """Write into an open file. data: the bytes, or what writes them into a file, which gets no descriptor."""
     if callable(data):
         data(cast("IO[bytes]", _NoDescriptor(file)))
     else:
         file.write(data)
+
+
+def _text_mode(mode: str) -> UsageError:
+    return UsageError(f"the file is open in text mode; open it with mode {mode!r}", field="fp")
+
+
+def _no_file(fp: object) -> UsageError:
+    return UsageError(f"{type(fp).__name__} is no open file; pass one, such as of open()", field="fp")
 
 
 class _NoDescriptor:

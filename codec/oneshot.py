@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from codec.bitstream.given import Data, given
 from codec.bitstream.header import parse_header
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def decompress(data: bytes | bytearray | memoryview) -> Image.Image:
-    """Decompress one file with the default limits; see `Decoder`."""
-    parse_header(memoryview(data))
-    from codec.decoder import decompress as decode
+def decompress(data: Data) -> Image.Image:
+    """Decompress one file, its bytes or its path, with the default limits; see `Decoder`."""
+    with given(data) as view:
+        parse_header(view)
+        from codec.decoder import decompress as decode
 
-    return decode(data)
+        return decode(view)

@@ -6,13 +6,18 @@
 
 Pillow looks for no plugins by itself (it has no entry point for them), so the import is needed once a
 process. Opening reads header and metadata only; torch is loaded when pixels are asked for. Pillow's own
-limit on the number of pixels holds. Damaged files raise a `codec.FormatError`, which is a ValueError.
+limit on the number of pixels holds. The errors of this package that files raise here are OSErrors too, as
+those of Pillow's own formats are: an UnidentifiedImageError where a file is opened.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
+import math
+import os
+import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile
@@ -20,7 +25,9 @@ from PIL import Image, ImageFile
 from codec.bitstream.header import SIGNATURE
 from codec.bitstream.incoming import Source, read_file, read_head
 from codec.bitstream.metadata import parse_metadata
+from codec.errors import UsageError
 from codec.image.metadata import attach
+from codec.image.os_errors import os_errors
 from codec.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -43,6 +50,10 @@ _ENCODING = (
     "target_ssim",
 )
 _PASSED = ("exif", "xmp", "dpi")
+_OPTIONS = ("quality", "threads", *_ENCODING, *_PASSED, *_INHERITED)
+_KINDS = {"exif": (bytes, Image.Exif), "icc_profile": (bytes,), "xmp": (bytes, str)}
+# Of 0..1: options of Pillow's other formats are less alike, misspelt ones more.
+_MISSPELT = 0.8
 _SCALES = (16, 8)
 # Right behind the header Pillow itself looks at the size, and refuses it in its own words.
 _ANY_SIZE = dataclasses.replace(DEFAULT_LIMITS, max_pixels=None, max_side=None)
@@ -57,10 +68,12 @@ class VaezipImageFile(ImageFile.ImageFile):
     def _open(self) -> None:
         self._start = self._file.tell()
         self._scale = 1
-        header, found = read_head(Source(self._file), _ANY_SIZE)
+        with os_errors(self._name, opening=True):
+            header, found = read_head(Source(self._file), _ANY_SIZE)
+            metadata = parse_metadata(found, DEFAULT_LIMITS)
         self._mode = header.mode
         self._size = (header.width, header.height)
-        attach(parse_metadata(found, DEFAULT_LIMITS), self)
+        attach(metadata, self)
         self._waiting = True
 
     def draft(
@@ -83,15 +96,37 @@ class VaezipImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decode the pixels, once. Raises CodecError for damaged data and what reading the file raises."""
         if self._waiting:
-            self._file.seek(self._start)
-            data = read_file(self._file, _limits())
-            picture = _decoder(_limits()).decode(data, scale=self._scale)
+            with os_errors(self._name):
+                picture = _decoder(_limits()).decode(self._data(), scale=self._scale)
             self.im = picture.im
             self._waiting = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
                 self._file.close()
                 self.fp = None
         return super().load()
+
+    def verify(self) -> None:
+        """Check the whole file as `vaezip verify` does, without making pixels, and close it.
+
+        Open it again to load it. Raises as load().
+        """
+        from codec.verify import verify
+
+        try:
+            with os_errors(self._name):
+                verify(self._data(), limits=_limits())
+        finally:
+            super().verify()
+
+    def _data(self) -> bytes:
+        """Return the bytes of the whole `.vae` file, and nothing of what follows it."""
+        self._file.seek(self._start)
+        return read_file(self._file, _limits())
+
+    @property
+    def _name(self) -> str:
+        """What the file is called, or nothing."""
+        return os.fsdecode(self.filename)
 
     @property
     def _file(self) -> IO[bytes]:
@@ -107,8 +142,12 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     target_bpp, target_psnr, target_ssim (as for `codec.Encoder`), exif (bytes or Image.Exif), icc_profile,
     xmp (bytes), dpi, threads. The colour profile is the picture's own unless one is passed (None leaves it
     out), other metadata is written only if passed. A picture that its EXIF data turns is stored turned.
+    Other options do nothing here, with a warning. Raises UsageError for a misspelt one, and for a wrong
+    value.
     """
     options = image.encoderinfo
+    _check_names(options)
+    _check_metadata(options)
     exif = options.get("exif")
     if isinstance(exif, Image.Exif):
         options = {**options, "exif": exif.tobytes()}
@@ -117,8 +156,36 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     plain.info |= {key: options[key] for key in (*_PASSED, *_INHERITED) if key in options}
     plain.info = {key: value for key, value in plain.info.items() if value is not None}
     encoding = {name: options[name] for name in _ENCODING if name in options}
+    if isinstance(encoding.get("roi"), list):
+        encoding["roi"] = tuple(encoding["roi"])
     encoder = _encoder(options.get("quality", 75), options.get("threads"), **encoding)
-    encoder.encode_to(plain, fp)
+    with os_errors():
+        encoder.encode_to(plain, fp)
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    for name in options:
+        if name in _OPTIONS:
+            continue
+        meant = difflib.get_close_matches(name.lower(), _OPTIONS, 1, _MISSPELT)
+        if meant:
+            raise UsageError(f"unknown option {name!r}; did you mean {meant[0]!r}?", field=name)
+        warnings.warn(f"{FORMAT} has no option {name!r}: it is ignored", UserWarning, stacklevel=4)
+
+
+def _check_metadata(options: dict[str, Any]) -> None:
+    """Refuse what would be left out as damaged metadata of a file is. Raises UsageError."""
+    for name, kinds in _KINDS.items():
+        value = options.get(name)
+        if value is not None and not isinstance(value, kinds):
+            raise UsageError(f"{name} must be {kinds[0].__name__}, not {type(value).__name__}", field=name)
+    dpi = options.get("dpi")
+    try:
+        x, y = (1, 1) if dpi is None else map(float, dpi)
+    except (TypeError, ValueError):
+        x, y = 0, 0
+    if not (0 < x < math.inf and 0 < y < math.inf):
+        raise UsageError(f"dpi must be two numbers above 0, not {dpi!r}", field="dpi")
 
 
 def accepts(start: bytes) -> bool:

@@ -16,6 +16,7 @@ from codec.bitstream import chunks
 from codec.bitstream.alpha import pack_alpha, parse_alpha
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
+from codec.bitstream.given import Data, given
 from codec.bitstream.header import Header
 from codec.bitstream.metadata import parse_metadata
 from codec.bitstream.remains import Remains, recover
@@ -52,13 +53,13 @@ class Salvaged:
 
 @memory_errors()
 def salvage(
-    data: bytes | bytearray | memoryview,
+    data: Data,
     *,
     threads: int | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Salvaged:
-    """Decompress what is intact of a damaged file; arguments as for Decoder.
+    """Decompress what is intact of a damaged file, its bytes or its path; arguments as for Decoder.
 
     Lost tiles show squares of magenta and black, white and black in gray pictures, and are opaque. Pixels up
     to 80 away from a lost tile may differ from those of the undamaged file.
@@ -66,7 +67,12 @@ def salvage(
     BackendMismatch or LimitExceeded as Decoder does.
     """
     decoder = Decoder(threads=threads, limits=limits)
-    remains = recover(memoryview(data), decoder.limits)
+    with given(data) as view:
+        return _salvage(view, decoder, progress)
+
+
+def _salvage(data: memoryview, decoder: Decoder, progress: Progress | None) -> Salvaged:
+    remains = recover(data, decoder.limits)
     header = remains.header
     model = on_worker(functools.partial(load_model, header.model_id))
     workers = affordable_workers(

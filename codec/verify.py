@@ -8,6 +8,7 @@ from codec.bitstream import chunks
 from codec.bitstream.alpha import parse_alpha
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import Tile, tile_grid
+from codec.bitstream.given import Data, given
 from codec.bitstream.metadata import parse_metadata
 from codec.decoder import check_tile
 from codec.image.lossless import unpack_plane
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 
 
 @memory_errors()
-def verify(
-    data: bytes | bytearray | memoryview, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS
-) -> Header:
+def verify(data: Data, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Header:
     """Check structure, every CRC-32, all symbols, lossless tiles and alpha; return the header.
 
-    A file that passes decodes on every machine. threads: default one for each core.
-    Raises what `Decoder.decode` raises.
+    A file that passes decodes on every machine. data: its bytes or its path. threads: default one for each
+    core. Raises what `Decoder.decode` raises.
     """
-    container = parse_container(memoryview(data), limits)
+    with given(data) as view:
+        return _verify(view, threads, limits)
+
+
+def _verify(data: memoryview, threads: int | None, limits: Limits) -> Header:
+    container = parse_container(data, limits)
     parse_metadata(container.chunks, limits)
     header = container.header
     grid = tile_grid(header.width, header.height, header.tile_size)

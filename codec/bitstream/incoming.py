@@ -8,6 +8,7 @@ from codec.bitstream import chunks
 from codec.bitstream.header import FIXED_BYTES, SIGNATURE, parse_header
 from codec.bitstream.wire import VARINT_BYTES, Reader
 from codec.errors import LimitExceeded, TruncatedData
+from codec.files import read_some
 
 if TYPE_CHECKING:
     from codec.bitstream.header import Header
@@ -31,9 +32,7 @@ class Source:
         """Return the next bytes. Raises TruncatedData where the source ends before them."""
         start = len(self.data)
         while len(self.data) < start + n_bytes:
-            part = self.fp.read(min(start + n_bytes - len(self.data), _BLOCK))
-            if part is None:
-                raise BlockingIOError("nothing to read now; use a blocking file")
+            part = read_some(self.fp, min(start + n_bytes - len(self.data), _BLOCK))
             if not part:
                 msg = f"{field} at byte {start}: {n_bytes} bytes are due, {len(self.data) - start} came"
                 raise TruncatedData(f"{msg}; it was cut short, fetch it again", field=field, offset=start)

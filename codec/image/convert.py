@@ -12,8 +12,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from codec.bitstream.metadata import Metadata
-from codec.errors import CodecError, UnsupportedImage, UsageError
+from codec.errors import CodecError, UsageError
 from codec.image import color
+from codec.image.arrays import to_channels
 from codec.image.colour_key import colour_key
 from codec.image.hidden import fill_hidden
 from codec.image.jpeg_scan import is_damaged
@@ -41,11 +42,12 @@ class ConversionWarning(UserWarning):
 def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS, strip: bool = False) -> Picture:
     """Return a picture as the codec takes it.
 
-    `image` is a PIL image (left as it is), a uint8 array [H, W, 3], a path, the bytes of a picture file, or a
-    Picture. Gray stays gray and transparency stays; palettes become the colours they stand for. EXIF
-    orientation is applied once and reset. What the format cannot hold is converted, with a ConversionWarning
-    that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB, of an animation
-    the current (first) frame is taken. Samples without a defined range (float, 32-bit) are refused.
+    `image` is a PIL image (left as it is), an array as `to_channels` takes it, a path, the bytes of a picture
+    file, or a Picture. Gray stays gray and transparency stays; palettes become the colours they stand for.
+    EXIF orientation is applied once and reset. What the format cannot hold is converted, with a
+    ConversionWarning that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB,
+    of an animation the current (first) frame is taken. Samples without a defined range (float, 32-bit) are
+    refused.
 
     strip: metadata is not wanted, and the loss of it not told.
     The samples may be the caller's own: do not write to them.
@@ -99,13 +101,13 @@ def _load(image: PictureLike, limits: Limits, notes: list[str], *, strip: bool =
     if isinstance(image, Picture):
         return image
     if isinstance(image, np.ndarray):
-        return Picture("RGB", _check_array(image, limits), None, Metadata())
+        return _from_array(image, limits, notes)
     if isinstance(image, Image.Image):
         return _from_pillow(image, limits, notes, strip=strip)
     if isinstance(image, (bytes, bytearray, memoryview)):
         with open_picture(image, notes) as picture:
             return _from_pillow(picture, limits, notes, strip=strip)
-    if isinstance(image, (str, os.PathLike)):
+    if isinstance(image, (str, os.PathLike)) and "\0" not in str(image):
         path = Path(image)
         try:
             with open_picture(path, notes) as picture:
@@ -113,31 +115,18 @@ def _load(image: PictureLike, limits: Limits, notes: list[str], *, strip: bool =
         except CodecError as error:
             raise type(error)(f"{path}: {error}", field=error.field, offset=error.offset) from error
     raise UsageError(
-        f"cannot take a picture from {type(image).__name__}; pass a PIL image, a uint8 array [H, W, 3], "
-        "a path or the bytes of a file",
+        f"cannot take a picture from {type(image).__name__}; pass a PIL image, a uint8 array [H, W] or "
+        "[H, W, 1 to 4], a path or the bytes of a file",
         field="image",
     )
 
 
-def _check_array(array: npt.NDArray[np.generic], limits: Limits) -> RgbArray:
-    if array.ndim != 3 or array.shape[2] != 3:
-        if array.ndim == 3 and array.shape[0] == 3:
-            advice = "move the channels last: a.transpose(1, 2, 0)"
-        elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (2, 4)):
-            advice = "pass PIL.Image.fromarray(a), which keeps its channels"
-        else:
-            advice = "pass [H, W, 3]"
-        raise UnsupportedImage(f"array has shape {list(array.shape)}, not [H, W, 3]; {advice}", field="shape")
-    if array.dtype != np.uint8:
-        if array.dtype.kind == "f":
-            advice = "scale to 0..255, round, and cast: (a * 255).round().astype('uint8') for samples in 0..1"
-        elif array.dtype == np.uint16:
-            advice = "keep the high byte: (a >> 8).astype('uint8')"
-        else:
-            advice = "scale to 0..255 and cast to uint8"
-        raise UnsupportedImage(f"array has dtype {array.dtype}, not uint8; {advice}", field="dtype")
-    check_size(array.shape[1], array.shape[0], limits)
-    return np.ascontiguousarray(array, dtype=np.uint8)
+def _from_array(array: npt.NDArray[np.generic], limits: Limits, notes: list[str]) -> Picture:
+    layout, colour, alpha = to_channels(array, limits, notes)
+    if alpha is not None:
+        colour = colour.copy()
+        fill_hidden(colour, alpha)
+    return Picture(layout, colour, alpha, Metadata())
 
 
 def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, strip: bool) -> Picture:
@@ -180,7 +169,7 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, stri
 def _to_array(samples: Samples) -> RgbArray:
     """Return samples as an array; of a PIL image a few rows at a time, which saves memory."""
     if isinstance(samples, np.ndarray):
-        return samples
+        return np.ascontiguousarray(samples)
     array = np.empty(samples.shape, np.uint8)
     for top in range(0, array.shape[0], _COPY_ROWS):
         rows = slice(top, min(top + _COPY_ROWS, array.shape[0]))

@@ -6,10 +6,14 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from codec.bitstream.metadata import Metadata
 from codec.effort.levels import DEFAULT_EFFORT
 from codec.errors import UnsupportedImage, UsageError
+from codec.image.arrays import to_channels
+from codec.image.hidden import fill_hidden
+from codec.image.picture import Picture
+from codec.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,13 +29,20 @@ except ModuleNotFoundError as error:
     raise UsageError(f"needs {error.name}; install it with: pip install 'vaezip[numcodecs]'") from error
 
 
-class Vaezip(Codec):
-    """Compresses chunks uint8 [H, W, 3] (RGB) or [H, W] (gray), each as one `.vae` file.
+# Text in a chunk's file that says how the samples lay in memory, where not as uint8 in C order. zarr 2 takes
+# what decode() returns for the memory of the chunk, not for its rows and columns.
+_NOTE, _FORTRAN, _BOOL = "numcodecs", "F", "bool"
+_MAX_CHANNELS = 4
 
-    Axes of length 1 may go before, as in a chunk [1, H, W, 3] of an array of pictures. Lossy, unless
-    `lossless`: what is read back is a picture close to what was written. quality: 0..100,
-    effort: 0..9, as for `codec.Encoder`. Every chunk is coded on one thread: the library that asks for chunks
-    spreads them.
+
+class Vaezip(Codec):
+    """Compresses chunks [H, W], [H, W, 1] (gray), [H, W, 2] (gray, alpha), [H, W, 3] (RGB), [H, W, 4] (RGBA).
+
+    Each becomes one `.vae` file. Axes of length 1 may go before, as in a chunk [1, H, W, 3] of an array of
+    pictures. Samples are uint8 or bool, in any order in memory. Lossy: what is read back is a picture close
+    to what was written, with alpha exact, colour where alpha is 0 lost, and bool the nearer of its two
+    values. With `lossless` every sample is exact. quality: 0..100, effort: 0..9, as for `codec.Encoder`.
+    Every chunk is coded on one thread: the library that asks for chunks spreads them.
     Raises UnsupportedImage for a chunk of another shape or type, CodecError for damaged data.
     """
 
@@ -45,29 +56,46 @@ class Vaezip(Codec):
     def encode(self, buf: Any) -> bytes:
         """Return the `.vae` file of a chunk."""
         array = np.asarray(buf)
-        if array.dtype != np.uint8:
-            raise UnsupportedImage(f"a chunk of {array.dtype}; only uint8 is taken", field="dtype")
-        return _encoder(self.quality, self.lossless, self.effort).encode(Image.fromarray(_picture(array)))
+        if array.dtype not in (np.uint8, np.bool_):
+            raise UnsupportedImage(f"a chunk of {array.dtype}; only uint8 and bool are taken", field="dtype")
+        layout, colour, alpha = to_channels(_picture(array), DEFAULT_LIMITS, [])
+        if alpha is not None and not self.lossless:
+            colour = colour.copy()
+            fill_hidden(colour, alpha)
+        # Where memory holds the samples in no order at all, rows and columns are all that counts.
+        is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
+        notes = [_FORTRAN] * is_fortran + [_BOOL] * (array.dtype == np.bool_)
+        metadata = Metadata(text=((_NOTE, " ".join(notes)),) if notes else ())
+        picture = Picture(layout, colour, alpha, metadata)
+        return _encoder(self.quality, self.lossless, self.effort).encode(picture)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Return the samples of a chunk, uint8 [H, W, 3] or [H, W], in `out` if given."""
-        samples = _decoder().decode_array(ensure_bytes(buf))
+        """Return the samples of a chunk, [H, W] or [H, W, 2, 3 or 4], in `out` if given.
+
+        Their type and their order in memory are those of the chunk.
+        """
+        picture = _decoder().decode(ensure_bytes(buf))
+        notes = str(picture.info.get(_NOTE, "")).split()
+        samples = np.array(picture, order="F" if _FORTRAN in notes else "C")
+        if _BOOL in notes:
+            samples = samples >= 128
         return samples if out is None else ndarray_copy(samples, out)
 
 
-def _picture(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _picture(array: NDArray[Any]) -> NDArray[Any]:
     """Return a chunk without the axes of length 1 before its rows."""
     shape = array.shape
-    while array.ndim > 3 or (array.ndim == 3 and array.shape[2] != 3):
+    while array.ndim > 3 or (array.ndim == 3 and array.shape[2] > _MAX_CHANNELS):
         if array.shape[0] != 1:
             break
         array = array[0]
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)) or 0 in array.shape:
+    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= _MAX_CHANNELS)
+    if not is_picture or 0 in array.shape:
         raise UnsupportedImage(
-            f"a chunk of shape {list(shape)}; make chunks [H, W, 3], [H, W], or one such picture each",
+            f"a chunk of shape {list(shape)}; make chunks [H, W], [H, W, 1 to 4], or one such picture each",
             field="shape",
         )
-    return np.ascontiguousarray(array)
+    return array
 
 
 @functools.lru_cache(maxsize=16)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
+from codec.files import read_some
+
 _BLOCK = 1 << 16
 
 
@@ -20,9 +22,7 @@ class Lookahead:
     def peek(self, n_bytes: int) -> bytes:
         """Return the next bytes, which stay; fewer at the end of the source."""
         while len(self._held) < n_bytes:
-            part = self._fp.read(min(n_bytes - len(self._held), _BLOCK))
-            if part is None:
-                raise BlockingIOError("nothing to read now; use a blocking file")
+            part = read_some(self._fp, min(n_bytes - len(self._held), _BLOCK))
             if not part:
                 break
             self._held += part

@@ -65,7 +65,7 @@ def test_gray_stays_gray(chelsea, encoder):
 
 
 @pytest.mark.parametrize(
-    "bad", [b"", b"no picture", np.zeros((4, 4), np.uint8), np.zeros((0, 4, 3), np.uint8)]
+    "bad", [b"", b"no picture", np.zeros((4, 4), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
 def test_no_picture(encoder, bad):
     with pytest.raises(codec.UnsupportedImage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import itertools
 import tarfile
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
@@ -57,10 +58,13 @@ def test_chunks(vaezip, photo, shape):
 
 def test_other_chunks_are_refused(vaezip):
     for chunk, what in (
-        (np.zeros((8, 8, 4), np.uint8), "shape"),
+        (np.zeros((8, 8, 5), np.uint8), "shape"),
         (np.zeros((2, 8, 8, 3), np.uint8), "shape"),
         (np.zeros(8, np.uint8), "shape"),
-        (np.zeros((8, 8), np.uint16), "uint16"),
+        (np.zeros((8, 8, 0), np.uint8), "shape"),
+        *((np.zeros((8, 8), kind), kind) for kind in ("uint16", "int8", "float32", "complex64")),
+        (np.zeros((8, 8), "datetime64[s]"), "datetime64"),
+        (np.zeros((8, 8), [("r", "u1")]), "r"),
     ):
         with pytest.raises(codec.UnsupportedImage, match=what):
             vaezip().encode(chunk)
@@ -84,6 +88,130 @@ def test_zarr_array(vaezip, photo, tmp_path):
     stored = sum(f.stat().st_size for f in (tmp_path / "a.zarr").rglob("*") if f.is_file())
     assert stored < picture.nbytes / 3
     assert codec.info(tmp_path / "a.zarr" / "0.0.0").width == 64
+
+
+CHUNKS = [(24, 32), (24, 32, 1), (24, 32, 2), (24, 32, 3), (24, 32, 4), (1, 24, 32, 3), (1, 24, 32), (1, 32)]
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """Return a function (shape, dtype) -> samples, zeros among them in every channel."""
+
+    def make(shape, dtype):
+        samples = np.random.default_rng(5).integers(-80, 256, shape).clip(0).astype(np.uint8)
+        return samples > 99 if dtype == "bool" else samples
+
+    return make
+
+
+def in_memory(array):
+    """Yield the same array as it may lie in memory: in the order of its axes, and in none."""
+    for axes in itertools.permutations(range(array.ndim)):
+        yield np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
+    yield np.flip(np.flip(array).copy())
+    yield np.repeat(array, 2, axis=0)[::2]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
+@pytest.mark.parametrize("shape", CHUNKS)
+def test_memory_order_is_kept(vaezip, volume, shape, dtype):
+    """What is read back has the chunk's samples, bit by bit, by index and in memory."""
+    samples = volume(shape, dtype)
+    exact = vaezip(lossless=True)
+    for chunk in in_memory(samples):
+        back = exact.decode(exact.encode(chunk))
+        assert back.dtype == chunk.dtype
+        assert np.array_equal(back.reshape(shape), samples), chunk.strides  # as zarr 3 does
+        if not chunk.flags.forc:
+            continue
+        order = "C" if chunk.flags.c_contiguous else "F"
+        flat = back.reshape(-1, order="A")  # as zarr 2 does
+        assert np.array_equal(flat.reshape(shape, order=order), samples), chunk.strides
+        out = np.zeros(shape, dtype, order=order)
+        exact.decode(exact.encode(chunk), out=out)
+        assert np.array_equal(out, samples), chunk.strides
+
+
+def test_order_costs_a_chunk_in_c_order_nothing(vaezip, photo):
+    chunk = photo(48, 32)
+    assert vaezip().encode(chunk) == codec.compress(Image.fromarray(chunk))
+    assert (
+        codec.decompress(vaezip(lossless=True).encode(np.asfortranarray(chunk))).tobytes() == chunk.tobytes()
+    )
+
+
+def test_lossy_masks_are_masks(vaezip, photo):
+    mask = photo(64, 48)[..., 0] > 120
+    for chunk in (mask, np.asfortranarray(mask)):
+        back = vaezip(quality=50).decode(vaezip(quality=50).encode(chunk))
+        assert back.dtype == bool
+        assert set(np.unique(back.view(np.uint8))) <= {0, 1}
+        assert (back != mask).mean() < 0.02
+
+
+ARRAYS = [
+    ((50, 70), (32, 32)),
+    ((50, 70, 2), (32, 32, 2)),
+    ((50, 70, 3), (32, 32, 3)),
+    ((50, 70, 4), (32, 32, 4)),
+    ((2, 40, 30, 3), (1, 40, 30, 3)),
+]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("shape", "chunks"), ARRAYS)
+def test_zarr_2_reads_back_what_was_written(vaezip, volume, shape, chunks, order, dtype):
+    zarr = pytest.importorskip("zarr", reason=NEEDS.format("zarr"))
+    samples = volume(shape, dtype)
+    stored, plain = (
+        zarr.create_array(
+            {}, shape=shape, chunks=chunks, dtype=dtype, order=order, zarr_format=2, compressors=compressor
+        )
+        for compressor in (vaezip(lossless=True), None)
+    )
+    for array in (stored, plain):
+        array[:] = samples
+        array[3:17, 5:20] = np.asfortranarray(samples[20:34, 9:24]) if len(shape) < 4 else 7
+    assert np.array_equal(stored[:], plain[:])
+    assert np.array_equal(stored[1:9, 4:9], plain[1:9, 4:9])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("shape", "chunks"), ARRAYS)
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr")
+def test_zarr_3_reads_back_what_was_written(vaezip, volume, shape, chunks, order, dtype):
+    """By the adapter with which zarr 3 makes a codec of numcodecs the serializer of an array."""
+    pytest.importorskip("zarr", reason=NEEDS.format("zarr"))
+    adapters = pytest.importorskip("zarr.codecs.numcodecs", reason="needs zarr 3.1")
+    import zarr
+    from zarr.codecs import TransposeCodec
+
+    class Adapter(adapters.PCodec, codec_name="vaezip"):
+        pass
+
+    # The same rows, columns and channels, in an array whose axes are the other way round.
+    turned = tuple(range(len(shape)))[::-1]
+    samples = volume(shape, dtype)
+    for turn in (False, True):
+        stored, plain = (
+            zarr.create_array(
+                {},
+                shape=shape[::-1] if turn else shape,
+                chunks=chunks[::-1] if turn else chunks,
+                dtype=dtype,
+                zarr_format=3,
+                config={"order": order},
+                serializer=serializer,
+                compressors=None,
+                filters=[TransposeCodec(order=turned)] if turn else None,
+            )
+            for serializer in (Adapter(lossless=True), "auto")
+        )
+        for array in (stored, plain):
+            array[:] = samples.transpose(turned) if turn else np.asfortranarray(samples)
+        assert np.array_equal(stored[:], plain[:])
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves its shards to the collector

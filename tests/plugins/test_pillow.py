@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 import codec
 import codec.pillow
+from codec.image.os_errors import os_errors
 
 
 @pytest.fixture
@@ -125,10 +129,143 @@ def test_damage_is_named(picture, cut):
         opened.load()
 
 
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 0x40]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"MM\0\x2a\0\0\0\x08\0\0\0\0\0\0"}])
+def test_loaders_that_skip_by_oserror_go_on(picture, tmp_path, options):
+    """Damage anywhere is an OSError, and the error it is elsewhere; in opening, of an unknown file."""
+    path = tmp_path / "a.vae"
+    data = saved(picture.convert("RGBA"), **options)
+    head = data.index(b"MM\0") if "exif" in options else 9
+    found = set()
+    for at in {*range(8, 70), *range(70, len(data), 97), len(data) - 1}:
+        for damaged in (data[:at], flipped(data, at)):
+            path.write_bytes(damaged)
+            with pytest.raises(codec.CodecError) as plain:
+                codec.Decoder().decode_from(io.BytesIO(damaged))
+            with (
+                pytest.raises(OSError, match=f"^{re.escape(str(path))}: ") as error,
+                Image.open(path) as opened,
+            ):
+                opened.load()
+            assert isinstance(error.value, type(plain.value))
+            assert str(error.value) == f"{path}: {plain.value}"
+            assert error.value.offset == plain.value.offset
+            found.add(isinstance(error.value, UnidentifiedImageError))
+            if at <= head:
+                assert isinstance(error.value, UnidentifiedImageError)
+    assert found == {True, False}
+
+
+def test_every_error_may_be_an_oserror_and_pass_between_processes():
+    for kind in vars(codec.errors).values():
+        if kind is codec.UsageError or not (isinstance(kind, type) and issubclass(kind, codec.CodecError)):
+            continue
+        for opening, base in ((False, OSError), (True, UnidentifiedImageError)):
+            with pytest.raises(kind) as raised, os_errors("a.vae", opening=opening):
+                raise kind("is at fault", field="crc", offset=7)
+            error = pickle.loads(pickle.dumps(raised.value))  # noqa: S301
+            assert isinstance(error, (kind, base))
+            assert isinstance(error, base)
+            assert str(error) == "a.vae: is at fault"
+            assert (error.field, error.offset, error.errno) == ("crc", 7, None)
+
+
+def test_pictures_that_cannot_be_saved_are_oserrors(tmp_path):
+    path = tmp_path / "a.vae"
+    with pytest.raises(OSError, match="floating-point") as error:
+        Image.new("F", (4, 4)).save(path)
+    assert isinstance(error.value, codec.UnsupportedImage)
+    with pytest.raises(OSError, match="smallest file possible") as error:
+        Image.effect_noise((64, 64), 90).save(path, target_size=30)
+    assert isinstance(error.value, codec.LimitExceeded)
+    assert not path.exists()
+
+
+def test_verify_passes_sound_files_and_closes_them(picture, tmp_path):
+    path = tmp_path / "a.vae"
+    for lossless in (False, True):
+        picture.convert("LA").save(path, lossless=lossless)
+        with Image.open(path) as opened:
+            opened.verify()
+            assert opened.fp is None
+            with pytest.raises(ValueError, match="open the picture again"):
+                opened.load()
+    fp = io.BytesIO(path.read_bytes() + b"behind")
+    with Image.open(fp) as opened:
+        opened.verify()
+    assert fp.read() == b"behind"
+
+
+def test_verify_finds_damage(picture, tmp_path):
+    path = tmp_path / "a.vae"
+    data = saved(picture.convert("LA"))
+    starts = len(data) // 4
+    for at in {*range(starts, len(data), 61), len(data) - 1}:
+        for damaged in (data[:at], flipped(data, at)):
+            path.write_bytes(damaged)
+            try:
+                opened = Image.open(path)
+            except UnidentifiedImageError:
+                continue
+            with pytest.raises(OSError, match=re.escape(str(path))) as error, opened:
+                opened.verify()
+            assert isinstance(error.value, codec.FormatError)
+            assert opened.fp is None
+    path.write_bytes(data[:-1])
+    with pytest.raises(codec.TruncatedData), Image.open(path) as opened:
+        opened.verify()
+
+
 def test_wrong_options_are_refused(picture, tmp_path):
     with pytest.raises(ValueError, match="quality"):
         picture.save(tmp_path / "a.vae", quality=101)
     assert not (tmp_path / "a.vae").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("losless", "lossless"), ("qualty", "quality"), ("Quality", "quality"), ("target_siz", "target_size")],
+)
+def test_misspelt_options_are_refused(picture, tmp_path, wrong, right):
+    with pytest.raises(codec.UsageError, match=f"'{wrong}'; did you mean '{right}'"):
+        picture.save(tmp_path / "a.vae", **{wrong: True})
+    assert not (tmp_path / "a.vae").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("exif", ["a camera", {0x010F: "a camera"}]),
+        ("icc_profile", ["sRGB", ImageCms.createProfile("sRGB")]),
+        ("xmp", [{}]),
+        ("dpi", [300, (300,), ("many", 9), (0, 72), (72, float("nan"))]),
+    ],
+)
+def test_metadata_that_is_none_is_refused(picture, name, values):
+    for value in values:
+        with pytest.raises(codec.UsageError, match=f"^{name} must be"):
+            saved(picture, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["optimize", "progressive", "speed", "method", "pnginfo", "append_images"])
+def test_options_of_other_formats_are_told_of(picture, name):
+    plain = saved(picture)
+    with pytest.warns(UserWarning, match=f"VAEZIP has no option '{name}'") as told:
+        assert saved(picture, **{name: []}) == plain
+    assert [w.filename for w in told] == [__file__]
+
+
+def test_known_options_pass_in_silence(picture):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept = {"exif": Image.Exif(), "icc_profile": None, "xmp": b"<x/>", "dpi": (72, 72), "threads": 1}
+        how = {"effort": 1, "tune": "visual", "seconds": 9, "roi": ["0,0,9,9"]}
+        saved(picture, quality=60, target_size=900, **kept, **how)
+        saved(picture, lossless=True)
+        saved(picture.convert("L"), transparency=9, target_psnr=35)
 
 
 def test_imageio(picture, tmp_path):
