@@ -14,6 +14,7 @@ from codec.batch.task import Options, Result, Task, failure, options_of, set_asi
 from codec.batch.work import attempt
 from codec.effort.levels import level_of
 from codec.errors import CodecError, UsageError
+from codec.files import writes_through
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
@@ -145,6 +146,12 @@ def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_
         for task in tasks:
             if local_path(task.source) is None:
                 raise UsageError(f"{task.source}: only local files can be removed", field="remove_sources")
+            path = local_path(task.target)
+            if path is not None and writes_through(path):
+                raise UsageError(
+                    f"{task.source}: is not removed for {task.target}, which cannot be read back",
+                    field="remove_sources",
+                )
 
 
 def _todo(

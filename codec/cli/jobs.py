@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected, warn
 from codec.errors import LimitExceeded, UsageError
-from codec.files import write_into
+from codec.files import descriptor_of, write_into, writes_through
 from codec.storage.access import (
     MAX_INPUT_BYTES,
     keep_mtime,
@@ -28,18 +28,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 STANDARD = "-"
+_STDOUT = 1
 
 
 @dataclass(frozen=True)
 class Job:
     """One input and the output it becomes; `-` is standard input or output.
 
-    mirrored: the output's folders are made where they are missing.
+    mirrored: the output's folders are made where they are missing. through: the output is standard output,
+    or another pipe, device or open descriptor, which nothing can be read back from.
     """
 
     source: str
     target: str
     mirrored: bool = False
+    through: bool = False
 
     @property
     def source_name(self) -> str:
@@ -68,6 +71,9 @@ def plan(
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
+    through = output is not None and _is_through(output)
+    if through and descriptor_of(str(output)) == _STDOUT:
+        output = STANDARD
     opened = [source for source in sources if accepts is not None and is_many(source)]
     several = len(sources) > 1 or bool(opened)
     into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
@@ -80,9 +86,9 @@ def plan(
         if source == STANDARD and into_folder:
             raise UsageError(f"{output}: is a folder; name the file that standard input becomes")
         if output is not None and not into_folder:
-            jobs.append(Job(source, output))
+            jobs.append(Job(source, output, through=through))
         elif source == STANDARD:
-            jobs.append(Job(source, STANDARD))
+            jobs.append(Job(source, STANDARD, through=True))
         else:
             jobs.extend(_expanded(source, output, suffix, accepts))
     if any(job.target == STANDARD for job in jobs):
@@ -96,6 +102,11 @@ def _is_folder(output: str, several: bool, opened: bool) -> bool:
     if path is None:
         return output.endswith("/") or several
     return os.path.isdir(path) or (opened and not os.path.lexists(path))
+
+
+def _is_through(output: str) -> bool:
+    path = local_path(output)
+    return output == STANDARD or (path is not None and writes_through(path))
 
 
 def _expanded(

@@ -24,7 +24,14 @@ if not BENCHMARKS.is_dir():
 
 # Steps of benchmarks/run, and what each of them leaves.
 STEPS = {
-    "rd report readme": ("crops.json", "crops.webp", "rd.json", "report.html", "rd_psnr_rgb.svg", "rd_ssimulacra2.svg"),
+    "rd report readme": (
+        "crops.json",
+        "crops.webp",
+        "rd.json",
+        "report.html",
+        "rd_psnr_rgb.svg",
+        "rd_ssimulacra2.svg",
+    ),
     "speed": (
         "speed.json",
         "profile_after.json",
