@@ -62,8 +62,10 @@ def compress_many(
     for each core; 1 works in this process. client: a Dask `distributed.Client`, to work on its cluster
     instead; all machines must see the files under the same names. limits: for the pictures.
 
-    A file that fails yields a Result with its `error`, and the others go on. One that ends its worker twice
-    is set aside. Outputs never depend on jobs or cluster; they appear whole or not at all.
+    A file that fails yields a Result with its `error`, and the others go on; so does a folder that cannot be
+    listed, or that holds no pictures, a pattern without a match, and a pipe or device in a folder.
+    One that ends its worker twice is set aside. Outputs never depend on jobs or cluster; they appear whole or
+    not at all.
     Raises UsageError for options outside their range or a manifest that does not fit, WorkersUnavailable.
     """
     tasks = list(_plan(items, None if output is None else os.fspath(output)))
@@ -132,7 +134,8 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
             yield Task(os.fspath(source), os.fspath(target))
         else:
             for found in expand(os.fspath(item), is_picture):
-                yield Task(found.name, target_of(found, output, ".vae"), mirrored=output is not None)
+                target = "" if found.error is not None else target_of(found, output, ".vae")
+                yield Task(found.name, target, mirrored=output is not None, error=found.error)
 
 
 def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_sources: bool) -> None:
@@ -160,6 +163,8 @@ def _todo(
     """Yield what has to be compressed; results of all else go into `settled`."""
     for task in tasks:
         try:
+            if task.error is not None:
+                raise task.error
             claims.claim(task.source, task.target)
         except (CodecError, OSError) as error:
             settled.append(failure(task, error))

@@ -19,11 +19,11 @@ _NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip c
 
 
 @click.command("batch", epilog=EXIT_CODES_HELP)
-@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="DIR",
     help="Folder or URL of outputs.  [default: beside IN]",
 )

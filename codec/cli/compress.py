@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
-@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @encoding_options
 @jobs_option("Pictures")
 @click.option(

@@ -51,7 +51,7 @@ FORMATS = {
 
 
 def choose(target: str) -> Format:
-    """Return the format that an output's name asks for; pipes, devices and descriptors without one get PNG."""
+    """Return the format that an output's name asks for; pipes and devices whose name has none get PNG."""
     suffix = Path(target).suffix.lower()
     if suffix in FORMATS:
         return FORMATS[suffix]

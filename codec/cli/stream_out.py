@@ -36,7 +36,7 @@ def decompress_stream(
 
         count = 0
         losses: dict[str, None] = {}
-        done = UpToError["Image.Image"]()
+        done: UpToError[Image.Image] = UpToError()
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, lost
