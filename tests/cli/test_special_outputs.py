@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from codec.files import descriptor_of, write_atomic, writes_through
+from codec.batch import compress_many
+from codec.errors import UsageError
+from codec.files import check_writable, descriptor_of, write_atomic, writes_through
 
 COMMAND = f'"{sys.executable}" -m codec'
 
@@ -145,3 +149,41 @@ def test_names_of_descriptors(tmp_path):
     assert not writes_through(tmp_path / "absent")
     (tmp_path / "loop").symlink_to("loop")
     assert not writes_through(tmp_path / "loop")
+
+
+@pytest.mark.parametrize("flags", [os.O_APPEND, 0])
+def test_the_writer_of_every_command_writes_to_the_descriptor_itself(tmp_path, flags):
+    log = tmp_path / "log"
+    log.write_bytes(b"kept")
+    descriptor = os.open(log, os.O_WRONLY | flags)
+    try:
+        if not flags:
+            os.lseek(descriptor, 2, os.SEEK_SET)
+        for data in (b"12", lambda file: file.write(b"34")):
+            path = Path(f"/dev/fd/{descriptor}")
+            assert check_writable(path) == path
+            write_atomic(path, data)
+    finally:
+        os.close(descriptor)
+    assert log.read_bytes() == (b"kept1234" if flags else b"ke1234")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_picture_is_not_removed_for_an_output_that_cannot_be_read_back(small_picture, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="read back"):
+        list(compress_many([(small_picture, tmp_path / "pipe")], remove_sources=True, jobs=1))
+    assert small_picture.exists()
+
+
+def test_a_model_of_normal_pictures_goes_to_standard_output(shell, small_picture, tmp_path):
+    (tmp_path / "normal").mkdir()
+    (tmp_path / "log").write_bytes(b"kept\n")
+    with Image.open(small_picture) as picture:
+        for number in range(2):
+            picture.resize((96, 96)).rotate(number).save(tmp_path / "normal" / f"{number}.png")
+    done = shell("vaezip anomaly fit normal -o /dev/stdout >> log")
+    assert done.returncode == 0, done.stderr
+    kept, model = (tmp_path / "log").read_bytes().split(b"\n", 1)
+    assert kept == b"kept"
+    assert json.loads(model)
