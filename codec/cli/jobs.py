@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected
 from codec.errors import LimitExceeded, UsageError
-from codec.files import descriptor_of, write_into, writes_through
+from codec.files import descriptor_of, write_into
 from codec.storage.access import (
     MAX_INPUT_BYTES,
     keep_mtime,
@@ -35,9 +35,8 @@ _STDOUT = 1
 class Job:
     """One input and the output it becomes; `-` is standard input or output.
 
-    mirrored: the output's folders are made where they are missing. through: the output is standard output,
-    or another pipe, device or open descriptor, which nothing can be read back from. error: why the input
-    is not to be opened at all.
+    mirrored: the output's folders are made where they are missing. through: the output is standard output or
+    another open descriptor of this process. error: why the input is not to be opened at all.
     """
 
     source: str
@@ -73,9 +72,10 @@ def plan(
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
-    through = output is not None and _is_through(output)
-    if through and descriptor_of(str(output)) == _STDOUT:
+    descriptor = None if output is None else descriptor_of(local_path(output) or "")
+    if descriptor == _STDOUT:
         output = STANDARD
+    through = output == STANDARD or descriptor is not None
     opened = [source for source in sources if accepts is not None and is_many(source)]
     several = len(sources) > 1 or bool(opened)
     into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
@@ -104,11 +104,6 @@ def _is_folder(output: str, several: bool, opened: bool) -> bool:
     if path is None:
         return output.endswith("/") or several
     return os.path.isdir(path) or (opened and not os.path.lexists(path))
-
-
-def _is_through(output: str) -> bool:
-    path = local_path(output)
-    return output == STANDARD or (path is not None and writes_through(path))
 
 
 def _expanded(

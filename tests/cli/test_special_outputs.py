@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import codec
 from codec.batch import compress_many
 from codec.errors import UsageError
 from codec.files import check_writable, descriptor_of, write_atomic, writes_through
@@ -35,17 +35,21 @@ def shell(tmp_path, child_environment):
     return run
 
 
+@pytest.fixture(scope="module")
+def encoder():
+    return codec.Encoder()
+
+
 @pytest.fixture
-def packed(vaezip, small_picture):
+def packed(encoder, small_picture):
     """The .vae file of photo.png."""
-    return vaezip("compress", "photo.png", "-o", "-").stdout
+    return encoder.encode(small_picture)
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "vaezip compress photo.png -o /dev/stdout -f >> log",
-        "vaezip compress photo.png -o /proc/self/fd/1 >> log",
         "vaezip compress photo.png -o /dev/fd/7 7>> log",
         "vaezip compress photo.png -o link >> log",
         "vaezip compress photo.png -Q -o /dev/stderr 2>> log",
@@ -118,7 +122,8 @@ def test_decompress_and_streams_go_through(shell, packed, tmp_path):
         ("vaezip compress photo.png -o /dev/fd/7 7< <(true)", 6, b"open for reading only"),
         ("vaezip compress photo.png -o /dev/stdout >&-", 6, b"standard output: is closed"),
         ("vaezip batch photo.png -o /dev/stdout", 2, b"a batch has no standard input or output"),
-        ("vaezip compress --rm photo.png -o /dev/null", 2, b"for files, not for pipes"),
+        ("vaezip compress --rm photo.png -o /dev/stderr", 2, b"for files, not for pipes"),
+        ("vaezip compress --rm photo.png -o /dev/null", 2, b"/dev/null, which cannot be read back"),
     ],
 )
 def test_what_cannot_be_written_through_is_refused(shell, small_picture, tmp_path, line, code, words):
@@ -174,16 +179,3 @@ def test_a_picture_is_not_removed_for_an_output_that_cannot_be_read_back(small_p
     with pytest.raises(UsageError, match="read back"):
         list(compress_many([(small_picture, tmp_path / "pipe")], remove_sources=True, jobs=1))
     assert small_picture.exists()
-
-
-def test_a_model_of_normal_pictures_goes_to_standard_output(shell, small_picture, tmp_path):
-    (tmp_path / "normal").mkdir()
-    (tmp_path / "log").write_bytes(b"kept\n")
-    with Image.open(small_picture) as picture:
-        for number in range(2):
-            picture.resize((96, 96)).rotate(number).save(tmp_path / "normal" / f"{number}.png")
-    done = shell("vaezip anomaly fit normal -o /dev/stdout >> log")
-    assert done.returncode == 0, done.stderr
-    kept, model = (tmp_path / "log").read_bytes().split(b"\n", 1)
-    assert kept == b"kept"
-    assert json.loads(model)
