@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import secrets
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
@@ -17,14 +19,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_MAX_LINKS = 40
+
+
+def descriptor_of(path: str | Path) -> int | None:
+    """Return the open descriptor that a path names, such as 1 for /dev/stdout or a link to it, or None."""
+    name = os.fspath(path)
+    for _ in range(_MAX_LINKS):
+        folder, last = os.path.split(name)
+        if last.isascii() and last.isdecimal() and _holds_descriptors(folder):
+            return int(last)
+        try:
+            name = os.path.join(folder, os.readlink(name))
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def writes_through(path: str | Path) -> bool:
+    """Tell whether writing to a path replaces nothing: an open descriptor, a pipe, a character device."""
+    if descriptor_of(path) is not None:
+        return True
+    try:
+        return _is_sink(os.stat(path))
+    except (OSError, ValueError):
+        return False
 
 
 def check_writable(path: Path, *, overwrite: bool = False) -> Path:
     """Return the file that writing to `path` would create, after asking all that can be asked beforehand.
 
-    Symlinks are followed, never replaced. Raises FileExistsError for anything that is there already
-    unless `overwrite`, and other OSErrors for a missing or read-only folder or a target that is no file.
+    Symlinks are followed, never replaced; what is written through is returned as it is. Raises
+    FileExistsError for any other thing that is there already unless `overwrite`, and other OSErrors for a
+    missing or read-only folder, a target that is no file, or a descriptor that is not open for writing.
     """
+    descriptor = descriptor_of(path)
+    if descriptor is not None:
+        _check_descriptor(descriptor, path)
+        return path
     target = Path(os.path.realpath(path))
     try:
         found = target.stat()
@@ -34,7 +66,7 @@ def check_writable(path: Path, *, overwrite: bool = False) -> Path:
         if stat.S_ISDIR(found.st_mode):
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
         if _is_sink(found):
-            return target
+            return path
         if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", str(path))
     if not overwrite and os.path.lexists(path):
@@ -60,18 +92,20 @@ def write_atomic(
     data: bytes, or a function that writes them into the file it is given, which can seek.
     The bytes go to a temporary file in the same folder, are synced, and take their name in one step.
     Without `overwrite`, a file that appears meanwhile wins and FileExistsError is raised. A new file gets
-    the mode that the umask asks for; an overwritten one keeps its own. Devices and pipes are written to
-    directly. Raises OSError; then nothing is left behind and an older file is untouched.
+    the mode that the umask asks for; an overwritten one keeps its own. Raises OSError; then nothing is left
+    behind and an older file is untouched.
+    Pipes, devices and open descriptors (/dev/stdout, /dev/fd/N) are written to directly, from where they
+    stand, with or without `overwrite`; a function gets a file that cannot seek there.
     """
     target = check_writable(path, overwrite=overwrite)
+    if writes_through(target):
+        with _open_sink(target) as sink:
+            write_into(cast("IO[bytes]", _NoSeeking(sink)), data)
+        return
     try:
         found = target.stat()
     except FileNotFoundError:
         found = None
-    if found is not None and _is_sink(found):
-        with target.open("wb") as sink:
-            write_into(sink, data)
-        return
     temporary = target.parent / f".vaezip-{secrets.token_hex(8)}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -165,6 +199,73 @@ class _NoDescriptor:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._file, name)
+
+
+class _NoSeeking:
+    """A file that only grows: what it had before stays, and positions count from where it stood."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._n_bytes = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of `data`, which may stay in a buffer."""
+        n_bytes = self._file.write(data)
+        self._n_bytes += n_bytes
+        return n_bytes
+
+    def tell(self) -> int:
+        """Return how many bytes were written here."""
+        return self._n_bytes
+
+    def seekable(self) -> bool:
+        """Say no."""
+        return False
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Stay, as some writers ask for, or refuse as pipes do."""
+        if whence != os.SEEK_SET or offset != self._n_bytes:
+            raise io.UnsupportedOperation("seek")
+        return offset
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+
+def _open_sink(path: Path) -> IO[bytes]:
+    """Open what is written through. Opening /dev/stdout by its name would cut off what its file holds."""
+    descriptor = descriptor_of(path)
+    if descriptor is None:
+        return path.open("wb")
+    for stream in (sys.stdout, sys.stderr):
+        # What was printed before comes before.
+        if stream is not None:
+            stream.flush()
+    return os.fdopen(os.dup(descriptor), "wb")
+
+
+def _holds_descriptors(folder: str) -> bool:
+    """Tell whether a folder is where the system shows this process its own descriptors."""
+    place = os.path.realpath(folder)
+    if place == "/dev/fd":
+        return True
+    if not place.startswith("/proc/"):
+        return False
+    return re.sub(r"/task/\d+/", "/", place) == f"{os.path.realpath('/proc/self')}/fd"
+
+
+def _check_descriptor(descriptor: int, path: Path) -> None:
+    """Raise OSError unless a descriptor is open for writing."""
+    import fcntl
+
+    try:
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+    except (OSError, OverflowError):
+        raise OSError(errno.EBADF, "is not open; check its number", str(path)) from None
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if mode == os.O_RDONLY:
+        raise OSError(errno.EBADF, "is open for reading only; name an output", str(path))
 
 
 def _name_exclusively(temporary: Path, target: Path) -> None:

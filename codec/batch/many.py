@@ -14,6 +14,7 @@ from codec.batch.task import Options, Result, Task, failure, options_of, set_asi
 from codec.batch.work import attempt
 from codec.effort.levels import level_of
 from codec.errors import CodecError, UsageError
+from codec.files import writes_through
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
 from codec.model.quality import to_rate
@@ -61,8 +62,10 @@ def compress_many(
     for each core; 1 works in this process. client: a Dask `distributed.Client`, to work on its cluster
     instead; all machines must see the files under the same names. limits: for the pictures.
 
-    A file that fails yields a Result with its `error`, and the others go on. One that ends its worker twice
-    is set aside. Outputs never depend on jobs or cluster; they appear whole or not at all.
+    A file that fails yields a Result with its `error`, and the others go on; so does a folder that cannot be
+    listed, or that holds no pictures, a pattern without a match, and a pipe or device in a folder.
+    One that ends its worker twice is set aside. Outputs never depend on jobs or cluster; they appear whole or
+    not at all.
     Raises UsageError for options outside their range or a manifest that does not fit, WorkersUnavailable.
     """
     tasks = list(_plan(items, None if output is None else os.fspath(output)))
@@ -131,7 +134,8 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
             yield Task(os.fspath(source), os.fspath(target))
         else:
             for found in expand(os.fspath(item), is_picture):
-                yield Task(found.name, target_of(found, output, ".vae"), mirrored=output is not None)
+                target = "" if found.error is not None else target_of(found, output, ".vae")
+                yield Task(found.name, target, mirrored=output is not None, error=found.error)
 
 
 def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_sources: bool) -> None:
@@ -145,6 +149,12 @@ def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_
         for task in tasks:
             if local_path(task.source) is None:
                 raise UsageError(f"{task.source}: only local files can be removed", field="remove_sources")
+            path = local_path(task.target)
+            if path is not None and writes_through(path):
+                raise UsageError(
+                    f"{task.source}: is not removed for {task.target}, which cannot be read back",
+                    field="remove_sources",
+                )
 
 
 def _todo(
@@ -153,6 +163,8 @@ def _todo(
     """Yield what has to be compressed; results of all else go into `settled`."""
     for task in tasks:
         try:
+            if task.error is not None:
+                raise task.error
             claims.claim(task.source, task.target)
         except (CodecError, OSError) as error:
             settled.append(failure(task, error))

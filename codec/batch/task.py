@@ -28,12 +28,14 @@ class Task:
     """One picture and the .vae file it becomes; paths or URLs.
 
     mirrored: make the output's folders. replace: the output is this file's own from an earlier run.
+    error: why the picture is not to be opened at all.
     """
 
     source: str
     target: str
     mirrored: bool = False
     replace: bool = False
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,11 @@ def anomaly() -> None:
 @anomaly.command(epilog=EXIT_CODES_HELP)
 @click.argument("folder", metavar="NORMAL_DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=True
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    required=True,
 )
 @click.option(
     "--fpr",

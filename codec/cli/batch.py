@@ -15,13 +15,15 @@ from codec.cli.report import EXIT_CODES_HELP
 from codec.errors import UsageError
 from codec.storage.pictures import is_picture
 
+_NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip compress"
+
 
 @click.command("batch", epilog=EXIT_CODES_HELP)
-@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "-o",
     "--output",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="DIR",
     help="Folder or URL of outputs.  [default: beside IN]",
 )
@@ -57,12 +59,14 @@ def batch(
     knows, such as s3://bucket/photos/. A picture that ends its worker process twice is set aside. With
     --cluster, all machines must see the files under the same names.
     """
-    if STANDARD in pictures or output == STANDARD:
-        raise UsageError("a batch has no standard input or output; use vaezip compress")
+    if STANDARD in pictures:
+        raise UsageError(_NO_PIPES)
     if cluster is not None and jobs is not None:
         raise UsageError("--jobs and --cluster exclude each other: a cluster has the workers that it has")
     options = Options(**encoding, overwrite=force, skip_existing=skip_existing)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
+    if any(job.through for job in planned):
+        raise UsageError(_NO_PIPES)
     many = Many(as_json=as_json, quiet=quiet)
     client = None if cluster is None else connect(cluster)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from codec.cli.options import batch_options, encoding_options, file_options, job
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, say
 from codec.errors import UsageError
+from codec.storage.access import local_path
 from codec.storage.pictures import is_picture, is_stream
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
-@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("pictures", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @encoding_options
 @jobs_option("Pictures")
 @click.option(
@@ -73,7 +75,7 @@ def compress(
             raise UsageError(
                 f"{job.target}: is a picture's name, and what is written is a .vae file; end it in .vae"
             )
-    if any(STANDARD in (job.source, job.target) for job in planned):
+    if any(job.through or job.source == STANDARD for job in planned):
         if manifest or remove_sources or as_json or skip_existing:
             raise UsageError("--json, --manifest, --rm and --skip-existing are for files, not for pipes")
         return _pipe(planned, options, quiet=quiet)
@@ -84,13 +86,14 @@ def compress(
 
 
 def _pipe(jobs: list[Job], options: Options, *, quiet: bool) -> int:
-    """Compress to or from a standard stream."""
+    """Compress to or from a pipe."""
     writer = Writer(options.overwrite, jobs)
 
     def work(job: Job) -> None:
         writer.check(job)
-        source: str | bytes = read_input(job.source) if job.source == STANDARD else job.source
-        n_input_bytes = len(source) if isinstance(source, bytes) else 0
+        path = None if job.source == STANDARD else local_path(job.source)
+        source: str | bytes = read_input(job.source) if path is None else path
+        n_input_bytes = len(source) if isinstance(source, bytes) else os.stat(source).st_size
         packed = pack(
             options, source, job.source_name, lambda name, size: progress_bar(name, size, quiet=quiet)
         )

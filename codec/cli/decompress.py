@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
-@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "--region",
     callback=parse_region,
@@ -87,7 +87,8 @@ def decompress(
         )
     planned = plan(files, output, ".png", force=force, accepts=is_stream)
     for job in planned:
-        formats.choose(job.target)
+        if job.error is None:
+            formats.choose(job.target)
     how = Unpacking(region, scale, salvage, limits, force, threads, quiet)
     if min(jobs, len(planned)) > 1:
         from codec.cli.unpack_many import unpack_many

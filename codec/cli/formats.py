@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING
 
 from codec.cli.jobs import STANDARD
 from codec.errors import UsageError
+from codec.files import writes_through
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,12 +51,11 @@ FORMATS = {
 
 
 def choose(target: str) -> Format:
-    """Return the format that an output's name asks for; standard output and devices get PNG."""
-    path = Path(target)
-    suffix = path.suffix.lower()
+    """Return the format that an output's name asks for; pipes and devices whose name has none get PNG."""
+    suffix = Path(target).suffix.lower()
     if suffix in FORMATS:
         return FORMATS[suffix]
-    if target == STANDARD or (not suffix and path.exists() and not path.is_file() and not path.is_dir()):
+    if target == STANDARD or (not suffix and writes_through(target)):
         return _PNG
     known = ", ".join(FORMATS)
     what = f"cannot write '{suffix}' pictures" if suffix else "has no suffix to choose a format by"

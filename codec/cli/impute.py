@@ -18,7 +18,13 @@ from codec.model.inference.runner import need_torch
 @click.command("impute", epilog=EXIT_CODES_HELP)
 @click.argument("picture", metavar="IN")
 @click.option("--mask", metavar="MASK", required=True, help="A picture of the same size: white is missing.")
-@click.option("-o", "--output", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    required=True,
+)
 @click.option(
     "-n",
     "--samples",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info", epilog=EXIT_CODES_HELP)
-@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @limit_option("files")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
 def info(files: tuple[str, ...], limits: Limits, as_json: bool) -> int:

@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from codec.cli.report import Exit, describe, exit_code, fail, is_expected, warn
+from codec.cli.report import Exit, describe, exit_code, fail, is_expected
 from codec.errors import LimitExceeded, UsageError
-from codec.files import write_into
+from codec.files import descriptor_of, write_into
 from codec.storage.access import (
     MAX_INPUT_BYTES,
     keep_mtime,
@@ -22,24 +22,28 @@ from codec.storage.access import (
 )
 from codec.storage.access import check as check_target
 from codec.storage.claims import Claims
-from codec.storage.mapping import expand, is_many, one_file, target_of
+from codec.storage.mapping import NothingFound, expand, is_many, one_file, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 STANDARD = "-"
+_STDOUT = 1
 
 
 @dataclass(frozen=True)
 class Job:
     """One input and the output it becomes; `-` is standard input or output.
 
-    mirrored: the output's folders are made where they are missing.
+    mirrored: the output's folders are made where they are missing. through: the output is standard output or
+    another open descriptor of this process. error: why the input is not to be opened at all.
     """
 
     source: str
     target: str
     mirrored: bool = False
+    through: bool = False
+    error: OSError | None = None
 
     @property
     def source_name(self) -> str:
@@ -68,6 +72,10 @@ def plan(
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
         raise UsageError("'-' stands for one input; give it alone")
+    descriptor = None if output is None else descriptor_of(local_path(output) or "")
+    if descriptor == _STDOUT:
+        output = STANDARD
+    through = output == STANDARD or descriptor is not None
     opened = [source for source in sources if accepts is not None and is_many(source)]
     several = len(sources) > 1 or bool(opened)
     into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
@@ -80,14 +88,14 @@ def plan(
         if source == STANDARD and into_folder:
             raise UsageError(f"{output}: is a folder; name the file that standard input becomes")
         if output is not None and not into_folder:
-            jobs.append(Job(source, output))
+            jobs.append(Job(source, output, through=through))
         elif source == STANDARD:
-            jobs.append(Job(source, STANDARD))
+            jobs.append(Job(source, STANDARD, through=True))
         else:
             jobs.extend(_expanded(source, output, suffix, accepts))
     if any(job.target == STANDARD for job in jobs):
         _check_standard_output(force=force)
-    return jobs
+    return without_nothing(jobs)
 
 
 def _is_folder(output: str, several: bool, opened: bool) -> bool:
@@ -107,12 +115,23 @@ def _expanded(
             raise IsADirectoryError(errno.EISDIR, "is a folder", source)
         yield Job(source, target_of(found, output, suffix))
         return
-    is_empty = True
     for found in expand(source, accepts):
-        yield Job(found.name, target_of(found, output, suffix), mirrored=output is not None)
-        is_empty = False
-    if is_empty:
-        warn(source, "nothing to do: it holds no such files")
+        target = "" if found.error is not None else target_of(found, output, suffix)
+        yield Job(found.name, target, mirrored=output is not None, error=found.error)
+
+
+def without_nothing(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs without those of folders and patterns that stand for nothing, each told in one line.
+
+    Raises NothingFound where no other job is left.
+    """
+    left = [job for job in jobs if not isinstance(job.error, NothingFound)]
+    nothing = [job.error for job in jobs if isinstance(job.error, NothingFound)]
+    for error in nothing if left else nothing[:-1]:
+        fail(describe(error) if not left else f"warning: {describe(error)}")
+    if nothing and not left:
+        raise nothing[-1]
+    return left
 
 
 def _check_standard_output(*, force: bool) -> None:
@@ -170,6 +189,8 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None]) -> Exit:
     worst = Exit.OK
     for job in jobs:
         try:
+            if job.error is not None:
+                raise job.error
             work(job)
         except BrokenPipeError:
             raise

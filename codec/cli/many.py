@@ -35,7 +35,7 @@ class Many:
 
         workers: processes, None for one for each core. how: what else `codec.batch.many.process` takes.
         """
-        tasks = [Task(job.source, job.target, job.mirrored) for job in jobs]
+        tasks = [Task(job.source, job.target, job.mirrored, error=job.error) for job in jobs]
         code = Exit.OK
         # Of many files their number is shown, of one its tiles.
         bar = functools.partial(progress_bar, quiet=self._quiet) if len(tasks) == 1 else None

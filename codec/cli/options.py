@@ -45,7 +45,7 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
         click.option(
             "-o",
             "--output",
-            type=click.Path(),
+            type=click.Path(readable=False),
             metavar="OUT",
             help=f"Output file, or '-', or with several inputs a folder.  [default: IN with {suffix}]",
         ),
@@ -258,7 +258,7 @@ batch_options = _all_of(
     click.option("--skip-existing", is_flag=True, help="Leave outputs that exist, and count them as done."),
     click.option(
         "--manifest",
-        type=click.Path(),
+        type=click.Path(readable=False),
         metavar="FILE",
         help="Note each file there as it is done; with the same FILE, go on where a run was cut off.",
     ),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Generic, TypeVar
 
 from codec.cli.jobs import STANDARD, Job, Writer, plan
-from codec.errors import UsageError
+from codec.errors import CodecError, UsageError
 from codec.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
 
 
 def plan_stream(sources: tuple[str, ...], output: str | None, suffix: str, *, force: bool) -> Job:
@@ -42,3 +44,21 @@ def fill(job: Job, write: Callable[[IO[bytes]], object], *, force: bool) -> None
         return
     Writer(force).check(job)
     write_atomic(Path(job.target), write, overwrite=force)
+
+
+class UpToError(Generic[T]):
+    """Takes what comes before an error, so that it is delivered. error: what ended it, or None."""
+
+    def __init__(self) -> None:
+        self.error: CodecError | OSError | None = None
+
+    def of(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items, and end where they fail; raises what they raise in place of the first one."""
+        count = 0
+        try:
+            for count, item in enumerate(items, 1):  # noqa: B007
+                yield item
+        except (CodecError, OSError) as error:
+            if not count:
+                raise
+            self.error = error

@@ -7,11 +7,13 @@ from typing import IO, TYPE_CHECKING
 from codec.cli import formats
 from codec.cli.jobs import Job, run
 from codec.cli.report import Exit, fail, say, warn
-from codec.cli.stream_options import fill, opened, plan_stream
+from codec.cli.stream_options import UpToError, fill, opened, plan_stream
 from codec.files import write_all
 from codec.stream import Reader
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from codec.limits import Limits
 
 
@@ -34,6 +36,7 @@ def decompress_stream(
 
         count = 0
         losses: dict[str, None] = {}
+        done: UpToError[Image.Image] = UpToError()
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, lost
@@ -42,7 +45,7 @@ def decompress_stream(
                 from codec.decoder import Decoder
 
                 decoder = Decoder(threads=threads, limits=limits)
-                for picture in decoder.map(frame.data for frame in reader):
+                for picture in done.of(decoder.map(frame.data for frame in reader)):
                     buffer = BytesIO()
                     formats.save(picture, chosen, buffer)
                     losses.update(dict.fromkeys(formats.losses(picture, chosen)))
@@ -51,7 +54,7 @@ def decompress_stream(
             for frames in reader.lost:
                 lost += len(frames)
                 fail(f"{job.source_name}: frames {frames[0]} to {frames[-1]} are damaged and left out")
-            if not reader.ended:
+            if not reader.ended and done.error is None:
                 lost += 1
                 fail(f"{job.source_name}: the stream was cut short behind frame {count - 1}; fetch it again")
 
@@ -60,6 +63,8 @@ def decompress_stream(
             for loss in losses:
                 warn(job.target_name, loss)
             say(f"{job.source_name} -> {job.target_name}: {count} frames")
+        if done.error is not None:
+            raise done.error
 
     done = run([plan_stream(sources, output, suffix, force=force)], work)
     return Exit.SOME_FAILED if done == Exit.OK and lost else done

@@ -34,6 +34,8 @@ def unpack_many(how: Unpacking, jobs: Sequence[Job], workers: int) -> Exit:
     def todo() -> Iterator[Job]:
         for job in jobs:
             try:
+                if job.error is not None:
+                    raise job.error
                 writer.check(job)
             except (CodecError, OSError) as error:
                 refused.append(Ended(job, error))

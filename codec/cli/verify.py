@@ -7,16 +7,16 @@ import json
 import click
 
 from codec.bitstream.container import parse_container
-from codec.cli.jobs import STANDARD, Job, read_input, run
+from codec.cli.jobs import STANDARD, Job, read_input, run, without_nothing
 from codec.cli.options import quiet_option, threads_option
 from codec.cli.report import EXIT_CODES_HELP, describe, is_expected, say
 from codec.model.index import model_entry
-from codec.storage.mapping import expand
+from codec.storage.mapping import expand, one_file
 from codec.storage.pictures import is_stream
 
 
 @click.command("verify", epilog=EXIT_CODES_HELP)
-@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="IN...", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each.")
 @threads_option
 @quiet_option
@@ -46,9 +46,9 @@ def verify(files: tuple[str, ...], as_json: bool, threads: int | None, quiet: bo
         if not quiet:
             say(f"{job.source_name}: sound, {header.width}x{header.height}")
 
-    names = [
-        name
+    jobs = [
+        Job(found.name, STANDARD, error=found.error)
         for source in files
-        for name in ([source] if source == STANDARD else (found.name for found in expand(source, is_stream)))
+        for found in ([one_file(source)] if source == STANDARD else expand(source, is_stream))
     ]
-    return run([Job(name, STANDARD) for name in names], work)
+    return run(without_nothing(jobs), work)

@@ -24,7 +24,7 @@ def map_ahead(
     A result that is ready goes out before another item is asked for. One worker never looks ahead: it takes
     an item, yields its result, and only then asks for the next. on_error: 'raise' ends with the first
     CodecError or OSError of an item; 'yield' gives a Failure in the item's place and goes on. What `items`
-    itself raises is always raised.
+    itself raises is always raised, behind the results of what came before it.
     """
     if on_error not in ("raise", "yield"):
         raise UsageError(f"on_error must be 'raise' or 'yield', not {on_error!r}", field="on_error")
@@ -69,9 +69,14 @@ def _futures(
     most: int,
 ) -> Iterator[None]:
     """Yield whenever the oldest of `running` should be taken, having started as many as may run."""
-    for item in items:
-        running.append(pool.submit(function, item))
-        while len(running) >= most or (running and running[0].done()):
+    try:
+        for item in items:
+            running.append(pool.submit(function, item))
+            while len(running) >= most or (running and running[0].done()):
+                yield
+    except Exception:
+        while running:
             yield
+        raise
     while running:
         yield

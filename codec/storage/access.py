@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from codec.errors import LimitExceeded, UsageError
-from codec.files import check_writable, write_atomic
+from codec.files import check_writable, write_atomic, writes_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ def make_parents(name: str) -> None:
 def keep_mtime(target: str, mtime_ns: int) -> None:
     """Give a local target its source's time of change; pipes, devices and URLs keep their own."""
     path = local_path(target)
-    if path is not None and os.path.isfile(path):
+    if path is not None and os.path.isfile(path) and not writes_through(path):
         os.utime(path, ns=(mtime_ns, mtime_ns))
 
 

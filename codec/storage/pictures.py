@@ -6,6 +6,8 @@ import functools
 import os
 from pathlib import Path
 
+from codec.storage.mapping import NothingFound, expand
+
 # Pillow knows these by name, but cannot give their pixels, or they are refused.
 _UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 
@@ -16,8 +18,15 @@ def is_picture(name: str) -> bool:
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """Return all pictures below a folder, sorted by name."""
-    return sorted(path for path in folder.rglob("*") if is_picture(path.name))
+    """Return all pictures below a folder, sorted by name, without hidden ones.
+
+    Raises OSError for a folder that cannot be listed, and for a picture that is no regular file.
+    """
+    found = list(expand(str(folder), is_picture))
+    for error in (each.error for each in found):
+        if error is not None and not isinstance(error, NothingFound):
+            raise error
+    return sorted(Path(each.name) for each in found if each.error is None)
 
 
 def is_stream(name: str) -> bool:

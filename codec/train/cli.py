@@ -167,7 +167,11 @@ def calibrate(images: Path, weights: Path) -> None:
 
 @train.command()
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), required=True
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, readable=False, path_type=Path),
+    required=True,
 )
 @click.option(
     "--images",

@@ -75,6 +75,34 @@ def test_bad_frames_are_refused(vaezip, data, code, what, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("end", ["is cut short", "starts with no PPM"])
+def test_whole_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path, end):
+    whole = pack(pictures, "PPM")
+    data = whole + (pack(pictures[:1], "PPM")[:-1] if end == "is cut short" else b"GIF89a")
+    wanted = [codec.compress(p, 75) for p in pictures]
+    piped = vaezip("compress", "--stream", "-", stdin=data)
+    filed = vaezip("compress", "--stream", "-", "-o", "out.vaes", "--threads", "4", stdin=data)
+    for done, stream in ((piped, piped.stdout), (filed, (tmp_path / "out.vaes").read_bytes())):
+        assert done.returncode == 3
+        assert b"5 frames" in done.stderr
+        assert done.stderr.count(b"vaezip: ") == 1
+        assert f"frame 5 {end}".encode() in done.stderr
+        reader = Reader(io.BytesIO(stream), on_loss="skip")
+        assert [frame.data for frame in reader] == wanted
+        assert not reader.ended
+
+
+def test_pictures_before_a_refused_one_are_delivered(vaezip, pictures, tmp_path):
+    sizes = [*pictures[:2], pictures[2].resize((300, 200))]
+    stream = vaezip("compress", "--stream", "-", stdin=pack(sizes, "PPM")).stdout
+    (tmp_path / "in.vaes").write_bytes(stream)
+    done = vaezip(
+        "decompress", "--stream", "in.vaes", "--max-pixels", "10000", "--frames", "ppm", "-o", "out.ppm"
+    )
+    assert (done.returncode, done.stderr.count(b"vaezip: ")) == (5, 1)
+    assert (tmp_path / "out.ppm").read_bytes().count(b"P6\n64 48\n255\n") == 2
+
+
 def test_damage_is_told_and_costs_one_frame(vaezip, pictures):
     stream = bytearray(vaezip("compress", "--stream", "-", stdin=pack(pictures, "PPM")).stdout)
     stream[len(stream) // 2] ^= 1

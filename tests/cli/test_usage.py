@@ -124,11 +124,18 @@ def test_missing_input(vaezip, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_as_input(vaezip, tmp_path):
+def test_what_stands_for_nothing_is_an_error_if_nothing_else_is_done(vaezip, tmp_path):
     (tmp_path / "album.png").mkdir()
-    done = vaezip("compress", "album.png")
-    assert done.returncode == 0
-    assert done.stderr == b"vaezip: warning: album.png: nothing to do: it holds no such files\n"
+    for command in ("compress", "decompress", "verify"):
+        done = vaezip(command, "album.png")
+        refused(done, INPUT_OUTPUT, "album.png: this folder holds no such files")
+        refused(vaezip(command, "*.gif"), INPUT_OUTPUT, "*.gif: no file matches this pattern")
+    both = vaezip("compress", "album.png", "*.gif")
+    assert both.returncode == INPUT_OUTPUT
+    assert [line.split(b";")[0] for line in both.stderr.splitlines()] == [
+        b"vaezip: album.png: this folder holds no such files",
+        b"vaezip: *.gif: no file matches this pattern",
+    ]
 
 
 def test_existing_output_is_kept_without_force(vaezip, small_picture):

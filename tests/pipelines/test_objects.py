@@ -297,3 +297,15 @@ def test_map_can_be_left_and_raises_what_its_items_raise(photo):
     assert len(list(zip(range(1), encoder.map(photo(16, 16) for _ in range(99)), strict=False))) == 1
     with pytest.raises(KeyError, match="the source broke"):
         list(encoder.map(items(), on_error="yield"))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_came_before_an_error_of_the_items_is_delivered(photo, threads):
+    def pictures():
+        yield from [photo(16, 16)] * 5
+        raise OSError("the source broke off")
+
+    results = codec.Encoder(threads=threads).map(pictures())
+    assert [codec.info(next(results)).width for _ in range(5)] == [16] * 5
+    with pytest.raises(OSError, match="broke off"):
+        next(results)
