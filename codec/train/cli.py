@@ -89,6 +89,13 @@ def train() -> None:
     help="Share of the distortion that is 1 - MS-SSIM of luma.",
 )
 @click.option(
+    "--perceptual-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the distortion that is a perceptual error over scales in XYB.",
+)
+@click.option(
     "--drawn-share",
     type=click.FloatRange(0, 1),
     default=0.0,
