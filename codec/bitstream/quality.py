@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-MAX_QUALITY = 2560
+# Of the model; neighbours are STEP_UNITS of quality apart.
+RATE_POINTS = 11
+STEP_UNITS = 256
+MAX_QUALITY = (RATE_POINTS - 1) * STEP_UNITS
 OFFSET_UNIT = 16
 
 
@@ -13,4 +16,4 @@ def tile_quality(quality: int, offset: int) -> int:
 
 def rate_band(quality: int) -> int:
     """Return the nearest of the model's rate points, 0..10, of a tile's quality 0..2560."""
-    return min((quality + 128) >> 8, MAX_QUALITY >> 8)
+    return min((quality + STEP_UNITS // 2) // STEP_UNITS, RATE_POINTS - 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
-BANDS = 11
+BANDS = RATE_POINTS
 LEVELS = 64
 Z_MAX = 127
 R_MAX = 32767
@@ -85,7 +86,7 @@ class EntropyTables:
         for name, dtype in _DTYPES.items():
             _require(getattr(self, name).dtype == dtype, name, f"must be {dtype}")
         _require(self.r_half.shape == (LEVELS,), "r_half", "must have 64 entries")
-        _require(self.z_lo.ndim == 2 and self.z_lo.shape[0] == BANDS, "z_lo", "must have shape [11, H]")
+        _require(self.z_lo.ndim == 2 and self.z_lo.shape[0] == BANDS, "z_lo", f"must have shape [{BANDS}, H]")
         _require(self.z_lo.shape[1] >= 1, "z_lo", "must have at least one channel")
         _require(self.z_size.shape == self.z_lo.shape, "z_size", "must have the shape of z_lo")
         _require(self.r_freq.ndim == 1 and self.z_freq.ndim == 1, "r_freq, z_freq", "must be flat")

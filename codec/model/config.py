@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 
-RATE_POINTS = 11
+from codec.bitstream import quality
+
+RATE_POINTS = quality.RATE_POINTS
 # Of the leaky ReLU, the only non-linearity of the float networks.
 SLOPE = 0.1
-STEP_UNITS = 256
-MAX_RATE = (RATE_POINTS - 1) * STEP_UNITS
+STEP_UNITS = quality.STEP_UNITS
+MAX_RATE = quality.MAX_QUALITY
 LATENT_STRIDE = 16
 SCALE_LEVELS = 64
 # Where a level's symbols are nearly all zero, a one costs more bits than the error it saves. This is the

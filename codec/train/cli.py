@@ -51,7 +51,7 @@ def train() -> None:
     type=int,
     default=RATE_POINTS,
     show_default=True,
-    help="Crops per step and rank, a multiple of 8.",
+    help=f"Crops per step and rank, a multiple of {RATE_POINTS}.",
 )
 @click.option("--crop", type=int, default=192, show_default=True, help="Side of the crops in pixels.")
 @click.option(

@@ -42,7 +42,7 @@ MAX_BAD_STEPS = 20
 START_PICTURES = 200
 # The densities of z start wide; each batch tells little about each of them.
 DENSITY_FACTOR = 4.0
-REPORTED_BANDS = (0, 3, 7)
+REPORTED_BANDS = (0, 3, 6, 10)
 
 
 class Run:

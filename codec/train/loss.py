@@ -49,8 +49,9 @@ def distortion_of(
 ) -> tuple[Tensor, Tensor]:
     """Return what the loss weighs, in squared error of 8-bit samples, and plain MSE over [0, 1] samples, [B].
 
-    The first is MSE over red, green and blue, but for two shares: squared error of luma, and 1 - MS-SSIM of
-    luma (Wang, Simoncelli and Bovik 2003) in units of `STRUCTURE_UNIT`.
+    The first is MSE over red, green and blue, but for three shares: squared error of luma; 1 - MS-SSIM of
+    luma (Wang, Simoncelli and Bovik 2003) in units of `STRUCTURE_UNIT`; and the perceptual error over scales
+    in units of `PERCEPTUAL_UNIT`.
     """
     mse = (x_hat - x).square().mean((1, 2, 3))
     plain = 1 - luma_share - structure_share - perceptual_share

@@ -10,7 +10,7 @@ from typing import Any
 from codec.errors import UsageError
 from codec.model.config import RATE_POINTS, ModelConfig
 
-# The five scales of MS-SSIM need more than 160 pixels; the next multiple of every z_stride.
+# The five scales of MS-SSIM and of the perceptual error need 176 pixels; the next multiple of every z_stride.
 STRUCTURE_CROP = 192
 
 
@@ -23,7 +23,7 @@ class TrainOptions:
         out: folder of the run.
         minutes: wall-clock budget in all, resumed parts included.
         steps: stop after this many optimiser steps instead, 0 for no such bound.
-        batch: crops per step and rank, a multiple of 8.
+        batch: crops per step and rank, a multiple of 11.
         crop: side of the crops in pixels, a multiple of the model's z_stride.
         final_crop: side of the crops during the decay.
         learning_rate: of the non-linear parts.
@@ -74,8 +74,9 @@ class TrainOptions:
             raise UsageError("crops must be at most 512 pixels a side")
         if min(self.distortion_shares) < 0 or sum(self.distortion_shares) > 1:
             raise UsageError("shares of the distortion must be 0 or more and at most 1 together")
-        if (self.structure_share or self.perceptual_share) and min(self.crop, self.final_crop) < STRUCTURE_CROP:
-            raise UsageError(f"a share of structure needs crops of at least {STRUCTURE_CROP} pixels a side")
+        over_scales = self.structure_share or self.perceptual_share
+        if over_scales and min(self.crop, self.final_crop) < STRUCTURE_CROP:
+            raise UsageError(f"errors over scales need crops of at least {STRUCTURE_CROP} pixels a side")
         if not 0 <= self.drawn_share <= 1:
             raise UsageError("the share of crops that are drawn over must be 0 to 1")
         if self.minutes <= 0 and self.steps <= 0:

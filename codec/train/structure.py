@@ -38,7 +38,7 @@ def blur(planes: Tensor) -> Tensor:
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """MS-SSIM [B] of planes a and b, [B, H, W] in [0, 1] with sides above 160; 1 where they are equal."""
+    """MS-SSIM [B] of planes a and b, [B, H, W] in [0, 1], sides at least 176; 1 where they are equal."""
     product = torch.ones(len(a), device=a.device)
     for scale, weight in enumerate(SCALE_WEIGHTS):
         blurred = blur(torch.stack([a, b, a.square() + b.square(), a * b]))
