@@ -49,7 +49,7 @@ from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
 ROOT = Path(__file__).parents[1]
-PICTURES, RATES, ROUNDS = 4, (256, 896, 1536), 5
+PICTURES, RATES, ROUNDS = 4, (1024, 1664, 2304), 5
 BLOCKS = ("g_s.blocks8", "g_s.blocks16")
 TRUNK = (*BLOCKS, "g_s.in8", "g_s.in16", "g_s.out")
 WANTED = 0.9999
