@@ -51,7 +51,7 @@ from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
 ROOT = Path(__file__).parents[1]
 PICTURES, ROUNDS = 4, usual(5, small=1)
-RATES = usual((256, 896, 1536), small=(896,))
+RATES = usual((1024, 1664, 2304), small=(1664,))
 BLOCKS = ("g_s.blocks8", "g_s.blocks16")
 TRUNK = (*BLOCKS, "g_s.in8", "g_s.in16", "g_s.out")
 WANTED = 0.9999

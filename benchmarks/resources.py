@@ -88,9 +88,9 @@ def make(folder: Path, megapixels: float) -> tuple[Path, int]:
     model = load_model(default_model_id())
     with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
         pixels = np.asarray(photo.convert("RGB").resize((512, 512)))
-    payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), quality=947)
+    payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), quality=1715)
     side = 512 * max(1, round(math.sqrt(1e6 * megapixels) / 512))
-    header = Header(side, side, 947, model.model_id)
+    header = Header(side, side, 1715, model.model_id)
     path = folder / f"{megapixels}.vae"
     path.write_bytes(write_container(header, [payload] * header.tiles))
     return path, side * side

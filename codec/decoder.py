@@ -283,7 +283,7 @@ def _box(header: Header, region: Box | None) -> Box:
 def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality: int) -> TileSymbols:
     """Return the symbols of one tile; integer-exact.
 
-    quality: the header's, 0..1792. Raises CorruptPayload for words that no encoder writes, ChecksumMismatch
+    quality: the header's, 0..2560. Raises CorruptPayload for words that no encoder writes, ChecksumMismatch
     where the symbols are not those that were coded.
     """
     try:

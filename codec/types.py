@@ -38,7 +38,7 @@ class ImageInfo:
 
     width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. gray: whether it has no colour, even as RGB.
     bit_depth: bits per sample, 8.
-    quality: 0..1792, in 1/256 of the step between two of the model's eight rate points.
+    quality: 0..2560, in 1/256 of the step between two of the model's eleven rate points.
     model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number.
     lossless_tiles: how many of them are stored exactly. n_bytes: of the whole file.
     version: of the format, such as '0.1'.

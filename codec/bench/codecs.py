@@ -154,7 +154,7 @@ CODECS: tuple[BenchCodec, ...] = (
     BenchCodec(
         "vaezip",
         "vaezip",
-        f"effort {DEFAULT_EFFORT}; Q is the rate 0..1792 that `vaezip info` shows",
+        f"effort {DEFAULT_EFFORT}; Q is the rate 0..2560 that `vaezip info` shows",
         _RATES,
         _vaezip_version,
         _vaezip_encode,

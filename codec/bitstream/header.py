@@ -22,7 +22,7 @@ from codec.errors import (
 from codec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x97VAE\r\n\x1a\n"
-VERSION = (0, 2)
+VERSION = (0, 3)
 
 
 class Layout(NamedTuple):
@@ -52,7 +52,7 @@ FIXED_BYTES = _FIXED.size + 4
 class Header:
     """What a decoder must know before the first tile.
 
-    width, height: pixels, 1..2**32 - 1. quality: 0..1792. model_id: 4 bytes.
+    width, height: pixels, 1..2**32 - 1. quality: 0..2560. model_id: 4 bytes.
     tile_log2: 6..12, the binary logarithm of the tile size in pixels.
     layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for any other value.
     """

@@ -34,7 +34,7 @@ class TilePayload:
         return bool(self.flags & FLAG_LIFT)
 
     def quality(self, header_quality: int) -> int:
-        """Return the tile's own quality, 0..1792."""
+        """Return the tile's own quality, 0..2560."""
         return tile_quality(header_quality, self.quality_offset)
 
     def pack(self) -> bytes:

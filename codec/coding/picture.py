@@ -82,7 +82,7 @@ class PictureCoder:
         self._rest: _Around | None = None
 
     def code(self, rate: int, progress: Progress | None = None) -> Coded:
-        """Code all tiles at a rate 0..1792. progress: called with the number of tiles done and of all."""
+        """Code all tiles at a rate 0..2560. progress: called with the number of tiles done and of all."""
         picture = self._picture
         header = Header(
             picture.width, picture.height, rate, self._model.model_id, self._log2, layout=self._layout

@@ -26,7 +26,7 @@ class _File(NamedTuple):
 def hit(coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry) -> bytes:
     """Return the file that meets a target, found in at most search.MAX_TRIALS trials.
 
-    start: the rate 0..1792 to try first. Raises LimitExceeded where no rate meets the target, and says what
+    start: the rate 0..2560 to try first. Raises LimitExceeded where no rate meets the target, and says what
     the nearest one gives.
     """
     if target.is_size:

@@ -44,7 +44,7 @@ def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
 def code_learned(
     model: LoadedModel, view: TileView, quality: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile by the model; quality: the header's, 0..1792, offset: the tile's own."""
+    """Code a tile by the model; quality: the header's, 0..2560, offset: the tile's own."""
     own = tile_quality(quality, offset)
     symbols = quantise_tile(model, view.latent(model, own), own)
     symbols = improved(model, view, symbols, own, quality, how, budget)
@@ -71,7 +71,7 @@ def tile_symbols(
     quality: int,
     present: NDArray[np.bool_] | None = None,
 ) -> TileSymbols:
-    """Return the symbols of one tile of a picture [H, W, 3] at quality 0..1792, by the fastest way.
+    """Return the symbols of one tile of a picture [H, W, 3] at quality 0..2560, by the fastest way.
 
     present: where the picture has latents, bool [rows, columns]; None if everywhere.
     Float inside, so only on one thread, as map_ordered gives it, is the result always the same.

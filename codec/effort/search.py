@@ -97,7 +97,7 @@ def improved(
 ) -> TileSymbols:
     """Return the symbols that cost least, in bits and error, of those given and those that a level tries.
 
-    quality: the tile's own, 0..1792. Tiles that are lifted keep what they have: they are no photographs.
+    quality: the tile's own, 0..2560. Tiles that are lifted keep what they have: they are no photographs.
     how: visual counts without a level, too. Raises BackendMissing for a level of gradients without torch.
     """
     if symbols.lift:

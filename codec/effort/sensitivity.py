@@ -23,13 +23,13 @@ SLOPE_FIRST, SLOPE_LAST = 1.31, 1.11
 
 
 def error_weight(model: LoadedModel, quality: int) -> float:
-    """Bits that a squared error of one level, summed over channels, is worth; quality 0..1792."""
+    """Bits that a squared error of one level, summed over channels, is worth; quality 0..2560."""
     slope = SLOPE_FIRST + (SLOPE_LAST - SLOPE_FIRST) * quality / MAX_RATE
     return slope * model.config.lmbda(quality / STEP_UNITS) / CHANNELS
 
 
 def step_bits(model: LoadedModel, quality: int) -> NDArray[np.float32]:
-    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]; quality 0..1792."""
+    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]; quality 0..2560."""
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     unpatch = model.arrays["g_s.unpatch.weight"][:, :, 0, 0]
     columns = np.einsum("oc,cpm->opm", unpatch, linear.reshape(len(unpatch), 4, -1), optimize=True)

@@ -44,7 +44,7 @@ class TileView:
         return wide[:, self.top : self.top + self.rows, self.left : self.left + self.columns]
 
     def latent(self, model: LoadedModel, quality: int) -> NDArray[np.float32]:
-        """Return the tile's scaled latent at a quality 0..1792, float32 [M, h, w]."""
+        """Return the tile's scaled latent at a quality 0..2560, float32 [M, h, w]."""
         return scaled(model, self.inner(self.y), quality)
 
 

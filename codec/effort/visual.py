@@ -21,7 +21,7 @@ UNSEEN, SEEN_DECIDED, SEEN = 0.5, 64.0, 16.0
 
 
 def decided_by_eye(model: LoadedModel, view: TileView, symbols: TileSymbols, quality: int) -> TileSymbols:
-    """Decide on a tile's residuals again; quality: its own, 0..1792."""
+    """Decide on a tile's residuals again; quality: its own, 0..2560."""
     y = view.latent(model, quality)
     weight = seen_step_bits(model, view, quality, SEEN_DECIDED)
     decide = RateDistortionDecision(model, weight, OWN_SHARE)

@@ -37,7 +37,7 @@ class TileCoder:
         z: int16 [H, hz, wz], within the support of the band's tables (see EntropyTables.clamp_z).
         r: int16 [M, hy, wy], values in -32767..32767, 0 wherever scale_index is 0.
         scale_index: uint8 [M, hy, wy], values in 0..63, already lifted if the tile's lift flag is set.
-        band: 0..7. Raises UsageError when an argument breaks these rules.
+        band: 0..10. Raises UsageError when an argument breaks these rules.
         """
         _check_band(band)
         _check_scale_index(scale_index)

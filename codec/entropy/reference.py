@@ -190,7 +190,7 @@ def scale_context(s: Planes, hidden: Planes, r: Planes, layers: list[Layer]) -> 
 
 def scale_indices(s: Planes, offset: list[list[int]], quality: int, lift: bool) -> Planes:
     """FORMAT.md 8.3: add the offset [8][M] of the tile's quality, drop the fraction, clamp, lift."""
-    i = min(quality >> 8, 6)
+    i = min(quality >> 8, 9)
     f = quality - 256 * i
     o = [(a * (256 - f) + b * f + 128) >> 8 for a, b in zip(offset[i], offset[i + 1], strict=True)]
     low = 1 if lift else 0

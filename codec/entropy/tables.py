@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
-BANDS = 8
+BANDS = RATE_POINTS
 LEVELS = 64
 Z_MAX = 127
 R_MAX = 32767
@@ -38,8 +39,8 @@ class EntropyTables:
 
     r_half: int32 [64], entry 0 is 0; level l covers the residuals -r_half[l]..r_half[l], then ESCAPE.
     r_freq: uint32 [sum of 2 * r_half[l] + 2 over l = 1..63], the tables of levels 1..63 one after another.
-    z_lo: int16 [8, H], the smallest hyper-latent of each (band, channel).
-    z_size: int32 [8, H], how many consecutive values each (band, channel) covers.
+    z_lo: int16 [11, H], the smallest hyper-latent of each (band, channel).
+    z_size: int32 [11, H], how many consecutive values each (band, channel) covers.
     z_freq: uint32 [sum of z_size], the tables band by band, channel by channel.
     """
 
@@ -85,7 +86,7 @@ class EntropyTables:
         for name, dtype in _DTYPES.items():
             _require(getattr(self, name).dtype == dtype, name, f"must be {dtype}")
         _require(self.r_half.shape == (LEVELS,), "r_half", "must have 64 entries")
-        _require(self.z_lo.ndim == 2 and self.z_lo.shape[0] == BANDS, "z_lo", "must have shape [8, H]")
+        _require(self.z_lo.ndim == 2 and self.z_lo.shape[0] == BANDS, "z_lo", f"must have shape [{BANDS}, H]")
         _require(self.z_lo.shape[1] >= 1, "z_lo", "must have at least one channel")
         _require(self.z_size.shape == self.z_lo.shape, "z_size", "must have the shape of z_lo")
         _require(self.r_freq.ndim == 1 and self.z_freq.ndim == 1, "r_freq, z_freq", "must be flat")

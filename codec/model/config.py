@@ -6,11 +6,13 @@ import dataclasses
 import json
 import math
 
-RATE_POINTS = 8
+from codec.bitstream import quality
+
+RATE_POINTS = quality.RATE_POINTS
 # Of the leaky ReLU, the only non-linearity of the float networks.
 SLOPE = 0.1
-STEP_UNITS = 256
-MAX_RATE = (RATE_POINTS - 1) * STEP_UNITS
+STEP_UNITS = quality.STEP_UNITS
+MAX_RATE = quality.MAX_QUALITY
 LATENT_STRIDE = 16
 SCALE_LEVELS = 64
 # Where a level's symbols are nearly all zero, a one costs more bits than the error it saves. This is the
@@ -65,7 +67,7 @@ class ModelConfig:
     blocks16: int = 3
     hyper: int = 128
     scale_context: int = 64
-    lmbda_min: float = 0.0015
+    lmbda_min: float = 0.00018425
     lmbda_max: float = 0.2
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class ModelConfig:
         return ScaleLayer(c, 1, 9, False), ScaleLayer(c, 3, 9, False), ScaleLayer(self.m, 1, 8, False)
 
     def lmbda(self, rate_point: float) -> float:
-        """Trade-off of a rate point in 0..7: loss = bpp + lmbda * 255^2 * MSE."""
+        """Trade-off of a rate point in 0..10: loss = bpp + lmbda * 255^2 * MSE."""
         span = math.log(self.lmbda_max / self.lmbda_min)
         return self.lmbda_min * math.exp(span * rate_point / (RATE_POINTS - 1))
 

@@ -9,7 +9,7 @@ from .config import DEAD_ZONE_FULL, DEAD_ZONE_MAX, DEAD_ZONE_NONE, RATE_POINTS, 
 
 
 def factors(table: NDArray[np.float32], quality: int) -> NDArray[np.float32]:
-    """Return exp of table [8, C] at a quality 0..1792, linear between its rows: float32 [C]."""
+    """Return exp of table [11, C] at a quality 0..2560, linear between its rows: float32 [C]."""
     low = min(quality // STEP_UNITS, RATE_POINTS - 2)
     fraction = np.float32(quality / STEP_UNITS - low)
     found: NDArray[np.float32] = np.exp(table[low] + fraction * (table[low + 1] - table[low]))

@@ -28,7 +28,7 @@ class ModelEntry:
         name: for people.
         file: weights file in the same folder.
         sha256: of that file.
-        calibration: pairs (quality 0..100, rate 0..1792), both rising.
+        calibration: pairs (quality 0..100, rate 0..2560), both rising.
         training: record of the run that made it.
         graphs: file and sha256 of its graphs for onnxruntime, if it was exported with such.
     """

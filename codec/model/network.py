@@ -20,8 +20,8 @@ class Network(nn.Module):
     """g_a, g_s, h_a, h_s_mean, the mean context and the gains; everything but scales and tables.
 
     Attributes:
-        gain: log of the factor on y per rate point and channel, float [8, M].
-        inverse_gain: log of the factor on y_hat before g_s, float [8, M].
+        gain: log of the factor on y per rate point and channel, float [11, M].
+        inverse_gain: log of the factor on y_hat before g_s, float [11, M].
         lean: how far reconstruction points lie beyond the integers, by scale level, float [64]; below zero.
     """
 

@@ -1,4 +1,4 @@
-"""From the user's quality (0..100) to the model's rate (0..1792) and back. Never imports torch or numpy."""
+"""From the user's quality (0..100) to the model's rate (0..2560) and back. Never imports torch or numpy."""
 
 from __future__ import annotations
 

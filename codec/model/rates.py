@@ -9,7 +9,7 @@ from .config import RATE_POINTS, STEP_UNITS
 
 
 def interpolate(table: Tensor, rate: Tensor) -> Tensor:
-    """Read table [8, C] at rate [B] (float, 0..7), linearly between rows -> [B, C, 1, 1]."""
+    """Read table [11, C] at rate [B] (float, 0..10), linearly between rows -> [B, C, 1, 1]."""
     low = rate.floor().clamp(0, RATE_POINTS - 2)
     fraction = (rate - low)[:, None]
     index = low.long()
@@ -17,7 +17,7 @@ def interpolate(table: Tensor, rate: Tensor) -> Tensor:
 
 
 def rate_tensor(quality: int) -> Tensor:
-    """Rate in 0..7 as the float networks take it, [1]; quality 0..1792."""
+    """Rate in 0..10 as the float networks take it, [1]; quality 0..2560."""
     return torch.tensor([quality / STEP_UNITS])
 
 

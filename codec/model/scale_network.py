@@ -30,7 +30,7 @@ MAGNITUDE_CODE = np.array([min(127, ((1 + v) ** 16).bit_length() - 1) for v in r
 
 
 def interpolate_offset(table: NDArray[np.int16], quality: int) -> NDArray[np.int32]:
-    """Offsets [M] in 1/16 level at a quality in 0..1792, from table [8, M], in integer arithmetic."""
+    """Offsets [M] in 1/16 level at a quality in 0..2560, from table [11, M], in integer arithmetic."""
     index = min(quality // STEP_UNITS, RATE_POINTS - 2)
     fraction = quality - STEP_UNITS * index
     low, high = table[index].astype(np.int32), table[index + 1].astype(np.int32)
@@ -125,7 +125,7 @@ class ScaleNetwork:
     ) -> NDArray[np.uint8]:
         """Return scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
 
-        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..1792. lift: raise 0
+        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..2560. lift: raise 0
         to 1.
         """
         levels = start.quarter(step)
@@ -137,7 +137,7 @@ class ScaleNetwork:
         return np.clip(levels, int(lift), SCALE_LEVELS - 1, out=levels).astype(np.uint8)
 
     def offset_of(self, step: int, quality: int) -> NDArray[np.float32]:
-        """Return the offsets of a step's elements in 1/16 level, float [4, Q, 1, 1]; quality: 0..1792."""
+        """Return the offsets of a step's elements in 1/16 level, float [4, Q, 1, 1]; quality: 0..2560."""
         whole = interpolate_offset(self.offset, quality).astype(np.float32)
         size = -(-whole.size // STEPS)
         found = np.zeros((STEPS, size, 1, 1), np.float32)

@@ -41,7 +41,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s. y_hat: float [B, M, h, w], rate: [B] in 0..7 -> x_hat: float [B, 3, 16h, 16w], not clipped."""
+    """g_s. y_hat: float [B, M, h, w], rate: [B] in 0..10 -> x_hat: float [B, 3, 16h, 16w], not clipped."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

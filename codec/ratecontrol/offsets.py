@@ -34,7 +34,7 @@ class RegionMap:
             self._boost = np.where(stronger, change, self._boost)
 
     def offsets(self, rate: int, entry: ModelEntry) -> NDArray[np.int64]:
-        """Offsets in 1/16 of a rate step, one for each tile, around a header's rate 0..1792."""
+        """Offsets in 1/16 of a rate step, one for each tile, around a header's rate 0..2560."""
         quality = from_rate(rate, entry)
         changed = (to_rate(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
         return np.array([round((other - rate) / OFFSET_UNIT) for other in changed], np.int64)

@@ -13,7 +13,7 @@ _MARGIN = 0.05
 
 
 class Trial(NamedTuple, Generic[T]):
-    """One attempt: the rate 0..1792, what was measured, and what was made."""
+    """One attempt: the rate 0..2560, what was measured, and what was made."""
 
     rate: int
     value: float

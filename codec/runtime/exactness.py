@@ -27,7 +27,7 @@ def exact_pays(
     """Tell whether a tile's error costs more than extra_bytes, at the slope the quality stands for.
 
     By the loss that the model was trained for: bits + lmbda * squared error, 8-bit samples, the mean of the
-    channels. samples: the tile's, uint8 [h, w, 3]. quality: 0..1792. gray: as for synthesise.
+    channels. samples: the tile's, uint8 [h, w, 3]. quality: 0..2560. gray: as for synthesise.
     """
     lmbda = model.config.lmbda(quality / STEP_UNITS)
     height, width = samples.shape[:2]

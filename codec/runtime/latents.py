@@ -148,7 +148,7 @@ def hyper_latents(model: LoadedModel, y: Floats) -> Floats:
 
 
 def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
-    """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..1792."""
+    """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..2560."""
     z = model.coder.tables.clamp_z(np.rint(hyper_latents(model, y)), rate_band(quality))
     start = model.scale.start(z)
     r, scale_index, missed = _walk(model, start, _Context(model, z, quality), y, quality, False)
@@ -187,7 +187,7 @@ def decode_residuals(
 
 
 def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Floats:
-    """Rebuild what g_s takes, float32 [M, h, w], from a tile's symbols and its own quality 0..1792."""
+    """Rebuild what g_s takes, float32 [M, h, w], from a tile's symbols and its own quality 0..2560."""
     context = _Context(model, symbols.z, quality)
     y_hat = np.empty(symbols.r.shape, np.float32)
     lean = model.arrays["lean"]

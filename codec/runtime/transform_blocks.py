@@ -93,7 +93,7 @@ def analyse(
 
 
 def scaled(model: LoadedModel, y: Floats, quality: int) -> Floats:
-    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a quality 0..1792."""
+    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a quality 0..2560."""
     return np.asarray(y * factors(model.arrays["gain"], quality)[:, None, None])
 
 
@@ -154,7 +154,7 @@ def synthesise(
 ) -> NDArray[np.uint8]:
     """Return one block's pixels, uint8 [16h, 16w, 3], or [16h, 16w, 1] if gray, from the unscaled latent.
 
-    unscaled: float32 [M, rows, columns]. quality: the header's, 0..1792, for all tiles. gray: give the mean
+    unscaled: float32 [M, rows, columns]. quality: the header's, 0..2560, for all tiles. gray: give the mean
     of the three channels. present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
     rows, columns = unscaled.shape[1:]

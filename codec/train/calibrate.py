@@ -20,7 +20,7 @@ from codec.ratecontrol.likeness import psnr
 from .data import list_pictures
 from .write_index import write_index
 
-RATES = np.linspace(0, MAX_RATE, 15).round().astype(int)
+RATES = np.linspace(0, MAX_RATE, 21).round().astype(int)
 QUALITIES = np.arange(0, 101, 5)
 
 
@@ -49,7 +49,10 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
 
 
 def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Return pairs (quality, rate) of equal PSNR, given mean PSNR at QUALITIES and at RATES, both rising."""
+    """Return pairs (quality, rate) of equal PSNR, given mean PSNR at QUALITIES and at RATES, both rising.
+
+    Where one end lies beyond what WebP reaches, it takes quality 0 or 100 all the same.
+    """
     if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
         raise TrainingError(
             "mean PSNR does not rise with the rate; the model is not trained well enough to calibrate"

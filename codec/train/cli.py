@@ -51,7 +51,7 @@ def train() -> None:
     type=int,
     default=RATE_POINTS,
     show_default=True,
-    help="Crops per step and rank, a multiple of 8.",
+    help=f"Crops per step and rank, a multiple of {RATE_POINTS}.",
 )
 @click.option("--crop", type=int, default=192, show_default=True, help="Side of the crops in pixels.")
 @click.option(
@@ -87,6 +87,13 @@ def train() -> None:
     default=0.0,
     show_default=True,
     help="Share of the distortion that is 1 - MS-SSIM of luma.",
+)
+@click.option(
+    "--perceptual-share",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the distortion that is a perceptual error over scales in XYB.",
 )
 @click.option(
     "--drawn-share",

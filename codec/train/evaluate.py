@@ -49,7 +49,7 @@ def picture_point(model: TrainModel, x: Tensor, rate: float) -> tuple[float, flo
 
 
 def evaluate(model: TrainModel, pictures: Tensor, rates: list[float]) -> list[RatePoint]:
-    """Rate-distortion points over pictures, uint8 [N, 3, H, W], at each rate in 0..7."""
+    """Rate-distortion points over pictures, uint8 [N, 3, H, W], at each rate in 0..10."""
     points = []
     for rate in rates:
         rows = []

@@ -117,7 +117,7 @@ class FakeQuantisedScale(nn.Module):
         }
 
     def offset_integers(self) -> Tensor:
-        """Offsets [8, M] in 1/16 of a level, integers as float."""
+        """Offsets [11, M] in 1/16 of a level, integers as float."""
         return round_through(self.offset * (OFFSET_GAIN * LEVEL_UNITS))
 
     def enforce_bounds(self) -> None:

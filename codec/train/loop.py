@@ -42,7 +42,7 @@ MAX_BAD_STEPS = 20
 START_PICTURES = 200
 # The densities of z start wide; each batch tells little about each of them.
 DENSITY_FACTOR = 4.0
-REPORTED_BANDS = (0, 3, 7)
+REPORTED_BANDS = (0, 3, 6, 10)
 
 
 class Run:
@@ -134,7 +134,7 @@ class Run:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             output = self.parallel(x, rate)
         bpp = rate_of(output, x)
-        distortion, mse = distortion_of(output.x_hat, x, options.luma_share, options.structure_share)
+        distortion, mse = distortion_of(output.x_hat, x, *options.distortion_shares)
         loss = loss_of(bpp, distortion, lmbda_of(options.config, rate))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

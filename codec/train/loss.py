@@ -9,16 +9,19 @@ from codec.image.luma import BT601
 from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
 
 from .model import Output
+from .perceptual import perceptual_error
 from .structure import ms_ssim
 
 PEAK_SQUARED = 255.0**2
 # Squared error of 8-bit samples that counts as much as a whole unit of 1 - MS-SSIM: about what natural
 # pictures have at the same quality, so that a share moves weight between the two and leaves lmbda's meaning.
 STRUCTURE_UNIT = 1400.0
+# The same for a unit of the perceptual error.
+PERCEPTUAL_UNIT = 1400.0
 
 
 def draw_rates(count: int, generator: torch.Generator) -> Tensor:
-    """Draw one rate in 0..7 per sample, [count], a multiple of 8: sample i uniform within band i mod 8."""
+    """Draw one rate in 0..10 per sample, [count], a multiple of 11: sample i uniform within band i mod 11."""
     band = torch.arange(count) % RATE_POINTS
     low = (band - 0.5).clamp(min=0)
     high = (band + 0.5).clamp(max=MAX_RATE / STEP_UNITS)
@@ -42,15 +45,16 @@ def luma(x: Tensor) -> Tensor:
 
 
 def distortion_of(
-    x_hat: Tensor, x: Tensor, luma_share: float, structure_share: float
+    x_hat: Tensor, x: Tensor, luma_share: float, structure_share: float, perceptual_share: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Return what the loss weighs, in squared error of 8-bit samples, and plain MSE over [0, 1] samples, [B].
 
-    The first is MSE over red, green and blue, but for two shares: squared error of luma, and 1 - MS-SSIM of
-    luma (Wang, Simoncelli and Bovik 2003) in units of `STRUCTURE_UNIT`.
+    The first is MSE over red, green and blue, but for three shares: squared error of luma; 1 - MS-SSIM of
+    luma (Wang, Simoncelli and Bovik 2003) in units of `STRUCTURE_UNIT`; and the perceptual error over scales
+    in units of `PERCEPTUAL_UNIT`.
     """
     mse = (x_hat - x).square().mean((1, 2, 3))
-    plain = 1 - luma_share - structure_share
+    plain = 1 - luma_share - structure_share - perceptual_share
     distortion = plain * PEAK_SQUARED * mse
     if luma_share or structure_share:
         y, y_hat = luma(x), luma(x_hat)
@@ -59,6 +63,8 @@ def distortion_of(
     if structure_share:
         unlike = 1 - ms_ssim(y_hat, y)
         distortion = distortion + structure_share * STRUCTURE_UNIT * unlike
+    if perceptual_share:
+        distortion = distortion + perceptual_share * PERCEPTUAL_UNIT * perceptual_error(x_hat, x)
     return distortion, mse
 
 

@@ -52,7 +52,7 @@ class Symbols:
 
 
 class TrainModel(nn.Module):
-    """Rate and distortion of a batch whose samples come in rate bands 0..7, repeated.
+    """Rate and distortion of a batch whose samples come in rate bands 0..10, repeated.
 
     The hyper-latent has one learned density per rate band and channel: what it costs at a low rate is then
     not set by what is worth sending at a high one.
@@ -110,7 +110,7 @@ class TrainModel(nn.Module):
         return Symbols(z_hat, residual, scale_all, y_hat), mu_all
 
     def forward(self, x: Tensor, rate: Tensor) -> Output:
-        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate: [B]; sample i is in band i mod 8."""
+        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate: [B]; sample i is in band i mod 11."""
         net, batch = self.network, x.shape[0]
         y = net.scale_latent(net.g_a(x).float(), rate)
         z = net.h_a(y).float()

@@ -10,7 +10,7 @@ from typing import Any
 from codec.errors import UsageError
 from codec.model.config import RATE_POINTS, ModelConfig
 
-# The five scales of MS-SSIM need more than 160 pixels; the next multiple of every z_stride.
+# The five scales of MS-SSIM and of the perceptual error need 176 pixels; the next multiple of every z_stride.
 STRUCTURE_CROP = 192
 
 
@@ -23,7 +23,7 @@ class TrainOptions:
         out: folder of the run.
         minutes: wall-clock budget in all, resumed parts included.
         steps: stop after this many optimiser steps instead, 0 for no such bound.
-        batch: crops per step and rank, a multiple of 8.
+        batch: crops per step and rank, a multiple of 11.
         crop: side of the crops in pixels, a multiple of the model's z_stride.
         final_crop: side of the crops during the decay.
         learning_rate: of the non-linear parts.
@@ -31,6 +31,7 @@ class TrainOptions:
         ema: decay of the weight average.
         luma_share: share of the distortion that is squared error of luma instead of red, green and blue.
         structure_share: share that is 1 - MS-SSIM of luma.
+        perceptual_share: share that is the perceptual error over scales in XYB.
         drawn_share: share of the crops that lines, text, flat shapes or noise are drawn over.
         init: undecayed weights to continue from, with a fresh optimiser.
         seed: of everything random.
@@ -49,6 +50,7 @@ class TrainOptions:
     ema: float = 0.999
     luma_share: float = 0.0
     structure_share: float = 0.0
+    perceptual_share: float = 0.0
     drawn_share: float = 0.0
     init: str = ""
     seed: int = 1
@@ -70,10 +72,11 @@ class TrainOptions:
             raise UsageError(f"crops must be multiples of {stride} pixels and at most 512")
         if max(self.crop, self.final_crop) > 512:
             raise UsageError("crops must be at most 512 pixels a side")
-        if min(self.luma_share, self.structure_share) < 0 or self.luma_share + self.structure_share > 1:
+        if min(self.distortion_shares) < 0 or sum(self.distortion_shares) > 1:
             raise UsageError("shares of the distortion must be 0 or more and at most 1 together")
-        if self.structure_share and min(self.crop, self.final_crop) < STRUCTURE_CROP:
-            raise UsageError(f"a share of structure needs crops of at least {STRUCTURE_CROP} pixels a side")
+        over_scales = self.structure_share or self.perceptual_share
+        if over_scales and min(self.crop, self.final_crop) < STRUCTURE_CROP:
+            raise UsageError(f"errors over scales need crops of at least {STRUCTURE_CROP} pixels a side")
         if not 0 <= self.drawn_share <= 1:
             raise UsageError("the share of crops that are drawn over must be 0 to 1")
         if self.minutes <= 0 and self.steps <= 0:
@@ -83,6 +86,11 @@ class TrainOptions:
     def config(self) -> ModelConfig:
         """Sizes of the model to train."""
         return ModelConfig(**self.model)
+
+    @property
+    def distortion_shares(self) -> tuple[float, float, float]:
+        """Shares of luma, structure and the perceptual error, in the order that `distortion_of` takes."""
+        return self.luma_share, self.structure_share, self.perceptual_share
 
     @property
     def run(self) -> Path:

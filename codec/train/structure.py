@@ -31,16 +31,17 @@ def _band(size: int) -> Tensor:
     return band
 
 
-def _blur(planes: Tensor) -> Tensor:
+def blur(planes: Tensor) -> Tensor:
+    """Gaussian means [..., H - 10, W - 10] of planes [..., H, W], where the whole window fits."""
     rows, columns = (_band(size).to(planes) for size in planes.shape[-2:])
     return rows.T @ (planes @ columns)
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """MS-SSIM [B] of planes a and b, [B, H, W] in [0, 1] with sides above 160; 1 where they are equal."""
+    """MS-SSIM [B] of planes a and b, [B, H, W] in [0, 1], sides at least 176; 1 where they are equal."""
     product = torch.ones(len(a), device=a.device)
     for scale, weight in enumerate(SCALE_WEIGHTS):
-        blurred = _blur(torch.stack([a, b, a.square() + b.square(), a * b]))
+        blurred = blur(torch.stack([a, b, a.square() + b.square(), a * b]))
         mean_a, mean_b, square, cross = blurred
         squares, both = mean_a.square() + mean_b.square(), 2 * mean_a * mean_b
         likeness = (2 * cross - both + C2) / (square - squares + C2)

@@ -27,7 +27,7 @@ Z_TAIL = 1e-5
 
 
 class SymbolCounts:
-    """Histograms of what a model codes: |r| by level, int64 [64, 2049], and z by band, int64 [8, H, 255]."""
+    """Histograms of what a model codes: |r| by level, int64 [64, 2049], and z by band, int64 [11, H, 255]."""
 
     def __init__(self, channels: int) -> None:
         self.r = np.zeros((SCALE_LEVELS, R_LIMIT + 1), np.int64)
@@ -107,7 +107,7 @@ def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArr
 
 @torch.no_grad()
 def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
-    """Trained probability of each z in -127..127: [8, H, 255]."""
+    """Trained probability of each z in -127..127: [11, H, 255]."""
     grid = torch.arange(-Z_LIMIT, Z_LIMIT + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
     likelihood, _, _ = model.density._likelihood(grid)
     pmf: NDArray[np.float64] = likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
@@ -117,7 +117,7 @@ def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
 def hyper_tables(
     counts: NDArray[np.int64], density: NDArray[np.float64]
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.uint32]]:
-    """`z_lo`, `z_size` and `z_freq` of EntropyTables from counts and trained densities, both [8, H, 255]."""
+    """`z_lo`, `z_size` and `z_freq` of EntropyTables from counts and trained densities, both [11, H, 255]."""
     bands, channels = counts.shape[:2]
     low = np.zeros((bands, channels), np.int16)
     size = np.zeros((bands, channels), np.int32)

@@ -27,7 +27,7 @@ PEAK_SQUARED = 255.0**2
 class Elbo:
     """The negative evidence lower bound of one picture, by 16x16 cell; all totals in bits per pixel.
 
-    width, height: pixels. beta: as weighed. rate: 0..1792. cells_z, cells_y: bits of each cell's latents,
+    width, height: pixels. beta: as weighed. rate: 0..2560. cells_z, cells_y: bits of each cell's latents,
     float64 [rows, columns]. cells_error: squared error of each cell over samples in [0, 1], summed over its
     pixels and averaged over channels.
     """

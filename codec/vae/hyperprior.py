@@ -34,7 +34,7 @@ class Walked(NamedTuple):
 
 
 def scale_levels(model: LoadedModel, z: NDArray[np.int16], r: Tensor, quality: int) -> Tensor:
-    """Scale levels of a tile, int64 [1, M, h, w]; quality 0..1792.
+    """Scale levels of a tile, int64 [1, M, h, w]; quality 0..2560.
 
     z: hyper-latents int16 [H, hz, wz]. r: all residuals, float [1, M, h, w]; the nearest integers count.
     """

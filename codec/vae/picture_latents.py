@@ -21,7 +21,7 @@ from codec.runtime.transform_blocks import synthesis_blocks, synthesise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PictureLatents:
-    """The symbols of a picture of width x height pixels at quality 0..1792, one for each of its tiles."""
+    """The symbols of a picture of width x height pixels at quality 0..2560, one for each of its tiles."""
 
     width: int
     height: int
@@ -37,7 +37,7 @@ class PictureLatents:
 def encode_latents(
     model: LoadedModel, pixels: Samples, quality: int, *, threads: int, progress: Progress | None = None
 ) -> PictureLatents:
-    """Return the latents of a picture [H, W, 3], as compressing it at this quality (0..1792) finds them."""
+    """Return the latents of a picture [H, W, 3], as compressing it at this quality (0..2560) finds them."""
     height, width = pixels.shape[:2]
     code = functools.partial(_symbols, model, pixels, quality)
     tiles = tile_grid(width, height, TILE)

@@ -16,7 +16,7 @@ DEFAULT_QUALITY = 75.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """A model, its rate 0..1792, and beta: what a bit of rate counts beside one unit of squared error.
+    """A model, its rate 0..2560, and beta: what a bit of rate counts beside one unit of squared error.
 
     The model was trained with beta = 1 / lmbda of the rate; any other beta weighs the same latents otherwise.
     """

@@ -49,7 +49,7 @@ def residual_bits(
 
 
 def hyper_bits(tables: EntropyTables, z: NDArray[np.int16], band: int) -> NDArray[np.float64]:
-    """Bits of each hyper-latent, float64 of the shape of z, [H, hz, wz], in one of the rate bands 0..7."""
+    """Bits of each hyper-latent, float64 of the shape of z, [H, hz, wz], in one of the rate bands 0..10."""
     bits = np.empty(z.shape)
     for channel in range(tables.z_channels):
         cost = PRECISION - np.log2(tables.z_table(band, channel).astype(np.float64))

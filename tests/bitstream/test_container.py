@@ -47,7 +47,7 @@ def with_crc(body):
 
 
 def test_exact_bytes_of_one_tile():
-    header = with_crc(bytes.fromhex("97564145 0d0a1a0a 02 40 30 00 0002 deadbeef 09"))
+    header = with_crc(bytes.fromhex("97564145 0d0a1a0a 03 40 30 00 0002 deadbeef 09"))
     chunk = with_crc(bytes.fromhex("01 0a  01 fe 78563412  aabbccdd"))
     payload = TilePayload(flags=1, quality_offset=-2, crc=0x12345678, words=bytes.fromhex("aabbccdd"))
     assert write_container(ONE, [payload.pack()]) == header + chunk

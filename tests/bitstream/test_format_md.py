@@ -17,7 +17,7 @@ from codec.bitstream.container import parse_container, read_info, write_containe
 from codec.bitstream.geometry import tile_grid, y_shape, z_shape
 from codec.bitstream.header import VERSION, Header
 from codec.bitstream.metadata import Metadata, parse_metadata
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import MAX_QUALITY, OFFSET_UNIT, rate_band
 from codec.bitstream.tile import LosslessTile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
@@ -25,6 +25,7 @@ from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
 from codec.image import lossless
 from codec.image.lossless import unpack_plane
 from codec.limits import DEFAULT_LIMITS
+from codec.model.config import MAX_RATE, RATE_POINTS
 
 TEXT = files("codec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
 VECTORS = json.loads(re.search(r"```json\n(.*?)\n```", TEXT, re.S)[1])
@@ -213,6 +214,13 @@ def test_the_symbol_crc_stands_where_the_chunk_crc_does_not():
 
 def test_names_and_numbers_are_those_of_the_code():
     assert f"Version {VERSION[0]}.{VERSION[1]}," in TEXT
+    assert f"| quality | 0..{MAX_QUALITY} |" in TEXT
+    assert f"clamp(quality + {OFFSET_UNIT} * quality offset, 0, {MAX_QUALITY})" in TEXT
+    assert f"b = min((q + 128) >> 8, {BANDS - 1})" in TEXT
+    for tensor in (f"int16 [{BANDS}, H]", f"int32 [{BANDS}, H]", f"int16 [{RATE_POINTS}, M]"):
+        assert tensor in TEXT
+    assert f"q = {MAX_RATE}, all in" in TEXT
+    assert f"i = min(q >> 8, {RATE_POINTS - 2})" in TEXT
     assert f"{zlib.crc32(b'123456789'):08X}" in TEXT
     for number in (DEFAULT_LIMITS.max_pixels, DEFAULT_LIMITS.max_side, DEFAULT_LIMITS.max_chunks):
         assert f"{number:,}" in TEXT

@@ -37,5 +37,5 @@ def test_latent_shapes(pixels, stride, z, y):
 
 
 def test_quality_arithmetic():
-    assert [tile_quality(q, o) for q, o in ((0, -1), (100, 2), (1792, 1), (1000, -128))] == [0, 132, 1792, 0]
-    assert [rate_band(q) for q in (0, 127, 128, 383, 384, 1663, 1664, 1792)] == [0, 0, 1, 1, 2, 6, 7, 7]
+    assert [tile_quality(q, o) for q, o in ((0, -1), (100, 2), (2560, 1), (1000, -128))] == [0, 132, 2560, 0]
+    assert [rate_band(q) for q in (0, 127, 128, 383, 384, 2431, 2432, 2560)] == [0, 0, 1, 1, 2, 9, 10, 10]

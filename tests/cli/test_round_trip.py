@@ -181,7 +181,7 @@ def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
 
     parsed = parse_container(stream)
     tiles = [tile.pack() for tile in parsed.tiles]
-    for rate, words in ((0, "the low end"), (1792, "the high end")):
+    for rate, words in ((0, "the low end"), (2560, "the high end")):
         header = Header(451, 300, rate, parsed.header.model_id, parsed.header.tile_log2)
         (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
         assert words in vaezip("info", "end.vae").stdout.decode()

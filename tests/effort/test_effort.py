@@ -25,7 +25,7 @@ from codec.model.index import default_model_id
 from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile, quantise_tile
 
-RATE = 700
+RATE = 1468
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from codec.entropy import reference
 from codec.entropy.coder import symbol_crc
 from codec.entropy.rate import ideal_bits
 from codec.entropy.steps import STEPS, step_of
+from codec.entropy.tables import BANDS
 from codec.errors import CodecError, CorruptPayload, UsageError
 
 
@@ -76,7 +77,7 @@ def test_every_symbol_of_every_table(coder, plain, tables):
     for i, row in enumerate(rows):
         for j, (level, v) in enumerate(row):
             scale_index[i, 0, j], r[i, 0, j] = level, v
-    for band in range(8):
+    for band in range(BANDS):
         span = np.arange(-127, 128).reshape(1, 1, -1).repeat(tables.z_channels, 0)
         z = tables.clamp_z(span, band)
         words = coder.encode(z, r, scale_index, band)
@@ -131,14 +132,14 @@ def test_non_contiguous_arrays_code_the_same(coder, draw):
 def test_threads_share_a_coder(tables, draw):
     from codec.entropy.coder import TileCoder
 
-    cases = [draw(seed, m=8, band=seed % 8) for seed in range(16)]
-    alone = [TileCoder(tables).encode(*case, i % 8) for i, case in enumerate(cases)]
+    cases = [draw(seed, m=8, band=seed % BANDS) for seed in range(16)]
+    alone = [TileCoder(tables).encode(*case, i % BANDS) for i, case in enumerate(cases)]
     shared = TileCoder(tables)
 
     def work(i):
-        z, r, scale_index = cases[i % 16]
-        words = shared.encode(z, r, scale_index, i % 8)
-        z_hat, r_hat = _decode(shared, words, z.shape, scale_index, i % 8)
+        (z, r, scale_index), band = cases[i % 16], i % 16 % BANDS
+        words = shared.encode(z, r, scale_index, band)
+        z_hat, r_hat = _decode(shared, words, z.shape, scale_index, band)
         return words == alone[i % 16] and np.array_equal(z_hat, z) and np.array_equal(r_hat, r)
 
     with ThreadPoolExecutor(8) as pool:
@@ -216,7 +217,7 @@ def test_too_large_escape_is_refused(coder, plain, tables):
         lambda z, r, s: (z, r, s.astype(np.int16), 0),
         lambda z, r, s: (z, r * 0, s + 64, 0),
         lambda z, r, s: (z, r[0], s[0], 0),
-        lambda z, r, s: (z, r, s, 8),
+        lambda z, r, s: (z, r, s, BANDS),
     ],
 )
 def test_the_encoder_refuses_what_it_cannot_code(coder, draw, change):

@@ -62,16 +62,16 @@ def test_context_sees_codes_and_hidden_planes_in_that_order():
 
 
 def test_index_by_hand():
-    offset = [[100 * i] for i in range(8)]
+    offset = [[100 * i] for i in range(11)]
     s = [[[-300, 0, 7, 15, 16, 2000]]]
     assert scale_indices(s, offset, 0, False) == [[[0, 0, 0, 0, 1, 63]]]
     assert scale_indices(s, offset, 0, True) == [[[1, 1, 1, 1, 1, 63]]]
     # 256 + 128 lies halfway: offset 150; 150 / 16 = 9.4, (7 + 150) / 16 = 9.8, (15 + 150) / 16 = 10.3.
     assert scale_indices(s, offset, 384, False) == [[[0, 9, 9, 10, 10, 63]]]
-    assert scale_indices(s, offset, 1792, False)[0][0][1] == 700 >> 4
+    assert scale_indices(s, offset, 2560, False)[0][0][1] == 1000 >> 4
 
 
 def test_negative_offsets_round_down():
-    offset = [[-1], [-2], [0], [0], [0], [0], [0], [0]]
+    offset = [[-1], [-2], *[[0]] * 9]
     # (-1 * 128 - 2 * 128 + 128) >> 8 = -1, and (16 - 1) >> 4 = 0.
     assert scale_indices([[[16, 17]]], offset, 128, False) == [[[0, 1]]]

@@ -34,8 +34,8 @@ AXES = {
     "memory": ("channels", "rows"),
 }
 AT_ONCE = (1, 4)
-# Picture, quality 0..1792, binary logarithm of the tiles' side.
-FILES = (("photo", 1792, 6), ("photo", 1792, 7), ("photo", 400, 9), ("noise", 1400, 7))
+# Picture, quality 0..2560, binary logarithm of the tiles' side.
+FILES = (("photo", 2560, 6), ("photo", 2560, 7), ("photo", 1168, 9), ("noise", 2168, 7))
 MAX_LEVELS, MAX_SHARE = 1, 1e-4
 
 

@@ -60,7 +60,7 @@ def test_model_id_that_is_no_four_bytes(index, model_id):
 
 @pytest.mark.parametrize(
     "calibration",
-    [[], [[0, 0]], [[0], [1]], 5, [[0, 0], [100, 1793]], [[0, -1], [100, 1792]], [[0, 9], [100, 8]],
+    [[], [[0, 0]], [[0], [1]], 5, [[0, 0], [100, 2561]], [[0, -1], [100, 2560]], [[0, 9], [100, 8]],
      [[50, 0], [50, 9]], [[60, 0], [50, 9]], [["a", 0], ["b", 1]]],
 )  # fmt: skip
 def test_calibration_that_does_not_rise(index, calibration):

@@ -5,18 +5,18 @@ import torch
 
 from codec.model.rates import RateScale, interpolate
 
-TABLE = torch.tensor([0.0, 1, 4, 9, 16, 25, 36, 49])[:, None] * torch.tensor([1.0, -2.0])
+TABLE = torch.tensor([0.0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100])[:, None] * torch.tensor([1.0, -2.0])
 
 
 def test_rows_at_rate_points():
-    rates = torch.arange(8.0)
+    rates = torch.arange(11.0)
     out = interpolate(TABLE, rates)
-    assert out.shape == (8, 2, 1, 1)
+    assert out.shape == (11, 2, 1, 1)
     assert torch.equal(out[:, :, 0, 0], TABLE)
 
 
 @pytest.mark.parametrize(
-    ("rate", "value"), [(0.5, 0.5), (1.25, 1.75), (6.0, 36.0), (6.75, 45.75), (7.0, 49.0)]
+    ("rate", "value"), [(0.5, 0.5), (1.25, 1.75), (9.0, 81.0), (9.75, 95.25), (10.0, 100.0)]
 )
 def test_between(rate, value):
     out = interpolate(TABLE, torch.tensor([rate]))[0, :, 0, 0]
@@ -30,7 +30,7 @@ def test_samples_of_a_batch_have_rates_of_their_own():
 
 def test_scale_starts_as_identity():
     x = torch.randn(2, 5, 3, 4)
-    assert torch.equal(RateScale(5)(x, torch.tensor([0.3, 7.0])), x)
+    assert torch.equal(RateScale(5)(x, torch.tensor([0.3, 10.0])), x)
 
 
 def test_scale_multiplies_each_channel_by_its_factor():

@@ -56,9 +56,9 @@ def coded(photo):
 
     def make(width: int, height: int, log2: int) -> bytes:
         model, pixels = load_model(default_model_id()), photo(width, height)
-        header = Header(width, height, 947, model.model_id, log2)
+        header = Header(width, height, 1715, model.model_id, log2)
         tiles = tile_grid(width, height, header.tile_size)
-        return write_container(header, [encode_tile(model, pixels, tile, quality=947) for tile in tiles])
+        return write_container(header, [encode_tile(model, pixels, tile, quality=1715) for tile in tiles])
 
     return make
 
@@ -75,13 +75,13 @@ def test_the_estimate_covers_the_peak(coded, tmp_path, width, height, log2):
         check=True,
         cwd=Path(codec.__file__).parents[1],
     )
-    estimate = fewest_bytes(Header(width, height, 947, default_model_id(), log2)) / (1 << 20)
+    estimate = fewest_bytes(Header(width, height, 1715, default_model_id(), log2)) / (1 << 20)
     assert json.loads(done.stdout) <= estimate
 
 
 def test_a_file_that_takes_too_much_is_refused_before_any_tile_is_decoded(coded):
     data = coded(64, 48, 9)
-    least = fewest_bytes(Header(64, 48, 947, default_model_id(), 9))
+    least = fewest_bytes(Header(64, 48, 1715, default_model_id(), 9))
     assert Decoder(limits=Limits(max_memory_bytes=least)).decode(data).size == (64, 48)
     with pytest.raises(LimitExceeded, match="memory") as refused:
         Decoder(limits=Limits(max_memory_bytes=least - 1)).decode(data)

@@ -19,7 +19,7 @@ def model():
     return load_model(default_model_id())
 
 
-@pytest.fixture(scope="module", params=[0, 700, 1792])
+@pytest.fixture(scope="module", params=[0, 1468, 2560])
 def tile(request, model, photo):
     """A tile's latent and its symbols at one quality: (quality, y, symbols)."""
     y = analyse(model, photo(96, 128), Block(0, 0, 8, 6), 8, 6, request.param)

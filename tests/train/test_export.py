@@ -17,7 +17,7 @@ pytest.importorskip("compressai", reason="the extra `train` is not installed: no
 import codec
 from codec.entropy.steps import step_of
 from codec.errors import TrainingError
-from codec.model.config import ModelConfig
+from codec.model.config import RATE_POINTS, ModelConfig
 from codec.model.inference.folding import scale_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
@@ -51,7 +51,7 @@ def trained(picture_folder, tiny_sizes, tmp_path_factory):
 def test_two_ranks_and_export(trained):
     record = json.loads((trained / "run.json").read_text())
     assert (record["ranks"], record["step"]) == (2, 4)
-    assert record["pixels"] == 2 * 4 * 8 * 64**2
+    assert record["pixels"] == 2 * 4 * RATE_POINTS * 64**2
     index = json.loads((trained / "export" / "index.json").read_text())
     entry = index["models"][index["default"]]
     assert entry["name"] == "tiny"
@@ -112,7 +112,7 @@ def test_exported_integers_are_those_of_training(scale, z_stride):
     frozen = ScaleNetwork(*layers, config.z_stride, arrays, runner)
     frozen.verify(arrays["scale.kat_z"], int(arrays["scale.kat_crc"][0]))
     z = known_input(config.h, 512 // z_stride)[:, -5:, :4]
-    qualities = [0, 255, 896, 1792]
+    qualities = [0, 255, 1664, 2560]
     with torch.no_grad():
         batch = torch.from_numpy(z.astype(np.float32)).repeat(4, 1, 1, 1)
         start = model.scale.start(batch, torch.tensor([q / 256 for q in qualities]))

@@ -8,24 +8,25 @@ pytest.importorskip("compressai", reason="the extra `train` is not installed: no
 from codec.model.config import ModelConfig
 from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
 from codec.train.model import Output
+from codec.train.perceptual import perceptual_error
 
 
 def test_rates_fill_their_bands():
-    rates = torch.stack([draw_rates(16, torch.Generator().manual_seed(i)) for i in range(300)])
-    band = torch.arange(16) % 8
+    rates = torch.stack([draw_rates(22, torch.Generator().manual_seed(i)) for i in range(300)])
+    band = torch.arange(22) % 11
     assert (rates >= (band - 0.5).clamp(min=0)).all()
-    assert (rates <= (band + 0.5).clamp(max=7)).all()
+    assert (rates <= (band + 0.5).clamp(max=10)).all()
     spread = rates.amax(0) - rates.amin(0)
-    assert (spread[1:7] > 0.95).all()
+    assert (spread[1:10] > 0.95).all()
     assert torch.equal(
-        draw_rates(8, torch.Generator().manual_seed(1)), draw_rates(8, torch.Generator().manual_seed(1))
+        draw_rates(11, torch.Generator().manual_seed(1)), draw_rates(11, torch.Generator().manual_seed(1))
     )
 
 
 def test_lmbda_of_rates():
     config = ModelConfig()
-    rates = torch.tensor([0.0, 2.5, 7.0])
-    expected = [config.lmbda(0), config.lmbda(2.5), config.lmbda(7)]
+    rates = torch.tensor([0.0, 2.5, 10.0])
+    expected = [config.lmbda(0), config.lmbda(2.5), config.lmbda(10)]
     assert lmbda_of(config, rates).tolist() == pytest.approx(expected, rel=1e-5)
 
 
@@ -63,3 +64,17 @@ def test_structure_share_prefers_noise_in_texture_to_noise_in_smooth_parts():
     assert distortion[0] > 2 * distortion[1]
     same, _ = distortion_of(x, x, 0, 0.5)
     assert same.tolist() == pytest.approx([0, 0], abs=1e-2)
+
+
+def test_perceptual_share_takes_its_part_of_the_distortion():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.full((2, 3, 192, 192), 0.5)
+    x_hat = x + torch.tensor([0.0, 0.05])[:, None, None, None] * torch.randn(x.shape, generator=generator)
+    plain, mse = distortion_of(x_hat, x, 0, 0)
+    whole, _ = distortion_of(x_hat, x, 0, 0, 1)
+    mixed, same_mse = distortion_of(x_hat, x, 0, 0, 0.25)
+    assert torch.equal(mse, same_mse)
+    assert whole.tolist() == pytest.approx((1400 * perceptual_error(x_hat, x)).tolist(), rel=1e-5)
+    assert mixed.tolist() == pytest.approx((0.75 * plain + 0.25 * whole).tolist(), rel=1e-4, abs=1e-2)
+    assert whole[0] == pytest.approx(0, abs=1e-2)
+    assert whole[1] > 1

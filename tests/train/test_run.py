@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
 
 from codec.errors import TrainingError
+from codec.model.config import RATE_POINTS
 from codec.train.checkpoint import load_parameters, read_tensors
 from codec.train.evaluate import evaluate
 from codec.train.loop import MAX_BAD_STEPS, Run, run
@@ -34,7 +35,7 @@ def state_of_parameters(state):
 
 def cost_of(model, picture):
     """Rate-distortion cost of real symbols, weighed as in training, summed over three rate points."""
-    rates = [0.0, 3.0, 7.0]
+    rates = [0.0, 5.0, 10.0]
     points = evaluate(model, picture, rates)
     lmbda = lmbda_of(model.config, torch.tensor(rates)).tolist()
     pairs = zip(points, lmbda, strict=True)
@@ -49,6 +50,19 @@ def test_overfits_one_picture(options):
     after = cost_of(state.model, picture)
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
     assert after < 0.9 * before
+
+
+def test_a_perceptual_share_trains_otherwise(options, tmp_path):
+    parameters = []
+    for share in (0.0, 0.5):
+        out = str(tmp_path / f"{share}")
+        state = Run(options(out=out, crop=192, final_crop=192, perceptual_share=share))
+        for _ in range(2):
+            state.train_step()
+        assert state.bad_steps == 0
+        parameters.append(state_of_parameters(state))
+    assert torch.isfinite(parameters[1]).all()
+    assert not torch.equal(*parameters)
 
 
 def test_every_parameter_learns(options):
@@ -147,8 +161,8 @@ def test_a_whole_run_leaves_its_record(options, picture_folder):
     run(settings)
     record = json.loads((settings.run / "run.json").read_text())
     assert record["step"] == 8
-    assert record["pixels"] == 8 * (7 * 32**2 + 64**2)
-    assert [p["rate"] for p in record["held_out"]] == list(range(8))
+    assert record["pixels"] == RATE_POINTS * (7 * 32**2 + 64**2)
+    assert [p["rate"] for p in record["held_out"]] == list(range(RATE_POINTS))
     bpp = [p["bpp"] for p in record["held_out"]]
     assert bpp == sorted(bpp)
     assert all(15 < p["psnr"] < 60 for p in record["held_out"])

@@ -46,16 +46,18 @@ def test_average_by_hand():
 
 
 def test_lmbda_is_spaced_by_logarithm():
-    config = ModelConfig(lmbda_min=0.001, lmbda_max=0.128)
-    assert [config.lmbda(i) for i in range(8)] == pytest.approx([0.001 * 2**i for i in range(8)])
+    config = ModelConfig(lmbda_min=0.001, lmbda_max=1.024)
+    assert [config.lmbda(i) for i in range(11)] == pytest.approx([0.001 * 2**i for i in range(11)])
     assert config.lmbda(0.5) == pytest.approx(0.001 * math.sqrt(2))
 
 
 @pytest.mark.parametrize(
     "bad",
-    [{"batch": 12}, {"batch": 0}, {"crop": 100}, {"crop": 0}, {"final_crop": 544}, {"minutes": 0},
-     {"luma_share": -0.1}, {"drawn_share": 1.1}, {"drawn_share": -0.1},
+    [{"batch": 12}, {"batch": 8}, {"batch": 0}, {"crop": 100}, {"crop": 0}, {"final_crop": 544},
+     {"minutes": 0}, {"luma_share": -0.1}, {"drawn_share": 1.1}, {"drawn_share": -0.1},
      {"luma_share": 0.6, "structure_share": 0.6}, {"structure_share": 0.1, "crop": 128},
+     {"perceptual_share": -0.1}, {"perceptual_share": 0.1, "crop": 128},
+     {"luma_share": 0.3, "structure_share": 0.3, "perceptual_share": 0.5},
      {"model": {"m": 63}}, {"model": {"nonsense": 1}}, {"model": {"z_stride": 48}}, {"model": [1]}],
 )  # fmt: skip
 def test_bad_options(bad):

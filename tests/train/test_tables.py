@@ -7,7 +7,7 @@ from scipy.special import ndtr
 pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
 
 from codec.entropy.pmf import quantise_pmf
-from codec.entropy.tables import TOTAL, EntropyTables
+from codec.entropy.tables import BANDS, TOTAL, EntropyTables
 from codec.model.config import SCALE_LEVELS, SCALE_LOG_STEP, SCALE_MIN
 from codec.train.tables import R_LIMIT, SymbolCounts, hyper_tables, residual_tables
 
@@ -53,15 +53,15 @@ def test_tables_are_valid():
     counts = counts_of(lambda r, s, n: r.laplace(0, s, n), n=500)
     counts[5:9] = 0
     halves, r_freq = residual_tables(counts)
-    z = rng.integers(0, 50, (8, 3, 255))
+    z = rng.integers(0, 50, (BANDS, 3, 255))
     z[:, 0] = 0
     z[:, 0, 127] = 10_000
     z[:, 1, :100] = z[:, 1, 150:] = 0
-    density = np.exp(-np.abs(np.arange(-127, 128)) / rng.uniform(0.1, 3, (8, 3, 1)))
+    density = np.exp(-np.abs(np.arange(-127, 128)) / rng.uniform(0.1, 3, (BANDS, 3, 1)))
     low, size, z_freq = hyper_tables(z, density)
     tables = EntropyTables(halves, r_freq, low, size, z_freq)
     tables.validate()
-    for band in range(8):
+    for band in range(BANDS):
         seen = np.flatnonzero(z[band, 2]) - 127
         assert low[band, 2] <= seen.min()
         assert low[band, 2] + size[band, 2] - 1 >= seen.max()
@@ -69,11 +69,11 @@ def test_tables_are_valid():
 
 def test_symbols_that_never_occur_cost_little():
     """A channel that is always 0 must not cost anything to speak of."""
-    z = np.zeros((8, 1, 255), np.int64)
+    z = np.zeros((BANDS, 1, 255), np.int64)
     z[..., 127] = 100_000
-    density = np.exp(-np.abs(np.arange(-127, 128.0)))[None, None].repeat(8, 0)
+    density = np.exp(-np.abs(np.arange(-127, 128.0)))[None, None].repeat(BANDS, 0)
     low, size, freq = hyper_tables(z, density)
-    for band in range(8):
+    for band in range(BANDS):
         own = freq[size.ravel()[:band].sum() :][: size[band, 0]]
         assert -np.log2(own[-low[band, 0]] / TOTAL) < 0.01
 
