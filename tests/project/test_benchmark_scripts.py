@@ -55,7 +55,17 @@ ALONE = {
     "training/curve.py": (("{out}/curve.png",), "curve.png"),
     "training/slope.py": (("{pictures}",), None),
 }
-TRAINER = {"training/profile_step.py": (("{out}/profile.json",), "profile.json")}
+TRAINER = {
+    "training/profile_step.py": (("{out}/profile.json",), "profile.json"),
+    "training/on_gpu.py": (
+        (
+            *("{out}/tiles", "{out}/gpu", "--init", "{root}/codec/weights/undecayed.safetensors"),
+            *("--no-compile", "--steps", "1", "--report", "1"),
+            *("--batch", "11", "--crop", "192", "--scaled", "1", "--drawn", "1"),
+        ),
+        None,
+    ),
+}
 
 
 def test_every_script_has_a_run():
@@ -75,6 +85,8 @@ def test_every_script_has_a_run():
 def out(tmp_path, photo):
     """A folder with README and the records of safety, but for the one that is measured if it is not there."""
     (tmp_path / "pictures").mkdir()
+    (tmp_path / "tiles").mkdir()
+    Image.fromarray(photo(512, 512)).save(tmp_path / "tiles" / "tile.png")
     # SSIMULACRA2 takes no smaller ones.
     Image.fromarray(photo(232, 232)).save(tmp_path / "pictures" / "small.png")
     shutil.copy(ROOT / "README.md", tmp_path)
@@ -147,7 +159,7 @@ def test_scripts_of_the_trainer(script, out):
 
 
 def alone(script: str, arguments: tuple[str, ...], left: str | None, out: Path) -> None:
-    told = [text.format(out=out, pictures=out / "pictures") for text in arguments]
+    told = [text.format(out=out, pictures=out / "pictures", root=ROOT) for text in arguments]
     printed = run(out, [sys.executable, str(BENCHMARKS / script), *told])
     if left is None:
         assert re.search(r"\d\.\d", printed)
