@@ -20,6 +20,13 @@ os.environ.setdefault("VAEZIP_BACKEND", "onnx")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--life",
+        type=float,
+        default=2,
+        metavar="SECONDS",
+        help="how long the process lives that must neither report nor write anything",
+    )
+    parser.addoption(
         "--with-trainer", action="store_true", help="fail at once if the trainer's tests cannot run here"
     )
     parser.addoption(
