@@ -54,6 +54,8 @@ def main(picture: str, seconds: float) -> None:
     if importlib.util.find_spec("torch"):
         # More effort takes torch's gradients, and the whole model runs on torch from here on.
         assert vaezip(["compress", "out/one.png", "-o", "out/more.vae", "-e", "2", "-Q"]) == 0
+        assert "torch" in sys.modules
+        assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to load, for nothing"
     if importlib.util.find_spec("bjontegaard"):
         from codec.bench.report.plots import Figure
 
