@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from codec.model.index import default_model_id, model_entry
 from codec.model.inference.graphs import Architecture, graphs
 from codec.model.inference.onnx_export import serialise
+from codec.model.inference.onnx_library import onnxruntime
 from codec.model.inference.onnx_runner import unpack_graph
 from codec.model.weights import architecture, folded_weights, read_verified
 

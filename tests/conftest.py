@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +20,29 @@ os.environ.setdefault("VAEZIP_BACKEND", "onnx")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--life",
+        type=float,
+        default=2,
+        metavar="SECONDS",
+        help="how long the process lives that must neither report nor write anything",
+    )
+    parser.addoption(
+        "--with-trainer", action="store_true", help="fail at once if the trainer's tests cannot run here"
+    )
+    parser.addoption(
         "--regenerate-goldens",
         action="store_true",
         help="write tests/golden anew with the weights installed, instead of holding the codec to it",
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of the trainer, saying why, where compressai is not installed."""
-    if find_spec("compressai") is not None:
-        return
-    reason = "needs compressai: pip install '.[train]' on Python 3.11 or 3.12"
-    for item in items:
-        if item.get_closest_marker("train"):
-            item.add_marker(pytest.mark.skip(reason=reason))
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run where tests of the trainer, which skip without compressai, must run and cannot."""
+    if config.getoption("--with-trainer"):
+        try:
+            import codec.train.entropy_models  # noqa: F401
+        except Exception as error:
+            raise pytest.UsageError(f"--with-trainer: {type(error).__name__}: {error}") from error
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate:
     share = (high - low) / float(max(anchor.value[-1], test.value[-1]) - min(anchor.value[0], test.value[0]))
     if share <= 0:
         return BdRate(None, low, high, 0.0)
-    import bjontegaard
+    from codec.bench.matplotlib_library import bjontegaard
 
     percent = bjontegaard.bd_rate(
         anchor.bpp,

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from codec.bitstream.quality import rate_band
 from codec.effort import soft_quarters
+from codec.effort.adam import Adam
 from codec.effort.levels import Budget
 from codec.effort.soft_rate import walk_softly
 from codec.model.factors import dead_zone
@@ -71,7 +72,7 @@ def refine(
         leaf_y, worth = soft_quarters.split(y).requires_grad_(), soft_quarters.split(step_bits)
         leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
         rates = (RATE_Y, RATE_Z)
-        optimiser = torch.optim.Adam([{"params": [leaf_y]}, {"params": [leaf_z]}], betas=MOMENTS)
+        optimisers = [Adam(leaf, MOMENTS) for leaf in (leaf_y, leaf_z)]
         started, total, index = time.monotonic(), iterations, 0
         while index < total:
             done = index / max(1, total - 1)
@@ -88,11 +89,9 @@ def refine(
             z = softly_rounded(leaf_z, heat, generator).clamp(low, high)
             tile = walk_softly(model, z, quality, residual)
             cost = tile.bits + error(soft_quarters.join(tile.y_hat, y.shape)) + done * sum(spread)
-            optimiser.zero_grad()
             cost.backward()
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * (1 + (RATE_END - 1) * done)
-            optimiser.step()
+            for optimiser, rate in zip(optimisers, rates, strict=True):
+                optimiser.step(rate * (1 + (RATE_END - 1) * done))
             index += 1
             taken = time.monotonic() - started
             if budget.seconds is not None and index == _TRIED:

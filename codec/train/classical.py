@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from codec.effort.adam import Adam
 from codec.errors import TrainingError
 from codec.runtime.threads import Progress
 from codec.vae.classical import ClassicalConfig, ClassicalVae
@@ -60,19 +61,18 @@ def train_classical(
         model = ClassicalVae(config)
     generator = torch.Generator().manual_seed(seed)
     x = model.flat(pictures)
-    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    optimisers = [Adam(parameter) for parameter in model.parameters()]
     for epoch in range(epochs):
         done = epoch / epochs
         weight = beta * min(1.0, done / WARM_UP)
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - done)
         for chosen in torch.randperm(len(x), generator=generator).split(BATCH):
             reconstruction, kl = model.terms(x[chosen], generator)
             loss = (reconstruction + weight * kl).mean()
             if not torch.isfinite(loss):
                 raise TrainingError("the loss is no number any more; raise --variance or lower --beta")
-            optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            for optimiser in optimisers:
+                optimiser.step(LEARNING_RATE * (1 - done))
         if progress is not None:
             progress(epoch + 1, epochs)
     return model.eval().requires_grad_(False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-from compressai.entropy_models import EntropyBottleneck, GaussianConditional
 from torch import Tensor, nn
 
 from codec.entropy.steps import STEPS
@@ -15,6 +14,7 @@ from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise
 from codec.model.straight_through import round_through
 
+from .entropy_models import EntropyBottleneck, GaussianConditional
 from .fake_quantised import FakeQuantisedScale
 from .lookup import lookup
 

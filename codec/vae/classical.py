@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from codec.effort.adam import Adam
 from codec.errors import UsageError, WeightsError
 
 FORMAT = "vaezip classical vae 1"
@@ -114,13 +115,12 @@ class ClassicalVae(nn.Module):
         z = torch.randn(starts, self.config.latent, generator=torch.Generator().manual_seed(seed))
         z[0] = 0
         z.requires_grad_(True)
-        optimiser = torch.optim.Adam([z], lr=0.1)
+        optimiser = Adam(z)
         for _ in range(200):
             error = ((self.decoder(z) - x).square() * known).sum(1) / (2 * self.config.variance)
             energy = error + 0.5 * z.square().sum(1)
-            optimiser.zero_grad()
             energy.sum().backward()
-            optimiser.step()
+            optimiser.step(0.1)
         with torch.inference_mode():
             best = self.pictures(self.decoder(z[energy.argmin()][None]))[0]
         return np.where(missing, best, picture)

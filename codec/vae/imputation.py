@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codec.bitstream.quality import rate_band
+from codec.effort.adam import Adam
 from codec.effort.rate_curve import RateCurve
 from codec.errors import UsageError
 from codec.image.convert import PictureLike, load_rgb
@@ -158,10 +159,9 @@ def _explain(
         # Held as they are at the start: where they lead is not differentiable.
         level = scale_levels(model, z, y - means(model, z_hat, y, rate), rate)
     y = y.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([y], lr=LEARNING_RATE, betas=(0.9, 0.95))
+    optimiser = Adam(y, betas=(0.9, 0.95))
     for step in range(STEPS):
         left = 1 - step / STEPS
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * left
         if noise is not None:
             with torch.no_grad():
                 y += NOISE * temperature * left**2 * torch.randn(y.shape, generator=noise)
@@ -169,9 +169,8 @@ def _explain(
         x_hat = network.g_s(network.unscale_latent(y, rates), rates)
         error = ((x_hat - target).square() * known).sum() / 3
         loss = bits + lmbda * PEAK_SQUARED * error
-        optimiser.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimiser.step(LEARNING_RATE * left)
     with torch.no_grad():
         decoded: Tensor = network.g_s(network.unscale_latent(y, rates), rates).clamp(0, 1)
     return decoded

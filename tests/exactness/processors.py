@@ -39,11 +39,10 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
 
     The last of the files is made here if it is not there.
     """
-    import onnxruntime
-
     from codec.decoder import Decoder
     from codec.encoder import Encoder
     from codec.entropy.range_coder import BEST
+    from codec.model.inference.onnx_library import onnxruntime
     from codec.model.weights import load_model
 
     if not files[-1].exists():

@@ -29,6 +29,32 @@ def test_source(path):
             check_call(node)
 
 
+# Libraries that report, write or load more than is asked of them, and the one module that takes each in hand.
+GATES = {
+    "onnxruntime": "model/inference/onnx_library.py",
+    "matplotlib": "bench/matplotlib_library.py",
+    "bjontegaard": "bench/matplotlib_library.py",
+    "compressai": "train/entropy_models.py",
+}
+
+
+def test_what_must_be_tamed_is_loaded_in_one_place():
+    found = set()
+    for path in SOURCES:
+        pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+                continue
+            pending.extend(ast.iter_child_nodes(node))
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            loaded = {name.partition(".")[0] for name in names} & set(GATES)
+            found |= {(name, path.relative_to(PACKAGE).as_posix()) for name in loaded}
+    assert found == set(GATES.items())
+
+
 def check_call(node: ast.Call) -> None:
     """Refuse calls by which a data file could run code."""
     name = ast.unparse(node.func)

@@ -10,12 +10,6 @@ from PIL import Image
 TINY = {"c8": 16, "c16": 16, "m": 64, "h": 8, "hyper": 16, "blocks8": 1, "blocks16": 1}
 
 
-@pytest.fixture(autouse=True)
-def _needs_compressai():
-    """Training leans on compressai's entropy models, which have wheels for some Pythons only."""
-    pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
-
-
 @pytest.fixture(scope="session")
 def tiny_sizes():
     """A model so small that a step takes milliseconds."""

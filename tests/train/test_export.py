@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 import codec
 from codec.entropy.steps import step_of

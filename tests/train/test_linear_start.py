@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 from codec.model.config import ModelConfig
 from codec.train.linear_start import COLOUR, apply_linear_start, patch_basis

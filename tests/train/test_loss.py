@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 from codec.model.config import ModelConfig
 from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 from codec.errors import TrainingError
 from codec.model.config import RATE_POINTS

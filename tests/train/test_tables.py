@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-pytest.importorskip("compressai", reason="the extra `train` is not installed: no compressai")
+pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 from codec.entropy.pmf import quantise_pmf
 from codec.entropy.tables import BANDS, TOTAL, EntropyTables

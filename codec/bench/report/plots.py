@@ -6,10 +6,8 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib.figure import Figure
-
 from codec.bench.curves import METRIC_LABELS
+from codec.bench.matplotlib_library import Figure, matplotlib
 from codec.bench.report.published import Published
 from codec.bench.report.tables import OURS, curves
 from codec.bench.results import Results

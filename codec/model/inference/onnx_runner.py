@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from .onnx_library import onnxruntime
 from .runner import CPU
 
 if TYPE_CHECKING:
