@@ -22,7 +22,8 @@ from codec.storage.access import (
 )
 from codec.storage.access import check as check_target
 from codec.storage.claims import Claims
-from codec.storage.mapping import NothingFound, expand, is_many, one_file, target_of
+from codec.storage.listing import NothingFound
+from codec.storage.mapping import expand, is_many, one_file, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

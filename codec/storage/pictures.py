@@ -6,7 +6,8 @@ import functools
 import os
 from pathlib import Path
 
-from codec.storage.mapping import NothingFound, expand
+from codec.storage.listing import NothingFound
+from codec.storage.mapping import expand
 
 # Pillow knows these by name, but cannot give their pixels, or they are refused.
 _UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
