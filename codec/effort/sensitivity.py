@@ -19,7 +19,7 @@ CHANNELS = 3
 # Structure has a share in the loss that the networks are trained with, so they spend more bits on an error
 # than its nominal lmbda says: along the model's own qualities this many times as many, at rate 0 and at the
 # last (benchmarks/training/slope.py).
-SLOPE_FIRST, SLOPE_LAST = 1.31, 1.11
+SLOPE_FIRST, SLOPE_LAST = 1.11, 0.97
 
 
 def error_weight(model: LoadedModel, quality: int) -> float:
