@@ -5,9 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 TINY = {"c8": 16, "c16": 16, "m": 64, "h": 8, "hyper": 16, "blocks8": 1, "blocks16": 1}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Threads that share steps of milliseconds mostly wait, busily, for each other and what runs beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

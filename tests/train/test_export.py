@@ -29,20 +29,23 @@ pytestmark = pytest.mark.train
 
 
 def vaezip(*arguments, **settings):
-    environment = {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **settings}
+    # One thread, as in conftest: beside other work two took more than a minute of waiting for a tiny model.
+    here = {"PYTHONPATH": str(Path(codec.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **here, **settings}
     command = [sys.executable, "-m", "codec", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
 def trained(picture_folder, tiny_sizes, tmp_path_factory):
-    """The folder of a run of two ranks, exported."""
-    folder = tmp_path_factory.mktemp("ranks") / "run"
+    """The folder of a run of two ranks, exported, which leaves no temporary files."""
+    folder, temporary = tmp_path_factory.mktemp("ranks") / "run", tmp_path_factory.mktemp("temporary")
     done = vaezip(
         "train", "run", "--images", picture_folder, "--out", folder, "--steps", 4, "--procs", 2,
-        "--crop", 64, "--final-crop", 64, "--model", json.dumps(tiny_sizes),
+        "--crop", 64, "--final-crop", 64, "--model", json.dumps(tiny_sizes), TMPDIR=str(temporary),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert list(temporary.iterdir()) == []
     done = vaezip("train", "export", folder, "--name", "tiny")
     assert done.returncode == 0, done.stderr
     return folder
