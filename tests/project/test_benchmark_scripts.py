@@ -155,6 +155,7 @@ def test_scripts_that_run_alone(script, out):
 @pytest.mark.train
 @pytest.mark.parametrize("script", TRAINER)
 def test_scripts_of_the_trainer(script, out):
+    pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
     alone(script, *TRAINER[script], out)
 
 
