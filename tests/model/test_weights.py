@@ -71,7 +71,7 @@ def test_other_known_answer(arrays, meta):
 @pytest.mark.parametrize("name", ["scale.0.weight", "scale.1.weight", "scale.2.weight", "scale.offset"])
 def test_known_answer_notices_one_changed_integer(arrays, meta, name):
     changed = arrays[name].copy()
-    # Of a large entry: one near 0 may be shifted away. All that the channel of the very largest gives is clamped.
+    # Of a large entry: one near 0 may be shifted away. The channel of the very largest is clamped everywhere.
     order = np.abs(changed.astype(np.int64)).ravel().argsort()
     changed.flat[order[-2 if name == "scale.1.weight" else -1]] //= 2
     arrays[name] = changed
