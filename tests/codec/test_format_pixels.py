@@ -25,7 +25,7 @@ class Plain:
 
     def __init__(self, arrays, quality):
         self.tensors = {k.removeprefix("network."): v.astype(np.float64) for k, v in arrays.items()}
-        self.i, self.f = min(quality >> 8, 6), quality - 256 * min(quality >> 8, 6)
+        self.i, self.f = min(quality >> 8, 9), quality - 256 * min(quality >> 8, 9)
 
     def conv(self, t, name):
         w, bias = self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias")
