@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, NoReturn, cast
 from codec.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _MAX_LINKS = 40
@@ -24,21 +24,15 @@ _MAX_LINKS = 40
 
 def descriptor_of(path: str | Path) -> int | None:
     """Return the open descriptor that a path names, such as 1 for /dev/stdout or a link to it, or None."""
-    name = os.fspath(path)
-    for _ in range(_MAX_LINKS):
-        folder, last = os.path.split(name)
+    for folder, last in _link_by_link(path):
         if last.isascii() and last.isdecimal() and _holds_descriptors(folder):
             return int(last)
-        try:
-            name = os.path.join(folder, os.readlink(name))
-        except (OSError, ValueError):
-            return None
     return None
 
 
 def writes_through(path: str | Path) -> bool:
     """Tell whether writing to a path replaces nothing: an open descriptor, a pipe, a character device."""
-    if descriptor_of(path) is not None:
+    if descriptor_of(path) is not None or _is_of_another_process(path):
         return True
     try:
         return _is_sink(os.stat(path))
@@ -56,6 +50,10 @@ def check_writable(path: Path, *, overwrite: bool = False) -> Path:
     descriptor = descriptor_of(path)
     if descriptor is not None:
         _check_descriptor(descriptor, path)
+        return path
+    if _is_of_another_process(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "cannot be written to", str(path))
         return path
     target = Path(os.path.realpath(path))
     try:
@@ -236,12 +234,33 @@ def _open_sink(path: Path) -> IO[bytes]:
     """Open what is written through. Opening /dev/stdout by its name would cut off what its file holds."""
     descriptor = descriptor_of(path)
     if descriptor is None:
-        return path.open("wb")
+        # At its end: where another process's descriptor stands is not known.
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)), "wb")
     for stream in (sys.stdout, sys.stderr):
         # What was printed before comes before.
         if stream is not None:
             stream.flush()
     return os.fdopen(os.dup(descriptor), "wb")
+
+
+def _link_by_link(path: str | Path) -> Iterator[tuple[str, str]]:
+    """Yield folder and name of a path, then of what it is a link to, and so on."""
+    name = os.fspath(path)
+    for _ in range(_MAX_LINKS):
+        folder, last = os.path.split(name)
+        yield folder, last
+        try:
+            name = os.path.join(folder, os.readlink(name))
+        except (OSError, ValueError):
+            return
+
+
+def _is_of_another_process(path: str | Path) -> bool:
+    """Tell whether a path names what another process has open: by its own name that could be replaced."""
+    return descriptor_of(path) is None and any(
+        last.isdecimal() and re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", os.path.realpath(folder))
+        for folder, last in _link_by_link(path)
+    )
 
 
 def _holds_descriptors(folder: str) -> bool:

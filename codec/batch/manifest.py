@@ -88,15 +88,18 @@ class Manifest:
         self._file.seek(0)
         data = self._file.read()
         whole = data.rfind(b"\n") + 1
+        lines = data[:whole].splitlines()
+        first = _parse(lines[0]) if lines else None
+        # Of a first line that a crash cut short, this much or less is there.
+        start = b'{"vaezip_manifest": '
+        begun = not lines and data.startswith(start[: len(data)])
+        if not begun and (first is None or first.get("vaezip_manifest") != _VERSION):
+            raise UsageError(f"{self._path}: is no manifest of this release; choose another name")
         if whole < len(data):
             self._file.truncate(whole)
-        lines = data[:whole].splitlines()
-        if not lines:
+        if first is None:
             self._write({"vaezip_manifest": _VERSION, "settings": self._settings})
             return
-        first = _parse(lines[0])
-        if first is None or first.get("vaezip_manifest") != _VERSION:
-            raise UsageError(f"{self._path}: is no manifest of this release; choose another name")
         if first.get("settings") != self._settings:
             raise UsageError(
                 f"{self._path}: was made with other settings ({json.dumps(first.get('settings'))}); "

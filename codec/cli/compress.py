@@ -81,7 +81,13 @@ def compress(
         return _pipe(planned, options, quiet=quiet)
     many = Many(as_json=as_json, quiet=quiet)
     return many.run(
-        planned, options, workers=jobs, manifest=manifest, retry=retry, remove_sources=remove_sources
+        # One picture needs no other process, which would not see an open descriptor, as <(...) names one.
+        planned,
+        options,
+        workers=max(1, min(jobs, len(planned))),
+        manifest=manifest,
+        retry=retry,
+        remove_sources=remove_sources,
     )
 
 

@@ -108,12 +108,13 @@ def test_other_settings_are_refused(tmp_path, change):
         pass
 
 
-def test_any_other_file_is_refused_and_kept(tmp_path):
+@pytest.mark.parametrize("content", [b"dear diary\nend\n", b"dear diary\nend", b"dear diary", b"{}"])
+def test_any_other_file_is_refused_and_kept(tmp_path, content):
     path = tmp_path / "notes.txt"
-    path.write_bytes(b"dear diary\nend\n")
+    path.write_bytes(content)
     with pytest.raises(UsageError, match="is no manifest"), Manifest(path, Options()):
         pass
-    assert path.read_bytes() == b"dear diary\nend\n"
+    assert path.read_bytes() == content
 
 
 def test_two_runs_cannot_share_it(tmp_path):

@@ -140,6 +140,23 @@ def test_summary_of_a_file_to_a_pipe_gives_its_size(vaezip, small_picture):
     assert b"from a pipe" not in done.stderr
 
 
+def test_what_another_process_has_open_is_appended_to(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"kept\n")
+    with log.open("ab") as file:
+        place = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+        if not Path(place).exists():
+            pytest.skip("no /proc here")
+        number = os.fstat(file.fileno()).st_ino
+        code = (
+            "from pathlib import Path; from codec.files import write_atomic; "
+            f"write_atomic(Path({place!r}), b'data', overwrite=True)"
+        )
+        subprocess.run([sys.executable, "-c", code], cwd=Path(codec.__file__).parents[1], check=True)
+    assert log.read_bytes() == b"kept\ndata"
+    assert log.stat().st_ino == number
+
+
 def test_names_of_descriptors(tmp_path):
     (tmp_path / "7").touch()
     os.mkfifo(tmp_path / "pipe")
