@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from codec.model.config import RATE_POINTS
 from codec.model.inference.runner import need_torch
+
+# What click decorates: a function or a command.
+FC = TypeVar("FC", bound=Callable[..., Any])
+
+
+def _share(name: str, meaning: str) -> Callable[[FC], FC]:
+    """Return an option for a share from 0 to 1, none of it by default."""
+    return click.option(name, type=click.FloatRange(0, 1), default=0.0, show_default=True, help=meaning)
 
 
 @click.group()
@@ -74,34 +84,10 @@ def train() -> None:
     show_default=True,
     help="Decay of the weight average.",
 )
-@click.option(
-    "--luma-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the distortion that is squared error of luma.",
-)
-@click.option(
-    "--structure-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the distortion that is 1 - MS-SSIM of luma.",
-)
-@click.option(
-    "--perceptual-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the distortion that is a perceptual error over scales in XYB.",
-)
-@click.option(
-    "--drawn-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of crops that lines, text, flat shapes or noise are drawn over.",
-)
+@_share("--luma-share", "Share of the distortion that is squared error of luma.")
+@_share("--structure-share", "Share of the distortion that is 1 - MS-SSIM of luma.")
+@_share("--perceptual-share", "Share of the distortion that is a perceptual error over scales in XYB.")
+@_share("--drawn-share", "Share of crops that lines, text, flat shapes or noise are drawn over.")
 @click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
