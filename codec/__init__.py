@@ -22,6 +22,7 @@ _EXPORTS = {
     "ConversionWarning": "codec.image.convert",
     "CorruptPayload": "codec.errors",
     "Decoder": "codec.decoder",
+    "EncodeOptions": "codec.options",
     "Encoder": "codec.encoder",
     "Failure": "codec.types",
     "FormatError": "codec.errors",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from codec.inspect import info
     from codec.limits import Limits
     from codec.oneshot import decompress
+    from codec.options import EncodeOptions
     from codec.salvaging import salvage
     from codec.types import Failure, ImageInfo
 
@@ -75,6 +77,7 @@ __all__ = [
     "ConversionWarning",
     "CorruptPayload",
     "Decoder",
+    "EncodeOptions",
     "Encoder",
     "Failure",
     "FormatError",

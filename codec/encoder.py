@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, Literal, Self, Unpack, overload
 
-from codec.coding.picture import PictureCoder, Settings
+from codec.coding.picture import PictureCoder
 from codec.coding.target import hit
-from codec.effort.levels import DEFAULT_EFFORT, DEFAULT_SECONDS, LEVELS, level_of
-from codec.errors import UsageError
+from codec.effort.levels import LEVELS
 from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
 from codec.model.index import default_model_id, model_entry
 from codec.model.inference.runner import CPU, need_torch
 from codec.model.quality import to_rate
 from codec.model.weights import load_model
-from codec.ratecontrol.roi import TUNES, parse_regions
-from codec.ratecontrol.target import Target, only_target
+from codec.options import EncodeKeywords, EncodeOptions
 from codec.runtime.ahead import OnError, map_ahead
 from codec.runtime.threads import Progress, on_worker, worker_count
-from codec.types import EncodeOptions, Failure
+from codec.types import Failure
 
 
 class Encoder:
     """Compress pictures with one loaded model, in one way. Threads may share it, and forked processes.
 
+    `options` holds its checked options, and `Encoder.of` makes one from those.
     Pickles as its options, so that sending it to another process sends no weights. As a context manager it
     does nothing but mark where it is used: it holds nothing that must be closed.
 
@@ -58,22 +56,29 @@ class Encoder:
         *,
         threads: int | None = None,
         device: str = CPU,
-        **options: Unpack[EncodeOptions],
+        **options: Unpack[EncodeKeywords],
     ) -> None:
-        self._options: dict[str, Any] = {
-            "quality": quality,
-            "threads": threads,
-            "device": device,
-            **options,
-        }
+        self._set_up(EncodeOptions.of(quality, **options), threads, device)
+
+    @classmethod
+    def of(cls, options: EncodeOptions, *, threads: int | None = None, device: str = CPU) -> Self:
+        """Return an encoder of these options. Raises as `Encoder` does."""
+        encoder = cls.__new__(cls)
+        encoder._set_up(options, threads, device)
+        return encoder
+
+    def _set_up(self, options: EncodeOptions, threads: int | None, device: str) -> None:
+        self.options = options
+        self._machine: dict[str, Any] = {"threads": threads, "device": device}
         self._entry = model_entry(default_model_id())
-        self.rate = to_rate(quality, self._entry)
+        self.rate = to_rate(options.quality, self._entry)
         self.threads = worker_count(threads)
-        self._settings, self._target = _settings(**options)
+        if LEVELS[options.effort].iterations and not options.lossless:
+            need_torch(f"effort {options.effort}")
         self._model = on_worker(functools.partial(load_model, self._entry.model_id, device))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return functools.partial(type(self), **self._options), ()
+        return functools.partial(type(self).of, self.options, **self._machine), ()
 
     def __enter__(self) -> Self:
         return self
@@ -92,11 +97,13 @@ class Encoder:
         and from any thread.
         Raises UnsupportedImage, UsageError, or LimitExceeded, also where a target cannot be met.
         """
-        picture = load_picture(image, strip=self._settings.strip)
-        settings = dataclasses.replace(self._settings, threads=self.threads)
-        coder = PictureCoder(self._model, self._entry, picture, settings)
-        if self._target is not None:
-            return hit(coder, picture, self._target, self.rate, self._entry)
+        options, target = self.options, self.options.target
+        picture = load_picture(image, strip=options.strip)
+        coder = PictureCoder(
+            self._model, self._entry, picture, options, threads=self.threads, keep=target is not None
+        )
+        if target is not None:
+            return hit(coder, picture, target, self.rate, self._entry)
         return coder.file(coder.code(self.rate, progress))
 
     def encode_to(self, image: PictureLike, fp: IO[bytes], *, progress: Progress | None = None) -> int:
@@ -130,45 +137,12 @@ class Encoder:
         return map_ahead(alone.encode, images, self.threads, on_error)
 
 
-def _settings(
-    *,
-    strip: bool = False,
-    lossless: bool = False,
-    effort: int = DEFAULT_EFFORT,
-    tune: str = "psnr",
-    roi: str | tuple[str, ...] | None = None,
-    seconds: float | None = None,
-    target_size: float | str | None = None,
-    target_bpp: float | None = None,
-    target_psnr: float | None = None,
-    target_ssim: float | None = None,
-) -> tuple[Settings, Target | None]:
-    """Check options that say how pictures are coded. Raises UsageError."""
-    target = only_target(target_size, target_bpp, target_psnr, target_ssim)
-    if lossless and target is not None:
-        raise UsageError("lossless leaves nothing to aim at; drop it or the target", field="lossless")
-    if tune not in TUNES:
-        raise UsageError(f"tune must be one of {', '.join(TUNES)}, not {tune!r}", field="tune")
-    regions = parse_regions(roi)
-    level, visual = level_of(effort), tune == "visual"
-    if visual and not level.iterations:
-        level = LEVELS[0]
-    if level.iterations and not lossless:
-        need_torch(f"effort {effort}")
-    if seconds is None:
-        seconds = DEFAULT_SECONDS
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise UsageError(f"seconds must be a number above 0, not {seconds!r}", field="seconds")
-    settings = Settings(lossless, strip, level, visual, regions, seconds=seconds, keep=target is not None)
-    return settings, target
-
-
 @functools.lru_cache(maxsize=16)
 def _encoder(quality: float) -> Encoder:
     return Encoder(quality)
 
 
-def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeOptions]) -> bytes:
+def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeKeywords]) -> bytes:
     """Compress one picture; options as for `Encoder`."""
     encoder = Encoder(quality, **options) if options else _encoder(quality)
     return encoder.encode(image)

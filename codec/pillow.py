@@ -29,6 +29,7 @@ from codec.errors import UsageError
 from codec.image.metadata import attach
 from codec.image.os_errors import os_errors
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.options import EncodeKeywords, EncodeOptions
 
 if TYPE_CHECKING:
     from codec.decoder import Decoder
@@ -38,17 +39,8 @@ FORMAT = "VAEZIP"
 MIME = "image/x-vaezip"
 # Pillow takes these from the picture itself where a caller passes none, as it does for JPEG, PNG and AVIF.
 _INHERITED = ("icc_profile", "transparency")
-_ENCODING = (
-    "lossless",
-    "effort",
-    "tune",
-    "roi",
-    "seconds",
-    "target_size",
-    "target_bpp",
-    "target_psnr",
-    "target_ssim",
-)
+# Metadata is written only if passed, so there is nothing to strip.
+_ENCODING = tuple(name for name in EncodeKeywords.__annotations__ if name != "strip")
 _PASSED = ("exif", "xmp", "dpi")
 _OPTIONS = ("quality", "threads", *_ENCODING, *_PASSED, *_INHERITED)
 _KINDS = {"exif": (bytes, Image.Exif), "icc_profile": (bytes,), "xmp": (bytes, str)}
@@ -155,10 +147,8 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     plain.info = {key: image.info[key] for key in _INHERITED if key in image.info}
     plain.info |= {key: options[key] for key in (*_PASSED, *_INHERITED) if key in options}
     plain.info = {key: value for key, value in plain.info.items() if value is not None}
-    encoding = {name: options[name] for name in _ENCODING if name in options}
-    if isinstance(encoding.get("roi"), list):
-        encoding["roi"] = tuple(encoding["roi"])
-    encoder = _encoder(options.get("quality", 75), options.get("threads"), **encoding)
+    encoding = {name: options[name] for name in ("quality", *_ENCODING) if name in options}
+    encoder = _encoder(EncodeOptions.of(**encoding), options.get("threads"))
     with os_errors():
         encoder.encode_to(plain, fp)
 
@@ -207,10 +197,10 @@ def _decoder(limits: Limits) -> Decoder:
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(quality: Any, threads: int | None, **encoding: Any) -> Encoder:
+def _encoder(options: EncodeOptions, threads: int | None) -> Encoder:
     from codec.encoder import Encoder
 
-    return Encoder(quality, threads=threads, **encoding)
+    return Encoder.of(options, threads=threads)
 
 
 Image.register_open(FORMAT, VaezipImageFile, accepts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypedDict
 
 
 @dataclass(frozen=True)
@@ -12,24 +11,6 @@ class Failure:
 
     index: int
     error: Exception
-
-
-Tune: TypeAlias = Literal["psnr", "visual"]
-
-
-class EncodeOptions(TypedDict, total=False):
-    """What decides about the bytes of a file beside its quality; `Encoder` says what each means."""
-
-    strip: bool
-    lossless: bool
-    effort: int
-    tune: Tune
-    seconds: float | None
-    roi: str | tuple[str, ...] | None
-    target_size: float | str | None
-    target_bpp: float | None
-    target_psnr: float | None
-    target_ssim: float | None
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from codec.batch.task import Options, Result, Status, Task
+from codec.batch.task import Result, RunOptions, Status, Task
 from codec.errors import UsageError
 from codec.model.index import default_model_id
+from codec.options import EncodeOptions
 from codec.storage.access import local_path, stamp
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Manifest:
     unless `retry`. Raises UsageError for a manifest made with other options or in use, OSError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], options: Options, *, retry: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], options: RunOptions, *, retry: bool = False) -> None:
         self._path = Path(path)
-        self._settings = _settings(options)
+        self._encoding = options.encoding
         self._retry = retry
         self._ended: dict[tuple[str, str], dict[str, Any]] = {}
         self._synced = time.monotonic()
@@ -98,9 +99,9 @@ class Manifest:
         if whole < len(data):
             self._file.truncate(whole)
         if first is None:
-            self._write({"vaezip_manifest": _VERSION, "settings": self._settings})
+            self._write({"vaezip_manifest": _VERSION, "settings": _settings(self._encoding)})
             return
-        if first.get("settings") != self._settings:
+        if not _are_settings(first.get("settings"), self._encoding):
             raise UsageError(
                 f"{self._path}: was made with other settings ({json.dumps(first.get('settings'))}); "
                 "use those, or another manifest"
@@ -111,13 +112,20 @@ class Manifest:
                 self._ended[entry["file"], entry["output"]] = entry
 
 
-def _settings(options: Options) -> dict[str, Any]:
-    """Return all that decides about the bytes of an output."""
-    return {
-        "quality": float(options.quality),
-        **options.encoding(),
-        "model": default_model_id().hex(),
-    }
+def _settings(encoding: EncodeOptions) -> dict[str, Any]:
+    """Return all that decides about the bytes of an output, as the first line of a manifest holds it."""
+    return {**encoding.record(), "model": default_model_id().hex()}
+
+
+def _are_settings(stored: Any, encoding: EncodeOptions) -> bool:
+    """Tell whether the settings of an earlier run mean these options, however they were written."""
+    if not isinstance(stored, dict) or stored.get("model") != default_model_id().hex():
+        return False
+    keywords = {name: value for name, value in stored.items() if name != "model"}
+    try:
+        return EncodeOptions.of(**keywords) == encoding
+    except (UsageError, TypeError):  # written by another release, or by hand
+        return False
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

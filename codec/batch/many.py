@@ -10,21 +10,18 @@ from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from codec.batch.manifest import Manifest
-from codec.batch.task import Options, Result, Task, failure, options_of, set_aside
+from codec.batch.task import Result, RunOptions, Task, failure, set_aside
 from codec.batch.work import attempt
-from codec.effort.levels import level_of
 from codec.errors import CodecError, UsageError
 from codec.files import writes_through
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
-from codec.model.quality import to_rate
+from codec.options import EncodeKeywords, EncodeOptions
 from codec.processes import run_pool
-from codec.ratecontrol.roi import parse_regions
 from codec.storage.access import local_path, stamp
 from codec.storage.claims import Claims
 from codec.storage.mapping import expand, target_of
 from codec.storage.pictures import is_picture
-from codec.types import EncodeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -47,7 +44,7 @@ def compress_many(
     jobs: int | None = None,
     client: Any = None,
     limits: Limits = DEFAULT_LIMITS,
-    **encoding: Unpack[EncodeOptions],
+    **encoding: Unpack[EncodeKeywords],
 ) -> Iterator[Result]:
     """Compress pictures into .vae files, and yield a `Result` for each as it ends.
 
@@ -69,8 +66,11 @@ def compress_many(
     Raises UsageError for options outside their range or a manifest that does not fit, WorkersUnavailable.
     """
     tasks = list(_plan(items, None if output is None else os.fspath(output)))
-    options = options_of(
-        encoding, quality=quality, overwrite=overwrite, skip_existing=skip_existing, limits=limits
+    options = RunOptions(
+        EncodeOptions.of(quality, **encoding),
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        limits=limits,
     )
     yield from process(
         tasks,
@@ -85,7 +85,7 @@ def compress_many(
 
 def process(
     tasks: Sequence[Task],
-    options: Options,
+    options: RunOptions,
     *,
     jobs: int | None = None,
     client: Any = None,
@@ -98,7 +98,7 @@ def process(
 
     bar: shows progress of a file that is done in this process.
     """
-    _check(tasks, options, jobs, remove_sources=remove_sources)
+    _check(tasks, jobs, remove_sources=remove_sources)
     if retry and manifest is None:
         raise UsageError("--retry is about what a manifest has set aside; name one", field="retry")
     journal = None if manifest is None else Manifest(manifest, options, retry=retry)
@@ -138,11 +138,9 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
                 yield Task(found.name, target, mirrored=output is not None, error=found.error)
 
 
-def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_sources: bool) -> None:
-    """Refuse for all files what would fail for each. Raises UsageError."""
-    to_rate(options.quality, model_entry(default_model_id()))
-    level_of(options.effort)
-    parse_regions(options.roi)
+def _check(tasks: Sequence[Task], jobs: int | None, *, remove_sources: bool) -> None:
+    """Refuse for all files what would fail for each. Raises UsageError, or WeightsError without a model."""
+    model_entry(default_model_id())
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"jobs must be a whole number above 0, not {jobs!r}", field="jobs")
     if remove_sources:
@@ -177,7 +175,7 @@ def _todo(
 
 
 def _run(
-    options: Options, todo: Iterator[Task], jobs: int | None, client: Any, bar: Bar | None
+    options: RunOptions, todo: Iterator[Task], jobs: int | None, client: Any, bar: Bar | None
 ) -> Generator[Result]:
     """Let whoever is asked for compress the files."""
     if client is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Unpack
 
 from codec.errors import CodecError, UsageError
-from codec.types import EncodeOptions
+from codec.options import EncodeKeywords
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class CompressBatch:
         output: str = "vae",
         on_error: str = "raise",
         threads: int = 1,
-        **encoding: Unpack[EncodeOptions],
+        **encoding: Unpack[EncodeKeywords],
     ) -> None:
         from codec.encoder import Encoder
 

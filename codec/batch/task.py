@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from codec.effort.levels import DEFAULT_EFFORT
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.options import EncodeOptions
 from codec.processes import WorkerDied
-from codec.ratecontrol.target import Target, only_target
 from codec.storage.access import Stamp
-from codec.types import EncodeOptions, Tune
 
 
 class Status(StrEnum):
@@ -39,8 +37,8 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Options:
-    """How pictures are compressed; what decides about the bytes as for `Encoder`.
+class RunOptions:
+    """How the files of a run are treated. encoding: how their pictures are encoded.
 
     overwrite: replace outputs that exist. skip_existing: leave them, and count that as no failure.
     adopt: take an output that exists already for this file's own if it has the very bytes that would be
@@ -48,46 +46,13 @@ class Options:
     and decode it. threads: of one picture; None for one for each core. limits: for pictures read.
     """
 
-    quality: float = 75
-    lossless: bool = False
-    strip: bool = False
+    encoding: EncodeOptions = field(default_factory=EncodeOptions)
     overwrite: bool = False
     skip_existing: bool = False
     adopt: bool = False
     verify: bool = False
     threads: int | None = 1
     limits: Limits = DEFAULT_LIMITS
-    effort: int = DEFAULT_EFFORT
-    target: Target | None = None
-    tune: Tune = "psnr"
-    roi: tuple[str, ...] = ()
-    seconds: float | None = None
-
-    def encoding(self) -> EncodeOptions:
-        """Return what `Encoder` takes beside quality and threads."""
-        plain: EncodeOptions = {
-            "lossless": self.lossless,
-            "strip": self.strip,
-            "effort": self.effort,
-            "tune": self.tune,
-        }
-        if self.seconds is not None:
-            plain["seconds"] = self.seconds
-        if self.roi:
-            plain["roi"] = self.roi
-        if self.target is not None:
-            plain.update(self.target.as_options())
-        return plain
-
-
-def options_of(encoding: EncodeOptions, **how: Any) -> Options:
-    """Return options from keyword arguments of `Encoder`, and what else they hold. Raises UsageError."""
-    fields: dict[str, Any] = dict(encoding)
-    kinds = ("size", "bpp", "psnr", "ssim")
-    target = only_target(*(fields.pop(f"target_{kind}", None) for kind in kinds))
-    roi = fields.pop("roi", None) or ()
-    fields["roi"] = (roi,) if isinstance(roi, str) else tuple(roi)
-    return Options(target=target, **fields, **how)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import warnings
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from codec.batch.task import Options, Result, Status, Task, failure
+from codec.batch.task import Result, RunOptions, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
 from codec.heap import giving_back, share_one_heap
 from codec.limits import DEFAULT_LIMITS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from codec.encoder import Encoder
     from codec.image.picture import Picture
     from codec.limits import Limits
+    from codec.options import EncodeOptions
 
     Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int, int], None] | None]]
 
@@ -45,7 +46,7 @@ class Packed(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def attempt(options: Options, task: Task, tries: int = 1, bar: Bar | None = None) -> Result:
+def attempt(options: RunOptions, task: Task, tries: int = 1, bar: Bar | None = None) -> Result:
     """Compress one file; never raises but for what should end the worker. tries: this one counted in.
 
     What may pass, such as a failing network or a full memory, is tried once more.
@@ -64,7 +65,7 @@ def attempt(options: Options, task: Task, tries: int = 1, bar: Bar | None = None
             time.sleep(RETRY_AFTER_S)
 
 
-def compress_file(options: Options, task: Task, bar: Bar | None = None) -> Result:
+def compress_file(options: RunOptions, task: Task, bar: Bar | None = None) -> Result:
     """Compress one file. bar: shows progress, called with (name, pixels).
 
     Raises what `Encoder.encode` raises, and OSError for files that cannot be read or written.
@@ -98,25 +99,25 @@ def compress_file(options: Options, task: Task, bar: Bar | None = None) -> Resul
     )
 
 
-def pack(options: Options, source: str | bytes, name: str, bar: Bar | None = None) -> Packed:
+def pack(options: RunOptions, source: str | bytes, name: str, bar: Bar | None = None) -> Packed:
     """Compress a picture given as a path or as the bytes of its file; name: what progress calls it.
 
     Whatever is wrong with the picture shows before torch is loaded.
     """
     picture, notes = _load(source, options)
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
-        data = _encoder(options).encode(picture, progress=giving_back(progress))
+        data = _encoder(options.encoding, options.threads).encode(picture, progress=giving_back(progress))
     return Packed(data, picture.width, picture.height, notes)
 
 
-def _load(source: str | bytes, options: Options) -> tuple[Picture, tuple[str, ...]]:
+def _load(source: str | bytes, options: RunOptions) -> tuple[Picture, tuple[str, ...]]:
     from codec.image.convert import load_picture
 
     with _collecting, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
         warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-        picture = load_picture(source, limits=options.limits, strip=options.strip)
+        picture = load_picture(source, limits=options.limits, strip=options.encoding.strip)
     return picture, tuple(dict.fromkeys(str(warning.message) for warning in caught))
 
 
@@ -134,7 +135,7 @@ def _pillow_limit(limits: Limits) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def _deliver(options: Options, task: Task, data: bytes) -> None:
+def _deliver(options: RunOptions, task: Task, data: bytes) -> None:
     try:
         write(task.target, data, overwrite=options.overwrite)
     except FileExistsError:
@@ -152,11 +153,11 @@ def _read_back(target: str, packed: Packed) -> None:
 
 
 @functools.lru_cache(maxsize=4)
-def _encoder(options: Options) -> Encoder:
+def _encoder(options: EncodeOptions, threads: int | None) -> Encoder:
     from codec.encoder import Encoder
 
     share_one_heap()
-    return Encoder(options.quality, threads=options.threads, **options.encoding())
+    return Encoder.of(options, threads=threads)
 
 
 @functools.cache

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from codec.batch.cluster import connect
-from codec.batch.task import Options
+from codec.batch.task import RunOptions
 from codec.cli.jobs import STANDARD, plan
 from codec.cli.many import Many
 from codec.cli.options import batch_options, encoding_options, quiet_option
 from codec.cli.report import EXIT_CODES_HELP
 from codec.errors import UsageError
 from codec.storage.pictures import is_picture
+
+if TYPE_CHECKING:
+    from codec.options import EncodeOptions
 
 _NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip compress"
 
@@ -42,7 +45,7 @@ _NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip c
 def batch(
     pictures: tuple[str, ...],
     output: str | None,
-    encoding: dict[str, Any],
+    encoding: EncodeOptions,
     jobs: int | None,
     cluster: str | None,
     skip_existing: bool,
@@ -63,7 +66,7 @@ def batch(
         raise UsageError(_NO_PIPES)
     if cluster is not None and jobs is not None:
         raise UsageError("--jobs and --cluster exclude each other: a cluster has the workers that it has")
-    options = Options(**encoding, overwrite=force, skip_existing=skip_existing)
+    options = RunOptions(encoding, overwrite=force, skip_existing=skip_existing)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     if any(job.through for job in planned):
         raise UsageError(_NO_PIPES)

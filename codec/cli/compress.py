@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from codec.batch.task import Options
+from codec.batch.task import RunOptions
 from codec.batch.work import pack
 from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
 from codec.cli.many import Many, explain, summary
@@ -20,6 +20,7 @@ from codec.storage.pictures import is_picture, is_stream
 
 if TYPE_CHECKING:
     from codec.limits import Limits
+    from codec.options import EncodeOptions
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @file_options(".vae")
 def compress(
     pictures: tuple[str, ...],
-    encoding: dict[str, Any],
+    encoding: EncodeOptions,
     stream: bool,
     jobs: int,
     limits: Limits,
@@ -56,8 +57,8 @@ def compress(
     mirrored below OUT, or '-' for standard input. Gray, transparency and metadata are kept; what is not, such
     as 16-bit samples or further frames, is told in a warning.
     """
-    options = Options(
-        **encoding,
+    options = RunOptions(
+        encoding,
         overwrite=force,
         skip_existing=skip_existing,
         threads=threads or (1 if jobs > 1 else None),
@@ -91,7 +92,7 @@ def compress(
     )
 
 
-def _pipe(jobs: list[Job], options: Options, *, quiet: bool) -> int:
+def _pipe(jobs: list[Job], options: RunOptions, *, quiet: bool) -> int:
     """Compress to or from a pipe."""
     writer = Writer(options.overwrite, jobs)
 

@@ -16,7 +16,7 @@ from codec.cli.report import Exit, describe, exit_code, fail, is_expected, say, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from codec.batch.task import Options
+    from codec.batch.task import RunOptions
     from codec.cli.jobs import Job
 
 
@@ -30,7 +30,7 @@ class Many:
         self._n_input_bytes = 0
         self._n_bytes = 0
 
-    def run(self, jobs: Sequence[Job], options: Options, *, workers: int | None, **how: Any) -> Exit:
+    def run(self, jobs: Sequence[Job], options: RunOptions, *, workers: int | None, **how: Any) -> Exit:
         """Compress the files of `jobs` and return the exit code.
 
         workers: processes, None for one for each core. how: what else `codec.batch.many.process` takes.

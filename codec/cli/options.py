@@ -12,8 +12,8 @@ import click
 from codec.effort.levels import DEFAULT_EFFORT, MAX_EFFORT
 from codec.errors import UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
-from codec.ratecontrol.roi import TUNES, parse_regions
-from codec.ratecontrol.target import Target, only_target, parse_size
+from codec.options import DEFAULT_QUALITY, EncodeKeywords, EncodeOptions
+from codec.ratecontrol.roi import TUNES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +56,13 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
 
 
 def quality_option(help_text: str) -> Callable[[_Command], _Command]:
-    """Add -q, 0 to 100, with 75 for its default."""
+    """Add -q, 0 to 100."""
     return click.option(
         "-q",
         "--quality",
         type=click.FloatRange(0, 100),
         callback=refuse_nan,
-        default=75.0,
+        default=DEFAULT_QUALITY,
         show_default=True,
         metavar="Q",
         help=help_text,
@@ -129,35 +129,27 @@ def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: floa
 
 
 def encoding_options(command: _Command) -> _Command:
-    """Add all that decides about the bytes of a .vae file, and hand it over in one dict, `encoding`.
-
-    Its keys are fields of `codec.batch.task.Options`.
-    """
+    """Add a flag for every option of `Encoder`, and hand them over as one EncodeOptions, `encoding`."""
 
     @functools.wraps(command)
     def collected(*arguments: Any, **values: Any) -> Any:
-        encoding = {
-            name: values.pop(name)
-            for name in ("quality", "lossless", "strip", "effort", "tune", "roi", "seconds")
-        }
-        encoding["target"] = only_target(
-            *(values.pop(f"target_{kind}") for kind in ("size", "bpp", "psnr", "ssim"))
-        )
-        if encoding["lossless"] and encoding["target"] is not None:
-            raise UsageError("--lossless leaves nothing to aim at; drop it or the target")
+        given = {name: values.pop(name) for name in ("quality", *EncodeKeywords.__annotations__)}
+        try:
+            encoding = EncodeOptions.of(**given)
+        except UsageError as error:
+            raise _blame_flag(error) from None
         return command(*arguments, encoding=encoding, **values)
 
     return _ENCODING(collected)  # type: ignore[return-value]
 
 
-def _to_size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """Read a size in bytes."""
-    if value is None:
-        return None
-    try:
-        return int(Target("size", parse_size(value)).value)
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
+def _blame_flag(error: UsageError) -> Exception:
+    """Return an error that names the flag at fault as click does, or the error itself if none is alone."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name == error.field:
+            return click.BadParameter(str(error), context, parameter)
+    return error
 
 
 def _refuse_infinite(
@@ -167,27 +159,6 @@ def _refuse_infinite(
     if value is not None and not math.isfinite(value):
         raise click.BadParameter("give a number of seconds.")
     return value
-
-
-def _to_regions(
-    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Refuse what is no region."""
-    try:
-        parse_regions(value)
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
-    return value
-
-
-def _to_target(_context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    """Refuse what no file can reach."""
-    if value is None:
-        return None
-    try:
-        return Target(str(parameter.name).removeprefix("target_"), value).value  # type: ignore[arg-type]
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 _ENCODING = _all_of(
@@ -211,42 +182,37 @@ _ENCODING = _all_of(
     ),
     click.option(
         "--target-size",
-        callback=_to_size,
         metavar="SIZE",
         help="Find the quality that fills this size, such as 50kB: never more, at most 1 % or 16 bytes less.",
     ),
     click.option(
         "--target-bpp",
         type=float,
-        callback=_to_target,
         metavar="BPP",
         help="The same, by bits per pixel of the whole file.",
     ),
     click.option(
         "--target-psnr",
         type=float,
-        callback=_to_target,
         metavar="DB",
         help="Find the quality of this PSNR over all samples, or up to 0.05 dB more.",
     ),
     click.option(
         "--target-ssim",
         type=float,
-        callback=_to_target,
         metavar="SSIM",
         help="Find the quality of this mean SSIM of luma (11x11 Gaussian window), such as 0.98.",
     ),
     click.option(
         "--tune",
         type=click.Choice(TUNES),
-        default="psnr",
+        default=EncodeOptions.tune,
         show_default=True,
         help="What bits are spent for: squared error, or what is seen of errors.",
     ),
     click.option(
         "--roi",
         multiple=True,
-        callback=_to_regions,
         metavar="X,Y,W,H[:+Q]",
         help="More quality there, in tiles of 128 pixels; or a mask picture, MASK[:+Q].  [default: +30]",
     ),

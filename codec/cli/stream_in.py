@@ -6,7 +6,7 @@ import itertools
 import warnings
 from typing import IO
 
-from codec.batch.task import Options
+from codec.batch.task import RunOptions
 from codec.cli.jobs import Job, run
 from codec.cli.report import Exit, say, warn
 from codec.cli.stream_options import UpToError, fill, opened, plan_stream
@@ -14,7 +14,9 @@ from codec.limits import DEFAULT_LIMITS
 from codec.stream import Writer
 
 
-def compress_stream(sources: tuple[str, ...], output: str | None, options: Options, *, quiet: bool) -> Exit:
+def compress_stream(
+    sources: tuple[str, ...], output: str | None, options: RunOptions, *, quiet: bool
+) -> Exit:
     """Compress the frames of one pipe or file, each written as soon as it is done."""
 
     def work(job: Job) -> None:
@@ -30,7 +32,7 @@ def compress_stream(sources: tuple[str, ...], output: str | None, options: Optio
                 first = list(itertools.islice(pictures, 1))  # a faulty one is refused before torch is loaded
                 from codec.encoder import Encoder
 
-                encoder = Encoder(options.quality, threads=options.threads, **options.encoding())
+                encoder = Encoder.of(options.encoding, threads=options.threads)
                 stream = Writer(out)
                 for data in done.of(encoder.map(itertools.chain(first, pictures))):
                     stream.write(data)

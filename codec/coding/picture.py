@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import threading
 from typing import TypeAlias
@@ -16,8 +15,7 @@ from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata import pack_metadata
 from codec.coding.tile import CodedTile, code_learned, code_lossless, code_tile
-from codec.effort.levels import LEVELS, Budget, Level
-from codec.effort.settings import TileSettings
+from codec.effort.levels import Budget
 from codec.effort.view import TileView, view_tile
 from codec.image.canvas import Canvas
 from codec.image.gray import is_gray
@@ -25,33 +23,13 @@ from codec.image.lossless import pack_plane
 from codec.image.picture import Picture, PillowSamples
 from codec.model.index import ModelEntry
 from codec.model.weights import LoadedModel
+from codec.options import EncodeOptions
 from codec.ratecontrol.offsets import RegionMap, clamped
-from codec.ratecontrol.roi import TILE_LOG2, Region
+from codec.ratecontrol.roi import TILE_LOG2
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.painting import paint, window_over
 from codec.runtime.presence import has_neighbour, presence
 from codec.runtime.threads import Progress, map_ordered
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """How a picture is coded, but for its quality.
-
-    lossless: exactly. strip: without metadata. level: of effort. visual: by what is seen of errors.
-    regions: of interest, in smaller tiles than usual. threads: workers over tiles.
-    seconds: for the iterations of a level that has some, None for no limit. keep: hold the latents, 5 bytes a
-    pixel, for further qualities.
-    """
-
-    lossless: bool = False
-    strip: bool = False
-    level: Level = LEVELS[0]
-    visual: bool = False
-    regions: tuple[Region, ...] = ()
-    threads: int = 1
-    seconds: float | None = None
-    keep: bool = False
-
 
 _Around: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
 
@@ -69,15 +47,31 @@ class Coded:
 
 
 class PictureCoder:
-    """Codes one picture, at one rate after another."""
+    """Codes one picture, at one rate after another.
 
-    def __init__(self, model: LoadedModel, entry: ModelEntry, picture: Picture, settings: Settings) -> None:
-        self._model, self._entry, self._picture, self._settings = model, entry, picture, settings
-        self._layout = layout_code(picture.layout, gray=is_gray(picture))
-        self._log2 = TILE_LOG2 if settings.regions else 9
+    threads: workers over tiles. keep: hold the latents, 5 bytes a pixel, for further rates.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        entry: ModelEntry,
+        picture: Picture,
+        options: EncodeOptions,
+        *,
+        threads: int,
+        keep: bool,
+    ) -> None:
+        self._model, self._entry, self._picture, self._options = model, entry, picture, options
+        self._workers, self._keep = threads, keep
+        gray = is_gray(picture)
+        self._how = options.tile_settings(gray=gray)
+        self._layout = layout_code(picture.layout, gray=gray)
+        # Regions of interest follow the borders of tiles, so these are smaller then.
+        self._log2 = TILE_LOG2 if options.roi else 9
         self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)
-        self._regions = RegionMap(settings.regions, picture.width, picture.height, self.tiles)
-        self._threads = min(settings.threads, len(self.tiles))
+        self._regions = RegionMap(options.roi, picture.width, picture.height, self.tiles)
+        self._threads = min(threads, len(self.tiles))
         self._views: dict[int, TileView] = {}
         self._rest: _Around | None = None
 
@@ -91,7 +85,7 @@ class PictureCoder:
         shares = _Shares(len(self.tiles), progress)
         work = functools.partial(self._code_tile, header, shares)
         # Tiles that take long tell themselves how far they are.
-        coarse = None if self._settings.level.iterations else progress
+        coarse = None if self._how.level.iterations else progress
         coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
         self._mind_the_gaps(coded)
         return coded
@@ -115,33 +109,28 @@ class PictureCoder:
                 raise TypeError("a lossless tile has no latents")
             return dequantise_tile(model, found.symbols, found.quality)
 
-        paint(canvas, model, header, window, latents, present, self._settings.threads)
+        paint(canvas, model, header, window, latents, present, self._workers)
         for index in exact:
             tile = self.tiles[index]
             canvas.paint(tile.x, tile.y, self._samples(tile))
         return PillowSamples(canvas.image)
 
     def _code_tile(self, header: Header, shares: _Shares, tile: Tile) -> CodedTile:
-        if self._settings.lossless:
+        if self._options.lossless:
             return code_lossless(self._samples(tile))
         offset, budget = self._offsets[tile.index], self._budget(shares, tile)
-        return code_tile(self._model, self._view(tile), header.quality, offset, self._how(header), budget)
-
-    def _how(self, header: Header) -> TileSettings:
-        return TileSettings(self._settings.level, self._settings.visual, header.is_gray)
+        return code_tile(self._model, self._view(tile), header.quality, offset, self._how, budget)
 
     def _budget(self, shares: _Shares, tile: Tile) -> Budget:
         """Share a picture's seconds among its tiles, by their size."""
-        seconds, share = self._settings.seconds, tile.width * tile.height * self._threads
-        if seconds is not None:
-            seconds *= min(1, share / (self._picture.width * self._picture.height))
-        return Budget(seconds, functools.partial(shares.tick, tile.index))
+        share = tile.width * tile.height * self._threads / (self._picture.width * self._picture.height)
+        return Budget(self._options.seconds * min(1, share), functools.partial(shares.tick, tile.index))
 
     def _view(self, tile: Tile) -> TileView:
         if tile.index in self._views:
             return self._views[tile.index]
-        view = view_tile(self._model, self._picture.colour, tile, rim=self._settings.level.decides)
-        if self._settings.keep:
+        view = view_tile(self._model, self._picture.colour, tile, rim=self._how.level.decides)
+        if self._keep:
             self._views[tile.index] = view
         return view
 
@@ -152,14 +141,13 @@ class PictureCoder:
         beside = [t for t in self.tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
         if not beside:
             return
-        level, colour = self._settings.level, self._picture.colour
-
+        level, colour = self._how.level, self._picture.colour
         shares = _Shares(len(beside), None)
 
         def again(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
             offset, budget = self._offsets[tile.index], self._budget(shares, tile)
-            return code_learned(self._model, view, header.quality, offset, self._how(header), budget)
+            return code_learned(self._model, view, header.quality, offset, self._how, budget)
 
         found = map_ordered(again, beside, min(self._threads, len(beside)))
         for tile, payload in zip(beside, found, strict=True):
@@ -172,7 +160,7 @@ class PictureCoder:
             if picture.alpha is not None:
                 plane = functools.partial(_pack_alpha, picture.alpha)
                 alpha = pack_alpha(map_ordered(plane, self.tiles, self._threads))
-            metadata = [] if self._settings.strip else pack_metadata(picture.metadata)
+            metadata = [] if self._options.strip else pack_metadata(picture.metadata)
             self._rest = alpha, metadata
         return self._rest
 

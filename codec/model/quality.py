@@ -13,12 +13,17 @@ from .index import ModelEntry
 LOWEST, HIGHEST = 0.0, 100.0
 
 
-def to_rate(quality: float, entry: ModelEntry) -> int:
-    """Rate of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
+def check_quality(quality: float) -> None:
+    """Raise UsageError unless a quality is a number from 0 to 100."""
     if isinstance(quality, bool) or not isinstance(quality, int | float) or not math.isfinite(quality):
         raise UsageError(f"quality must be a number from 0 to 100, not {quality!r}", field="quality")
     if not LOWEST <= quality <= HIGHEST:
         raise UsageError(f"quality must be from 0 to 100, not {quality:g}", field="quality")
+
+
+def to_rate(quality: float, entry: ModelEntry) -> int:
+    """Rate of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
+    check_quality(quality)
     points = entry.calibration
     if quality <= points[0][0]:
         return points[0][1]

@@ -14,6 +14,7 @@ from codec.image.arrays import to_channels
 from codec.image.hidden import fill_hidden
 from codec.image.picture import Picture
 from codec.limits import DEFAULT_LIMITS
+from codec.options import EncodeOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +68,8 @@ class Vaezip(Codec):
         notes = [_FORTRAN] * is_fortran + [_BOOL] * (array.dtype == np.bool_)
         metadata = Metadata(text=((_NOTE, " ".join(notes)),) if notes else ())
         picture = Picture(layout, colour, alpha, metadata)
-        return _encoder(self.quality, self.lossless, self.effort).encode(picture)
+        options = EncodeOptions(self.quality, lossless=self.lossless, effort=self.effort)
+        return _encoder(options).encode(picture)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Return the samples of a chunk, [H, W] or [H, W, 2, 3 or 4], in `out` if given.
@@ -99,10 +101,10 @@ def _picture(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(quality: float, lossless: bool, effort: int) -> Encoder:
+def _encoder(options: EncodeOptions) -> Encoder:
     from codec.encoder import Encoder
 
-    return Encoder(quality, lossless=lossless, effort=effort, threads=1)
+    return Encoder.of(options, threads=1)
 
 
 @functools.cache

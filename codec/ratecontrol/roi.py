@@ -29,6 +29,11 @@ class Region:
     mask: str
     boost: float
 
+    def __str__(self) -> str:
+        """Return the text that parse_region reads as this region."""
+        name = self.mask if self.box is None else ",".join(map(str, self.box))
+        return f"{name}:{self.boost:+}".removesuffix(".0")
+
 
 def parse_regions(texts: str | tuple[str, ...] | list[str] | None) -> tuple[Region, ...]:
     """Read one or more regions. Raises UsageError."""

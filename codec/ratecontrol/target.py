@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from codec.errors import UsageError
-from codec.types import EncodeOptions
 
 Kind: TypeAlias = Literal["size", "bpp", "psnr", "ssim"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 10**6, "mb": 10**6, "mib": 1 << 20}
 _RANGES: dict[str, tuple[float, float]] = {
@@ -53,11 +53,6 @@ class Target:
     def n_bytes(self, n_pixels: int) -> int:
         """Return the most bytes that a file of so many pixels may have."""
         return int(self.value * n_pixels / 8) if self.kind == "bpp" else int(self.value)
-
-    def as_options(self) -> EncodeOptions:
-        """Return this as keyword arguments of `Encoder`."""
-        options: EncodeOptions = {f"target_{self.kind}": self.value}  # type: ignore[misc]
-        return options
 
     def __str__(self) -> str:
         unit = {"size": " bytes", "bpp": " bits per pixel", "psnr": " dB PSNR", "ssim": " SSIM"}[self.kind]

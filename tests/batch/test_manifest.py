@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 
 import pytest
 
 from codec.batch.manifest import Manifest
-from codec.batch.task import Options, Result, Status, Task, failure
+from codec.batch.task import Result, RunOptions, Status, Task, failure
 from codec.errors import UsageError
+from codec.model.index import default_model_id
+from codec.options import EncodeOptions
 from codec.processes import WorkerDied
 from codec.storage.access import stamp
 
@@ -33,14 +34,14 @@ def done(tmp_path):
 def test_done_files_are_skipped_until_source_or_output_changes(tmp_path, done):
     path = tmp_path / "m.jsonl"
     (first, first_result), (second, second_result) = done("first"), done("second")
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         assert manifest.earlier(first) is None
         manifest.add(first_result)
         manifest.add(second_result)
     entries = [json.loads(line) for line in path.read_bytes().splitlines()]
     assert entries[0]["vaezip_manifest"] == 1
     assert [entry["file"] for entry in entries[1:]] == [first.source, second.source]
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         assert manifest.earlier(first).status is Status.SKIPPED
         os.utime(first.source, ns=(1, 1))
         assert manifest.earlier(first) is None
@@ -56,12 +57,12 @@ def test_done_files_are_skipped_until_source_or_output_changes(tmp_path, done):
 def test_a_line_cut_short_is_dropped_and_the_rest_holds(tmp_path, done, keep):
     path = tmp_path / "m.jsonl"
     (first, first_result), (second, second_result) = done("first"), done("second")
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         manifest.add(first_result)
         before = path.stat().st_size
         manifest.add(second_result)
     os.truncate(path, before + keep)
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         assert manifest.earlier(first).status is Status.SKIPPED
         assert manifest.earlier(second) is None
         manifest.add(second_result)
@@ -74,9 +75,9 @@ def test_killed_before_the_first_line_was_whole(tmp_path, done):
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"vaezip_mani')
     task, result = done("a")
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         manifest.add(result)
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         assert manifest.earlier(task).status is Status.SKIPPED
 
 
@@ -84,35 +85,93 @@ def test_what_was_set_aside_stays_so_unless_asked_for(tmp_path, done):
     path = tmp_path / "m.jsonl"
     task, _ = done("poison")
     failed, _ = done("failed")
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         manifest.add(failure(task, WorkerDied("died"), 2, Status.SET_ASIDE))
         manifest.add(failure(failed, OSError(5, "went away"), 2))
-    with Manifest(path, Options()) as manifest:
+    with Manifest(path, RunOptions()) as manifest:
         again = manifest.earlier(task)
         assert again.status is Status.SET_ASIDE
         assert "--retry" in str(again.error)
         assert manifest.earlier(failed) is None
-    with Manifest(path, Options(), retry=True) as manifest:
+    with Manifest(path, RunOptions(), retry=True) as manifest:
         assert manifest.earlier(task) is None
 
 
-@pytest.mark.parametrize("change", [{"quality": 50}, {"lossless": True}, {"strip": True}])
+@pytest.mark.parametrize(
+    "change", [{"quality": 50}, {"lossless": True}, {"strip": True}, {"seconds": 5}, {"roi": "1,2,3,4"}]
+)
 def test_other_settings_are_refused(tmp_path, change):
     path = tmp_path / "m.jsonl"
-    with Manifest(path, Options()):
+    with Manifest(path, RunOptions()):
         pass
     with (
         pytest.raises(UsageError, match="other settings"),
-        Manifest(path, dataclasses.replace(Options(), **change)),
+        Manifest(path, RunOptions(EncodeOptions.of(**change))),
     ):
         pass
+
+
+PLAIN = {"quality": 75.0, "lossless": False, "strip": False, "effort": 0, "tune": "psnr"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "keywords"),
+    [
+        ({}, {}),
+        (
+            {"quality": 40.0, "lossless": True, "strip": True},
+            {"quality": 40, "lossless": True, "strip": True},
+        ),
+        ({"effort": 3, "tune": "visual", "seconds": 5}, {"effort": 3, "tune": "visual", "seconds": 5.0}),
+        ({"seconds": 60}, {}),
+        ({"roi": ["1,2,3,4", "m.png:-3"]}, {"roi": ("1,2,3,4:+30", "m.png:-3")}),
+        ({"target_size": 50000}, {"target_size": "50kB"}),
+        ({"target_ssim": 0.98}, {"target_ssim": 0.98}),
+    ],
+)
+def test_settings_of_an_earlier_release_are_recognised(tmp_path, settings, keywords):
+    path = tmp_path / "m.jsonl"
+    stored = {**PLAIN, **settings, "model": default_model_id().hex()}
+    first = json.dumps({"vaezip_manifest": 1, "settings": stored}) + "\n"
+    path.write_text(first)
+    with Manifest(path, RunOptions(EncodeOptions.of(**keywords))):
+        pass
+    assert path.read_text() == first
+    with (
+        pytest.raises(UsageError, match="other settings"),
+        Manifest(path, RunOptions(EncodeOptions(33))),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [None, [], {**PLAIN, "model": "00000000"}, {**PLAIN, "sharpen": 1}, {**PLAIN, "roi": 5}, {"effort": 99}],
+)
+def test_settings_that_mean_nothing_here_are_refused(tmp_path, settings):
+    path = tmp_path / "m.jsonl"
+    if isinstance(settings, dict):
+        settings = {"model": default_model_id().hex(), **settings}
+    path.write_text(json.dumps({"vaezip_manifest": 1, "settings": settings}) + "\n")
+    with pytest.raises(UsageError, match="other settings"), Manifest(path, RunOptions()):
+        pass
+
+
+def test_a_run_with_regions_goes_on(tmp_path, done):
+    path = tmp_path / "m.jsonl"
+    task, result = done("a")
+    options = RunOptions(EncodeOptions.of(roi=("10,20,30,40", "5,6,7,8:-12.5"), target_size="4kB"))
+    with Manifest(path, options) as manifest:
+        manifest.add(result)
+    with Manifest(path, options) as manifest:
+        assert manifest.earlier(task).status is Status.SKIPPED
 
 
 @pytest.mark.parametrize("content", [b"dear diary\nend\n", b"dear diary\nend", b"dear diary", b"{}"])
 def test_any_other_file_is_refused_and_kept(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is no manifest"), Manifest(path, Options()):
+    with pytest.raises(UsageError, match="is no manifest"), Manifest(path, RunOptions()):
         pass
     assert path.read_bytes() == content
 
@@ -120,8 +179,8 @@ def test_any_other_file_is_refused_and_kept(tmp_path, content):
 def test_two_runs_cannot_share_it(tmp_path):
     path = tmp_path / "m.jsonl"
     with (
-        Manifest(path, Options()),
+        Manifest(path, RunOptions()),
         pytest.raises(UsageError, match="another run is using"),
-        Manifest(path, Options()),
+        Manifest(path, RunOptions()),
     ):
         pass

@@ -24,6 +24,7 @@ LAYERS = (
     {"codec.model", "codec.weights"},
     {"codec.runtime"},
     {"codec.effort", "codec.ratecontrol"},
+    {"codec.options"},
     {"codec.coding"},
     {"codec.encoder", "codec.decoder", "codec.inspect"},
     {"codec.verify", "codec.vae", "codec.oneshot", "codec.salvaging"},
@@ -37,7 +38,7 @@ LIGHT = (
     "codec",
     *(
         f"codec.{n}"
-        for n in ("errors", "limits", "types", "files", "heap", "processes", "inspect", "oneshot")
+        for n in ("errors", "limits", "types", "files", "heap", "processes", "options", "inspect", "oneshot")
     ),
 )
 LIGHT_PACKAGES = ("codec.bitstream", "codec.cli", "codec.storage", "codec.batch", "codec.stream")
