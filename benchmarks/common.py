@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[1]
 # 451x300, by Stefan van der Walt, CC0.
-PHOTO = ROOT / "tests" / "data" / "chelsea.png"
+PHOTO = ROOT / "tests" / "assets" / "chelsea.png"
 SMALL = os.environ.get("SMALL") == "1"
 # Not ru_maxrss: Linux hands a parent's peak down to its children, through fork and exec.
 PEAK_PROGRAM = """

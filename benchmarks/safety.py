@@ -2,7 +2,7 @@
 
     python tests/fuzz/run.py --out FOLDER/fuzz.json
     python tests/fuzz/guided.py --out FOLDER/guided.json
-    python tests/seeded/run.py --out FOLDER/seeded.json
+    python tests/planted_defects/run.py --out FOLDER/seeded.json
     python tests/exactness/matrix.py > FOLDER/matrix.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
     python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > FOLDER/aarch64.json

@@ -4,7 +4,7 @@
     python -m benchmarks.summarise_speed timings.json speed.json
 
 Times depend on the machine and on what else it does; the ratios within one run are what is reported. The
-photo is the one in tests/data, mirrored to size. CompressAI's models run with their own coder and untrained
+photo is the one in tests/assets, mirrored to size. CompressAI's models run with their own coder and untrained
 weights (their layers cost the same; their coder meets other symbols than trained ones would give it), and
 are skipped where compressai is not installed: it has wheels for Python 3.11 and 3.12 only.
 """

@@ -2,9 +2,9 @@
 
     python -m benchmarks.studies.gains OUT.json
 
-One tile of 512x512 of the photo in tests/data, one thread, onnxruntime. Gains of the encoder and the decoder
-are timed alone; those inside the networks by leaving them out of the graphs, all graphs taking turns. Medians
-of CPU time over many rounds, as shares of encoding and decoding the tile. Needs the package onnx.
+One tile of 512x512 of the photo in tests/assets, one thread, onnxruntime. Gains of the encoder and the
+decoder are timed alone; those inside the networks by leaving them out of the graphs, all graphs taking turns.
+Medians of CPU time over many rounds, as shares of encoding and decoding the tile. Needs the package onnx.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 The first tile of four of the folder's PNGs at three rates; onnxruntime and torch, one thread. bfloat16 by
 torch, float16 and int8 by onnxruntime: int8 of all convolutions or of the residual blocks' alone, with ranges
-from the batch at hand (dynamic) or from the photo in tests/data (static), a scale for each output channel.
+from the batch at hand (dynamic) or from the photo in tests/assets (static), a scale for each output channel.
 CPU time of the fastest of several rounds in which all take turns, as a multiple of float32 by onnxruntime.
 Needs the packages torch and onnx.
 """

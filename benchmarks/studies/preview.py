@@ -2,7 +2,7 @@
 
     python -m benchmarks.studies.preview RESULT.json [PICTURE...]
 
-Without pictures: the photo in tests/data, mirrored to 768x512 and to 12 megapixels. All sizes are decoded
+Without pictures: the photo in tests/assets, mirrored to 768x512 and to 12 megapixels. All sizes are decoded
 in turn in one process with one thread, five times each; the least CPU time of each counts, and what is
 reported is the ratio. The preview is compared with Pillow's `Image.reduce` of the whole decoded picture.
 """
