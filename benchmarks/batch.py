@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """How much of two cores a batch of 2,000 small pictures uses.
 
-    python benchmarks/batch.py [OUT.json]
+    python -m benchmarks.batch [OUT.json]
 
 Compares `vaezip batch -j 2` over all pictures with two processes that know nothing of each other, run at the
 same time, each `vaezip compress --threads 1` over one half: their summed throughput is what two cores can
@@ -21,12 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from PIL import Image
-from small import usual
-
+from benchmarks.common import ROOT, read_photo, usual
 from codec.bench.machine import machine, versions
 
-ROOT = Path(__file__).resolve().parents[1]
 N_PICTURES = usual(2000, small=4)
 ROUNDS = usual(3, small=1)
 SIZE = (128, 96)
@@ -34,8 +30,7 @@ SIZE = (128, 96)
 
 def make(folder: Path) -> None:
     """Write the pictures, in two halves."""
-    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-        photo = photo.convert("RGB")
+    photo = read_photo()
     width, height = SIZE
     for number in range(N_PICTURES):
         left, top = number % (photo.width - width), number * 7 % (photo.height - height)

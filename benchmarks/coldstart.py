@@ -1,6 +1,6 @@
 """Whole processes from nothing: help, info, and one picture of Kodak's size there and back, by each backend.
 
-    python benchmarks/coldstart.py OUT.json
+    python -m benchmarks.coldstart OUT.json
 
 Each command runs several times; wall time of the fastest and its CPU time are kept. Wall time on a machine
 that does other work says little: look at the load that is noted, too.
@@ -18,13 +18,11 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
-from small import usual
 
+from benchmarks.common import ROOT, mirrored_photo, usual
 from codec.bench.machine import machine, versions
 
-ROOT = Path(__file__).parents[1]
 ROUNDS = usual(7, small=1)
 PACKAGES = usual({"onnx": "onnxruntime", "torch": "torch"}, small={"onnx": "onnxruntime"})
 
@@ -45,10 +43,7 @@ def main(out: Path) -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         source, coded, again = (str(Path(folder) / name) for name in ("in.png", "in.vae", "out.png"))
-        with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-            pixels = np.asarray(photo.convert("RGB"))
-        padded = np.pad(pixels, ((0, 512 - pixels.shape[0]), (0, 768 - pixels.shape[1]), (0, 0)), "symmetric")
-        Image.fromarray(padded).save(source)
+        Image.fromarray(mirrored_photo(768, 512)).save(source)
         commands = {
             "compress": ["compress", "-Q", "-f", source, "-o", coded],
             "--help": ["--help"],

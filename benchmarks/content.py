@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Unusual pictures (text, noise, lines, flat areas) beside WebP: PSNR at the same number of bytes.
 
-    python benchmarks/content.py FOLDER RESULT.json
+    python -m benchmarks.content FOLDER RESULT.json
 
 Every PNG of the folder, and patterns made here, are compressed at several qualities, and by WebP (Pillow,
 method 6) at 41 qualities and without loss; all bytes are of whole files. WebP's PSNR at vaezip's bytes is
@@ -20,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from small import usual
 
 import codec
+from benchmarks.common import read_photo, usual
 
 QUALITIES = (25, 50, 75, 90)
 WEBP_QUALITIES = np.linspace(0, 100, usual(41, small=3))
@@ -30,7 +29,6 @@ WEBP_QUALITIES = np.linspace(0, 100, usual(41, small=3))
 EXACT_DB = 99.0
 LIMIT_DB = 1.0
 SIDE = usual(256, small=64)
-PHOTO = Path(__file__).resolve().parents[1] / "tests" / "data" / "chelsea.png"
 
 
 def patterns() -> dict[str, Image.Image]:
@@ -38,8 +36,7 @@ def patterns() -> dict[str, Image.Image]:
     rows, columns = np.indices((SIDE, SIDE))
     checks = (rows + columns) % 2
     rng = np.random.default_rng(0)
-    with Image.open(PHOTO) as opened:
-        photo = opened.convert("RGB").crop((100, 20, 100 + SIDE, 20 + SIDE))
+    photo = read_photo().crop((100, 20, 100 + SIDE, 20 + SIDE))
     lined = photo.copy()
     pen = ImageDraw.Draw(lined)
     for place in range(-SIDE, SIDE, 24):

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Draw README's figure: crops of two photographs by vaezip, WebP and AVIF at about the same number of bytes.
 
-    python benchmarks/crops.py OUT_DIR
+    python -m benchmarks.crops OUT_DIR
 
 Writes OUT_DIR/crops.webp (lossless) and OUT_DIR/crops.json, with the bytes and the PSNR of every whole file.
 WebP (method 6) and AVIF (4:2:0, speed 6) encode each whole picture at the highest quality within BPP bits per

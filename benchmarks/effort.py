@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Effort against time and size: BD-rates against effort 0, WebP, AVIF (PSNR RGB, SSIMULACRA2; whole files).
 
-    python benchmarks/effort.py DIR_OF_PICTURES OUT_DIR PAGE [--efforts 0,1,5] [--tune visual] [--part 0/2]
+    python -m benchmarks.effort DIR_OF_PICTURES OUT_DIR PAGE [--efforts 0,1,5] [--tune visual] [--part 0/2]
 
 Adds every encoding to OUT_DIR/effort.csv as it is made and skips those that are there, so that it may be
 stopped and run again, and several may run side by side, each with its own part of the pictures. Then writes

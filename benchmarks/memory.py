@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Peak memory and time of a very large picture, there and back.
 
-    python benchmarks/memory.py [MEGAPIXELS]
+    python -m benchmarks.memory [MEGAPIXELS]
 
 Each direction runs as the command runs, in a process of its own. The picture is the test photo mirrored on
 and on, its brightness changing from row to row. Prints one JSON object.
@@ -17,17 +16,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from peak import peak_bytes
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.common import peak_bytes, read_photo
+from codec.model.inference.runner import choose_backend
 
 
 def make(path: Path, side: int) -> None:
     """Write a picture of side x side pixels."""
     Image.MAX_IMAGE_PIXELS = None
-    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-        part = np.asarray(photo.convert("RGB"))
+    part = np.asarray(read_photo())
     row = np.concatenate([part, part[:, ::-1]], 1)
     row = np.concatenate([row] * math.ceil(side / row.shape[1]), 1)[:, :side]
     picture = Image.new("RGB", (side, side))
@@ -46,8 +44,6 @@ def measure(*arguments: str | Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    from codec.model.inference.runner import choose_backend
-
     side = round(math.sqrt(1e6 * float(sys.argv[1] if len(sys.argv) > 1 else 120)))
     pixels_mib = 3 * side**2 / (1 << 20)
     with tempfile.TemporaryDirectory() as name:
@@ -66,5 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

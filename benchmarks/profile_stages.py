@@ -1,12 +1,14 @@
 """Where the time of encoding and decoding goes, stage by stage, on one thread with a loaded model.
 
-    python benchmarks/profile_stages.py OUT.json
-    git worktree add OLD fa46ee0 && PYTHONPATH=OLD python benchmarks/profile_stages.py OUT.json --before
+    python -m benchmarks.profile_stages OUT.json
+    git worktree add OLD fa46ee0
+    PYTHONPATH=OLD:. python -P -m benchmarks.profile_stages OUT.json --before
 
 Functions of each stage are wrapped with a clock; a stage's time is that of its functions, less what other
 stages inside them take. It is CPU time, and the fastest of several runs counts, so that other work on the
 machine disturbs little. --before: the package is that of commit fa46ee0, before any work on speed, whose
-functions have other names; the picture, the clock and the rate are the same.
+functions have other names; the picture, the clock and the rate are the same. -P keeps this tree's package
+from coming first.
 """
 
 from __future__ import annotations
@@ -23,16 +25,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
-from small import usual
 
 import codec
+from benchmarks.common import macs_per_pixel, matrix_gflops, mirrored_photo, usual
 from codec.bench.machine import machine, versions
 from codec.model.index import default_model_id
 from codec.model.weights import load_model
 
-ROOT = Path(__file__).parents[1]
 SIZES = usual({"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}, small={"small": ((96, 64), 1)})
 COMMIT_BEFORE = "fa46ee0"
 RATE = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
@@ -151,14 +151,6 @@ def install(clock: Clock, stages: dict[str, list[str]], *, before: bool) -> None
             setattr(owner, name, clock.wrap(stage, getattr(owner, name)))
 
 
-def picture(width: int, height: int) -> Image.Image:
-    """Return the photo of the tests, mirrored to size."""
-    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-        pixels = np.asarray(photo.convert("RGB"))
-    missing = ((0, max(0, height - pixels.shape[0])), (0, max(0, width - pixels.shape[1])), (0, 0))
-    return Image.fromarray(np.ascontiguousarray(np.pad(pixels, missing, mode="symmetric")[:height, :width]))
-
-
 def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str, float]:
     """Return milliseconds by stage of the fastest of some runs, after one to warm up."""
     function()
@@ -175,9 +167,6 @@ def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str,
 
 def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     """Compare megapixels a second with what the multiplications alone would allow."""
-    # Of this tree's networks: the old one has no such graphs.
-    from flops import macs_per_pixel, matrix_gflops
-
     gflops, macs = matrix_gflops(), macs_per_pixel()
     rows = {}
     for task, stages in table.items():
@@ -206,7 +195,7 @@ def main(out: Path, *, before: bool) -> None:
     table: dict[str, dict[str, float]] = {}
     for size, ((width, height), rounds) in SIZES.items():
         source = io.BytesIO()
-        picture(width, height).save(source, "PNG", compress_level=1)
+        Image.fromarray(mirrored_photo(width, height)).save(source, "PNG", compress_level=1)
         png = source.getvalue()
         data = encoder.encode(png)
 

@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """What decoding takes in memory by declared size, and what a thousand decodes leave behind.
 
-    python benchmarks/resources.py [MEGAPIXELS...] > FOLDER/resources.json
-    python benchmarks/resources.py --growth FOLDER/resources.json
+    python -m benchmarks.resources [MEGAPIXELS...] > FOLDER/resources.json
+    python -m benchmarks.resources --growth FOLDER/resources.json
 
 FOLDER is benchmarks/results/<version>/safety; 1, 16, 64 and 178 megapixels unless given. Each is decoded by
 the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a
@@ -21,9 +20,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from small import usual
+import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.common import ROOT, read_photo, usual
+from codec.bitstream.container import write_container
+from codec.bitstream.geometry import Tile
+from codec.bitstream.header import Header
+from codec.coding.tile import encode_tile
+from codec.model.index import default_model_id
+from codec.model.inference.runner import choose_backend
+from codec.model.weights import load_model
+
 BASE, PER_PIXEL = 350 << 20, 8
 DECODES, WARM_UP = usual((1000, 100), small=(3, 1))
 GROWN = f"grown_bytes_over_{DECODES}_decodes"
@@ -75,19 +82,8 @@ print(kept() - before)
 
 def make(folder: Path, megapixels: float) -> tuple[Path, int]:
     """Write a file of about so many megapixels; return it and its number of pixels."""
-    import numpy as np
-    from PIL import Image
-
-    from codec.bitstream.container import write_container
-    from codec.bitstream.geometry import Tile
-    from codec.bitstream.header import Header
-    from codec.coding.tile import encode_tile
-    from codec.model.index import default_model_id
-    from codec.model.weights import load_model
-
     model = load_model(default_model_id())
-    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-        pixels = np.asarray(photo.convert("RGB").resize((512, 512)))
+    pixels = np.asarray(read_photo().resize((512, 512)))
     payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), quality=1715)
     side = 512 * max(1, round(math.sqrt(1e6 * megapixels) / 512))
     header = Header(side, side, 1715, model.model_id)
@@ -110,8 +106,6 @@ def growth(folder: Path) -> int:
 
 def measure(sizes: list[float], folder: Path) -> dict[str, object]:
     """Return the record of all that is measured here."""
-    from codec.model.inference.runner import choose_backend
-
     small, _ = make(folder, 0.1)
     peaks = []
     for size in sizes:
@@ -149,5 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     main()

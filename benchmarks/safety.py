@@ -1,17 +1,16 @@
-#!/usr/bin/env python3
 """Write the table of docs/security.md from recorded results, and measure how fast a bomb is refused.
 
     python tests/fuzz/run.py --out FOLDER/fuzz.json
     python tests/fuzz/guided.py --out FOLDER/guided.json
-    python tests/seeded/run.py --out FOLDER/seeded.json
+    python tests/planted_defects/run.py --out FOLDER/seeded.json
     python tests/exactness/matrix.py > FOLDER/matrix.json
     python tests/exactness/versions.py OTHER_PYTHON... > FOLDER/versions.txt
     python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > FOLDER/aarch64.json
     python tests/exactness/byte_order.py qemu-s390x -L ROOT ROOT/usr/bin/python3.11 > FOLDER/byte_order.json
     VAEZIP_BACKEND=onnx python tests/exactness/other_runtime.py > FOLDER/openvino.json
-    VAEZIP_BACKEND=onnx python benchmarks/resources.py > FOLDER/resources.json
-    VAEZIP_BACKEND=torch python benchmarks/resources.py > FOLDER/resources_torch.json
-    python benchmarks/safety.py FOLDER docs/security.md
+    VAEZIP_BACKEND=onnx python -m benchmarks.resources > FOLDER/resources.json
+    VAEZIP_BACKEND=torch python -m benchmarks.resources > FOLDER/resources_torch.json
+    python -m benchmarks.safety FOLDER docs/security.md
 
 FOLDER is benchmarks/results/<version>/safety. A bomb is a header that declares a huge picture; it
 is measured only if FOLDER/bomb.json does not exist.
@@ -28,8 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from small import usual
-
+from benchmarks.common import ROOT, usual
 from codec.bench.report.readme import replace_between
 
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
@@ -49,10 +47,9 @@ except codec.LimitExceeded:
 
 def bomb() -> dict[str, float]:
     """Refuse it in some fresh processes; return medians in milliseconds."""
-    root = Path(__file__).resolve().parents[1]
     rows = []
     for _ in range(usual(9, small=1)):
-        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, cwd=root)
+        done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, cwd=ROOT)
         rows.append([float(part) for part in done.stdout.split()])
     refusal, process, n_bytes = (statistics.median(column) for column in zip(*rows, strict=True))
     return {"refusal_ms": 1e3 * refusal, "process_ms": 1e3 * process, "bytes": n_bytes}

@@ -1,6 +1,6 @@
 """Boil the timings of test_speed.py down to the table of docs/benchmarks.md: throughputs and their ratios.
 
-python benchmarks/summarise_speed.py TIMINGS OUT
+python -m benchmarks.summarise_speed TIMINGS OUT
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Speed of vaezip beside CompressAI's models and Pillow's codecs, in one run on one machine.
 
     python -m pytest benchmarks/test_speed.py --benchmark-json=timings.json
-    python benchmarks/summarise_speed.py timings.json speed.json
+    python -m benchmarks.summarise_speed timings.json speed.json
 
 Times depend on the machine and on what else it does; the ratios within one run are what is reported. The
-photo is the one in tests/data, mirrored to size. CompressAI's models run with their own coder and untrained
+photo is the one in tests/assets, mirrored to size. CompressAI's models run with their own coder and untrained
 weights (their layers cost the same; their coder meets other symbols than trained ones would give it), and
 are skipped where compressai is not installed: it has wheels for Python 3.11 and 3.12 only.
 """
@@ -24,8 +24,7 @@ import torch
 from PIL import Image
 
 import codec
-from benchmarks.peak import peak_bytes
-from benchmarks.small import usual
+from benchmarks.common import mirrored_photo, peak_bytes, usual
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.quality import rate_band
@@ -34,7 +33,6 @@ from codec.entropy.steps import STEPS
 from codec.model.index import default_model_id
 from codec.model.weights import load_model
 
-ROOT = Path(__file__).parents[1]
 SIZES = usual(
     {"kodak": (768, 512), "2mpx": (1632, 1224), "12mpx": (4000, 3000)},
     small={"kodak": (64, 48), "2mpx": (64, 48), "12mpx": (64, 48)},
@@ -49,10 +47,7 @@ PEERS = {"bmshj2018-hyperprior": "bmshj2018_hyperprior", "mbt2018-mean": "mbt201
 def picture(size: str) -> np.ndarray:
     """Samples of a photo: uint8 [H, W, 3]."""
     width, height = SIZES[size]
-    with Image.open(ROOT / "tests" / "data" / "chelsea.png") as photo:
-        pixels = np.asarray(photo.convert("RGB"))
-    missing = ((0, max(0, height - pixels.shape[0])), (0, max(0, width - pixels.shape[1])), (0, 0))
-    return np.ascontiguousarray(np.pad(pixels, missing, mode="symmetric")[:height, :width])
+    return mirrored_photo(width, height)
 
 
 def time(benchmark: Any, size: str, name: str, way: str, threads: int, function: Callable[[], Any]) -> Any:

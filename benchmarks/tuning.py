@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
-"""What `--tune visual` and `--roi` gain, and what a filter after decoding would.
+"""Gains of `--tune visual` and `--roi`.
 
-    python benchmarks/tuning.py DIR_OF_PICTURES OUT_DIR [--images N] [--only visual,roi,filters]
+    python -m benchmarks.tuning DIR_OF_PICTURES OUT_DIR [--images N] [--only visual,roi]
 
 Writes OUT_DIR/tuning.json. Visual tuning: BD-rate against `--tune psnr` by each metric. Region: PSNR inside
-a square in the middle, at no more bytes than without it. Filters: see decoded_filters.py. All at effort 0.
-Parts that are not asked for are kept from an earlier tuning.json. Needs vaezip[bench].
+a square in the middle, at no more bytes than without it. All at effort 0. Other parts of a
+tuning.json of the same model are kept. Needs vaezip[bench].
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from decoded_filters import filters
 
 import codec
 from codec.bench.codecs import read_pixels
@@ -43,17 +41,26 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=None, help="only so many pictures")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS))
     arguments = parser.parse_args()
-    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix == ".png")[: arguments.images]
-    pictures = [read_pixels(path) for path in paths]
-    target, model = arguments.out / "tuning.json", default_model_id().hex()
-    record = json.loads(target.read_text()) if target.exists() else {}
+    pictures = read_pictures(arguments.folder)[: arguments.images]
+    for name in arguments.only:
+        record_part(arguments.out, name, {"pictures": len(pictures)} | PARTS[name](pictures))
+
+
+def read_pictures(folder: Path) -> list[Any]:
+    """Return the samples of the PNGs of a folder, in the order of their names."""
+    return [read_pixels(path) for path in sorted(folder.glob("*.png"))]
+
+
+def record_part(out: Path, name: str, found: dict[str, Any]) -> None:
+    """Write one part of OUT/tuning.json, and print it; parts of another model are dropped."""
+    target, model = out / "tuning.json", default_model_id().hex()
+    record = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if record.get("model") != model:
         record = {"model": model}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    for name in arguments.only:
-        record[name] = {"pictures": len(pictures)} | PARTS[name](pictures)
-        target.write_text(json.dumps(record, indent=1) + "\n")
-        print(name, json.dumps({k: v for k, v in record[name].items() if k != "curves"}), flush=True)
+    record[name] = found
+    out.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(name, json.dumps({k: v for k, v in found.items() if k != "curves"}), flush=True)
 
 
 def visual(pictures: list[Any]) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def region(pictures: list[Any]) -> dict[str, Any]:
     }
 
 
-PARTS = {"visual": visual, "roi": region, "filters": filters}
+PARTS = {"visual": visual, "roi": region}
 
 if __name__ == "__main__":
     main()

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def chelsea_path() -> Path:
     """The photo that comes with the project, 451x300."""
-    return Path(__file__).parent / "data" / "chelsea.png"
+    return Path(__file__).parent / "assets" / "chelsea.png"
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Draw curve.png beside this file, or another: crops seen against BD-rate on Kodak, for each run of runs.csv.
 
-python benchmarks/training/curve.py [OUT.png]
+python -m benchmarks.training.curve [OUT.png]
 """
 
 from __future__ import annotations

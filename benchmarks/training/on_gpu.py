@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Continue training on one GPU for some minutes: compiled, captured as a CUDA graph, data on the device.
 
-    python benchmarks/training/on_gpu.py DIR_OF_TILES OUT --init UNDECAYED.safetensors --seconds 500
+    python -m benchmarks.training.on_gpu DIR_OF_TILES OUT --init UNDECAYED.safetensors --seconds 500
 
 The same networks, quantiser and objective as `vaezip train run`, written for a GPU: channels last, depthwise
 convolutions as shifted products, one kernel for what lies between matrix products (torch.compile), and no
@@ -38,8 +37,6 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.straight_through import floor_through, round_through

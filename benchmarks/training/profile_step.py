@@ -1,6 +1,6 @@
 """Profile one training step on one core: Mpx/s, GFLOP/s beside a matrix product's, and where the time goes.
 
-python benchmarks/training/profile_step.py benchmarks/training/profile.json
+python -m benchmarks.training.profile_step benchmarks/training/profile.json
 """
 
 from __future__ import annotations
@@ -16,10 +16,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from small import usual
-
+from benchmarks.common import usual
 from codec.files import write_atomic
 from codec.model.config import RATE_POINTS, ModelConfig
 from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """At what price in bits the shipped model trades squared error, beside the lmbda of its loss.
 
-    python benchmarks/training/slope.py DIR_OF_PICTURES
+    python -m benchmarks.training.slope DIR_OF_PICTURES
 
 Prints for some rates how many bits more a picture takes for how much less squared error from one rate to the
 next, over all pictures, as a multiple of lmbda: what codec.effort.sensitivity weighs errors with.

@@ -9,12 +9,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-from defects import add_defect, holes
 from matplotlib.figure import Figure
-from measure import DRAWN, FOR_SAMPLES, SEED, crops, read, skimage_folder
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.uses.defects import add_defect, holes
+from benchmarks.uses.measure import DRAWN, FOR_SAMPLES, SEED, crops, read, skimage_folder
 from codec.cli.folders import contact_sheet
 from codec.train.classical import digits, train_classical
 from codec.vae import AnomalyModel, elbo, impute, interpolate, sample, traverse

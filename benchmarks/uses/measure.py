@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from defects import KINDS, add_defect, holes
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.small import usual
+from benchmarks.common import usual
+from benchmarks.uses.defects import KINDS, add_defect, holes
 from codec.runtime.threads import map_ordered, worker_count
 from codec.train.classical import digits, train_classical
 from codec.vae.anomaly import AnomalyModel

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import ROOT
 from codec.bench.report.readme import replace_between
 
-ROOT = Path(__file__).parents[2]
 START, END = "<!-- uses: start, written by benchmarks/uses/run.py -->", "<!-- uses: end -->"
 
 

@@ -1,6 +1,6 @@
 """Measure the VAE's other uses, draw the example pictures, write the results of docs/other-uses.md.
 
-    python benchmarks/uses/run.py OUT [--kodak DIR] [--pictures N] [--only PART ...] [--page FILE]
+    python -m benchmarks.uses.run OUT [--kodak DIR] [--pictures N] [--only PART ...] [--page FILE]
 
 Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, page. Numbers of
 parts not run are kept. OUT is benchmarks/results/<version>.
@@ -13,18 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+import torch
 
-import examples  # noqa: E402
-import measure  # noqa: E402
-import page  # noqa: E402
-import torch  # noqa: E402
-
-import codec  # noqa: E402
-from benchmarks.small import SMALL  # noqa: E402
-from codec.model.index import default_model_id  # noqa: E402
-from codec.vae import imputation  # noqa: E402
+import codec
+from benchmarks.common import ROOT, SMALL
+from benchmarks.uses import examples, measure, page
+from codec.model.index import default_model_id
+from codec.vae import imputation
 
 PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "page")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -28,17 +28,11 @@ if not (ROOT / "benchmarks").is_dir():
     pytest.skip("needs the source tree", allow_module_level=True)
 
 
-def script(name: str) -> ModuleType:
-    """Load a script of benchmarks/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    # As when it is run: what lies beside it can be imported.
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
-    return module
+@pytest.fixture
+def script(monkeypatch) -> Callable[[str], ModuleType]:
+    """Return a function that imports a script of benchmarks/, which is not installed."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 def between(page: str, start: str, end: str) -> str:
@@ -58,13 +52,13 @@ def test_pages_and_results_agree(page, shown_as):
     assert write_blocks(text, ROOT / FOLDER, shown_as) == text, f"run: {command}"
 
 
-def test_tables_of_efforts_agree_with_the_record():
+def test_tables_of_efforts_agree_with_the_record(script):
     effort = script("effort")
     record = json.loads((ROOT / FOLDER / "effort" / "effort.json").read_text(encoding="utf-8"))
     assert between("docs/guide/size-and-effort.md", effort.START, effort.END) == effort.table(record)
 
 
-def test_table_of_safety_agrees_with_the_records():
+def test_table_of_safety_agrees_with_the_records(script):
     safety = script("safety")
     assert between("docs/security.md", safety.START, safety.END) == safety.table(ROOT / FOLDER / "safety")
 

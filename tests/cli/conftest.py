@@ -17,7 +17,7 @@ from codec.bitstream.header import Header
 from codec.bitstream.tile import TilePayload
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
-PICTURE = Path(__file__).parents[1] / "data" / "chelsea.png"
+PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PICTURE = Path(__file__).parents[1] / "data" / "chelsea.png"
+PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"
 
 
 def psnr(first: Image.Image, second: Image.Image) -> float:

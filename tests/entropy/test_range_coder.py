@@ -22,7 +22,7 @@ from codec.model.inference.runner import choose_backend
 
 needs_both = pytest.mark.skipif(BEST is PLAIN, reason="constriction has no wheel here")
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "v0").glob("*.vae"))
-PICTURE = Path(__file__).parents[1] / "data" / "chelsea.png"
+PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"
 # Compress the picture given first and decompress the other files, where constriction cannot be imported.
 WITHOUT = """
 import hashlib, json, sys

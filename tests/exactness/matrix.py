@@ -25,7 +25,7 @@ from cell import ROOT, Samples, run_cell
 from PIL import Image
 
 sys.path.insert(0, str(ROOT))
-PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+PICTURE = ROOT / "tests" / "assets" / "chelsea.png"
 AXES = {
     "threads": ("1", "2"),
     "onednn": ("on", "off"),

@@ -21,14 +21,13 @@ import openvino
 from numpy.typing import NDArray
 from processors import ROOT, compared, files_to_decode, symbol_hash
 
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
-from onnx_graph import whole_graph  # noqa: E402
-
-import codec.decoder  # noqa: E402
-from codec.model.index import model_entry  # noqa: E402
-from codec.model.inference.graphs import Architecture  # noqa: E402
-from codec.model.weights import LoadedModel, build, load_model, read_verified  # noqa: E402
+import codec.decoder
+from benchmarks.studies.onnx_graph import whole_graph
+from codec.model.index import model_entry
+from codec.model.inference.graphs import Architecture
+from codec.model.weights import LoadedModel, build, load_model, read_verified
 
 
 class OpenVinoRunner:

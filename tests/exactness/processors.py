@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+PICTURE = ROOT / "tests" / "assets" / "chelsea.png"
 QUALITIES = (5, 50, 100)
 
 

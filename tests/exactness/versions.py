@@ -16,7 +16,7 @@ import numpy as np
 from cell import ROOT, run_cell
 
 sys.path.insert(0, str(ROOT))
-PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+PICTURE = ROOT / "tests" / "assets" / "chelsea.png"
 
 
 def main() -> int:

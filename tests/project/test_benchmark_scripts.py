@@ -36,9 +36,6 @@ STEPS = {
         "speed.json",
         "profile_after.json",
         "coldstart.json",
-        "empty_channels.json",
-        "precision.json",
-        "gains.json",
     ),
     "batch": ("batch.json",),
     "uses": ("uses.json", "uses/elbo.webp", "uses/digits.webp"),
@@ -46,18 +43,22 @@ STEPS = {
 }
 # Scripts that run by themselves: arguments, and what they leave; what they print where that is nothing.
 ALONE = {
-    "content.py": (("{pictures}", "{out}/content.json"), "content.json"),
-    "memory.py": (("0.05",), None),
-    "preview.py": (("{out}/preview.json", "{pictures}/small.png"), "preview.json"),
-    "range_coder.py": (("{out}/range_coder.json",), "range_coder.json"),
-    "resources.py": (("0.1",), None),
-    "safety.py": (("{out}/safety", "{out}/docs/security.md"), "safety/bomb.json"),
-    "training/curve.py": (("{out}/curve.png",), "curve.png"),
-    "training/slope.py": (("{pictures}",), None),
+    "content": (("{pictures}", "{out}/content.json"), "content.json"),
+    "memory": (("0.05",), None),
+    "resources": (("0.1",), None),
+    "safety": (("{out}/safety", "{out}/docs/security.md"), "safety/bomb.json"),
+    "studies.decoded_filters": (("{pictures}", "{out}/effort"), "effort/tuning.json"),
+    "studies.empty_channels": (("{pictures}", "{out}/empty_channels.json"), "empty_channels.json"),
+    "studies.gains": (("{out}/gains.json",), "gains.json"),
+    "studies.precision": (("{pictures}", "{out}/precision.json"), "precision.json"),
+    "studies.preview": (("{out}/preview.json", "{pictures}/small.png"), "preview.json"),
+    "studies.range_coder": (("{out}/range_coder.json",), "range_coder.json"),
+    "training.curve": (("{out}/curve.png",), "curve.png"),
+    "training.slope": (("{pictures}",), None),
 }
 TRAINER = {
-    "training/profile_step.py": (("{out}/profile.json",), "profile.json"),
-    "training/on_gpu.py": (
+    "training.profile_step": (("{out}/profile.json",), "profile.json"),
+    "training.on_gpu": (
         (
             *("{out}/tiles", "{out}/gpu", "--init", "{root}/codec/weights/undecayed.safetensors"),
             *("--no-compile", "--steps", "1", "--report", "1"),
@@ -70,15 +71,23 @@ TRAINER = {
 
 def test_every_script_has_a_run():
     found = {
-        path.relative_to(BENCHMARKS).as_posix()
+        ".".join(path.relative_to(BENCHMARKS).with_suffix("").parts)
         for path in BENCHMARKS.rglob("*.py")
         if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
     }
     text = (BENCHMARKS / "run").read_text(encoding="utf-8")
-    by_run = set(re.findall(r"benchmarks/([\w/]+\.py)", text))
+    by_run = set(re.findall(r"-m benchmarks\.([\w.]+)", text))
+    assert by_run < found
     assert found - by_run == set(ALONE) | set(TRAINER)
-    assert by_run - found == {"test_speed.py"}
+    assert "-m pytest -q benchmarks/test_speed.py" in text
     assert set(" ".join(STEPS).split()) == set(re.findall(r"if wanted (\w+)", text))
+
+
+def test_pages_list_every_script():
+    for folder in (BENCHMARKS, BENCHMARKS / "studies"):
+        text = (folder / "README.md").read_text(encoding="utf-8")
+        scripts = {path.name for path in folder.glob("*.py")} - {"__init__.py", "conftest.py"}
+        assert scripts <= set(re.findall(r"`(\w+\.py)`", text))
 
 
 @pytest.fixture
@@ -161,7 +170,7 @@ def test_scripts_of_the_trainer(script, out):
 
 def alone(script: str, arguments: tuple[str, ...], left: str | None, out: Path) -> None:
     told = [text.format(out=out, pictures=out / "pictures", root=ROOT) for text in arguments]
-    printed = run(out, [sys.executable, str(BENCHMARKS / script), *told])
+    printed = run(out, [sys.executable, "-m", f"benchmarks.{script}", *told])
     if left is None:
         assert re.search(r"\d\.\d", printed)
     else:
@@ -172,7 +181,7 @@ def alone(script: str, arguments: tuple[str, ...], left: str | None, out: Path) 
 def test_a_stale_hook_is_told(out):
     """A stage none of whose functions is called has hooks on functions that the codec no longer uses."""
     code = (
-        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import profile_stages\n"
+        "import sys; from benchmarks import profile_stages\n"
         "profile_stages.STAGES['coder'] = ['codec.entropy.coder:TileDecoder.finish']\n"
         "profile_stages.STAGES['mean context'] = ['codec.salvaging:salvage']\n"
         "profile_stages.main(profile_stages.Path(sys.argv[1]), before=False)"

@@ -35,7 +35,7 @@ def test_first_two_commands_are_the_set_up():
     for command in (first, second):
         assert "\n" not in command
         assert command.startswith("python3 -m venv ")
-    picture = re.search(r"tests/data/\S+\.png", first)
+    picture = re.search(r"tests/assets/\S+\.png", first)
     assert picture is not None
     assert (ROOT / picture[0]).is_file()
     assert "vaezip compress" in first
@@ -59,7 +59,7 @@ def run_examples(page: Path, tmp_path: Path) -> str:
     shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
     folder = tmp_path / "photos"
     folder.mkdir()
-    shutil.copy(TESTS / "data" / "chelsea.png", folder / "photo.png")
+    shutil.copy(TESTS / "assets" / "chelsea.png", folder / "photo.png")
     environment = {
         **os.environ,
         "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}",

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Latent channels that carry nothing, by rate: how many there are, and what leaving them out could save.
 
-    python benchmarks/empty_channels.py FOLDER OUT.json
+    python -m benchmarks.studies.empty_channels FOLDER OUT.json
 
 Of every tile of the folder's PNGs and every rate point: the share of channels whose residuals are 0 all over
 the tile, of those whose scale index is 0 all over it, and of those whose latent is the same all over it. Only
@@ -20,11 +19,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from flops import macs_by_weight, macs_per_pixel
 from numpy.typing import NDArray
 from PIL import Image
 
 import codec
+from benchmarks.common import macs_by_weight, macs_per_pixel
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
 from codec.coding.tile import tile_symbols

@@ -1,6 +1,6 @@
 """Plant every defect of defects.py in a copy of the tree, one at a time, and see the tests fail.
 
-    python tests/seeded/run.py [--out RESULT.json] [NAME...]
+    python tests/planted_defects/run.py [--out RESULT.json] [NAME...]
 
 A defect that no test notices is a hole in the tests: exit code 1.
 """

@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 """g_s in fewer bits: how far its samples are from those of float32, and how long it takes beside that.
 
-    python benchmarks/precision.py FOLDER OUT.json
+    python -m benchmarks.studies.precision FOLDER OUT.json
 
 The first tile of four of the folder's PNGs at three rates; onnxruntime and torch, one thread. bfloat16 by
 torch, float16 and int8 by onnxruntime: int8 of all convolutions or of the residual blocks' alone, with ranges
-from the batch at hand (dynamic) or from the photo in tests/data (static), a scale for each output channel.
+from the batch at hand (dynamic) or from the photo in tests/assets (static), a scale for each output channel.
 CPU time of the fastest of several rounds in which all take turns, as a multiple of float32 by onnxruntime.
 Needs the packages torch and onnx.
 """
@@ -27,7 +26,6 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from onnx_graph import runs, shipped, whole_graph
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -37,8 +35,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from PIL import Image
-from small import usual
 
+from benchmarks.common import PHOTO, usual
+from benchmarks.studies.onnx_graph import runs, shipped, whole_graph
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
 from codec.coding.tile import tile_symbols
@@ -49,7 +48,6 @@ from codec.model.weights import LoadedModel, load_model
 from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
-ROOT = Path(__file__).parents[1]
 PICTURES, ROUNDS = 4, usual(5, small=1)
 RATES = usual((1024, 1664, 2304), small=(1664,))
 BLOCKS = ("g_s.blocks8", "g_s.blocks16")
@@ -220,7 +218,7 @@ def main(folder: Path, out: Path) -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     model = load_model(default_model_id())
-    calibration = synthesis_inputs(model, ROOT / "tests" / "data" / "chelsea.png")
+    calibration = synthesis_inputs(model, PHOTO)
     inputs = [
         one for path in sorted(folder.glob("*.png"))[:PICTURES] for one in synthesis_inputs(model, path)
     ]

@@ -1,9 +1,8 @@
-#!/usr/bin/env python3
 """Previews beside whole pictures: time, and PSNR against the whole picture scaled down.
 
-    python benchmarks/preview.py RESULT.json [PICTURE...]
+    python -m benchmarks.studies.preview RESULT.json [PICTURE...]
 
-Without pictures: the photo in tests/data, mirrored to 768x512 and to 12 megapixels. All sizes are decoded
+Without pictures: the photo in tests/assets, mirrored to 768x512 and to 12 megapixels. All sizes are decoded
 in turn in one process with one thread, five times each; the least CPU time of each counts, and what is
 reported is the ratio. The preview is compared with Pillow's `Image.reduce` of the whole decoded picture.
 """
@@ -20,19 +19,11 @@ import numpy as np
 from PIL import Image
 
 import codec
+from benchmarks.common import mirrored_photo
 
 QUALITY = 75
 ROUNDS = 5
-PHOTO = Path(__file__).resolve().parents[1] / "tests" / "data" / "chelsea.png"
 SIZES = ((768, 512), (4000, 3000))
-
-
-def mirrored(width: int, height: int) -> Image.Image:
-    """Return the test photo, mirrored on and on to a size."""
-    with Image.open(PHOTO) as photo:
-        part = np.asarray(photo.convert("RGB"))
-    missing = (height - part.shape[0], width - part.shape[1])
-    return Image.fromarray(np.pad(part, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric"))
 
 
 def measure(picture: Image.Image) -> dict[str, object]:
@@ -61,7 +52,7 @@ def main() -> None:
     """Measure, write the result and print it."""
     target, *paths = map(Path, sys.argv[1:])
     pictures = {path.name: Image.open(path).convert("RGB") for path in paths}
-    pictures = pictures or {f"chelsea {w}x{h}": mirrored(w, h) for w, h in SIZES}
+    pictures = pictures or {f"chelsea {w}x{h}": Image.fromarray(mirrored_photo(w, h)) for w, h in SIZES}
     record = {name: measure(picture) for name, picture in pictures.items()}
     target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=1))

@@ -1,4 +1,4 @@
-"""The list of planted defects keeps up with the code; tests/seeded/run.py plants them."""
+"""The list of planted defects keeps up with the code; tests/planted_defects/run.py plants them."""
 
 from __future__ import annotations
 

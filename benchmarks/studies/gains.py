@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 """Factors that depend on quality and so are in no stored weight: what multiplying by them takes.
 
-    python benchmarks/gains.py OUT.json
+    python -m benchmarks.studies.gains OUT.json
 
-One tile of 512x512 of the photo in tests/data, one thread, onnxruntime. Gains of the encoder and the decoder
-are timed alone; those inside the networks by leaving them out of the graphs, all graphs taking turns. Medians
-of CPU time over many rounds, as shares of encoding and decoding the tile. Needs the package onnx.
+One tile of 512x512 of the photo in tests/assets, one thread, onnxruntime. Gains of the encoder and the
+decoder are timed alone; those inside the networks by leaving them out of the graphs, all graphs taking turns.
+Medians of CPU time over many rounds, as shares of encoding and decoding the tile. Needs the package onnx.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx_graph import runs, shipped, whole_graph
-from profile_stages import RATE, picture
-from small import usual
 
 import codec
+from benchmarks.common import mirrored_photo, usual
+from benchmarks.profile_stages import RATE
+from benchmarks.studies.onnx_graph import runs, shipped, whole_graph
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import tile_grid
 from codec.coding.tile import tile_symbols
@@ -66,8 +65,7 @@ def turns(work: Work) -> dict[str, list[float]]:
 def everything() -> Work:
     """Return all that is timed, by name."""
     model = load_model(default_model_id())
-    photo = picture(512, 512)
-    pixels = np.asarray(photo)
+    pixels = mirrored_photo(512, 512)
     whole = Block(0, 0, SIDE, SIDE)
     unscaled = analyse_unscaled(model, pixels, whole, SIDE, SIDE)
     symbols = tile_symbols(model, pixels, tile_grid(512, 512, 512)[0], RATE)

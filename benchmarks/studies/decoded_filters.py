@@ -1,11 +1,16 @@
-"""What filters after decoding would gain at low quality: against shifts of colour, and against banding.
+"""Gains of filters after decoding at low quality: against shifts of colour, and against banding.
+
+    python -m benchmarks.studies.decoded_filters DIR_OF_PICTURES OUT_DIR
 
 Corrections of colour are given more than a decoder could have: each is fitted to the very picture that it
-then corrects, channel by channel. Smoothing, of flat areas only, has several strengths.
+then corrects, channel by channel. Smoothing, of flat areas only, has several strengths. Writes the part
+`filters` of OUT_DIR/tuning.json, beside those of benchmarks/tuning.py. Needs vaezip[bench].
 """
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 import codec
+from benchmarks.tuning import read_pictures, record_part
 from codec.bench.metrics import psnr_rgb, ssimulacra2
 
 QUALITIES = (6.0, 15.0)
@@ -76,3 +82,15 @@ def dithered(x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def rounded(samples: NDArray[Any]) -> NDArray[np.uint8]:
     """Round to samples."""
     return np.clip(np.rint(samples), 0, 255).astype(np.uint8)
+
+
+def main(folder: Path, out: Path) -> None:
+    """Measure all pictures of a folder."""
+    pictures = read_pictures(folder)
+    record_part(out, "filters", {"pictures": len(pictures)} | filters(pictures))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

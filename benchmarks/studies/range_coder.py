@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """What the range coder in plain Python costs beside constriction: processor seconds on one thread.
 
-    python benchmarks/range_coder.py RESULT.json
+    python -m benchmarks.studies.range_coder RESULT.json
 
 The picture is the tests' photo, 451x300, at quality 75; medians of processes that take turns. Needs an
 installed constriction.
@@ -15,10 +14,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from small import usual
 
-ROOT = Path(__file__).resolve().parents[1]
-PICTURE = ROOT / "tests" / "data" / "chelsea.png"
+from benchmarks.common import PHOTO, ROOT, usual
+
 TURNS, REPEATS = usual((5, 9), small=(1, 1))
 PROGRAM = f"""
 import sys, time
@@ -46,7 +44,7 @@ def main() -> None:
     rows: dict[str, list[list[float]]] = {"constriction": [], "plain": []}
     for _ in range(TURNS):
         for name, found in rows.items():
-            command = [sys.executable, "-c", PROGRAM, name, str(PICTURE)]
+            command = [sys.executable, "-c", PROGRAM, name, str(PHOTO)]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             found += [[float(part) for part in line.split()] for line in done.stdout.splitlines()]
     medians = {name: np.median(found, axis=0).tolist() for name, found in rows.items()}

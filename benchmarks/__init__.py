@@ -1,0 +1,1 @@
+"""Measurements of the codec; README.md says what lies where."""

@@ -1,0 +1,1 @@
+"""Measurements that answered one question once; README.md lists questions and answers."""
