@@ -16,7 +16,7 @@ from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
 from codec.model.index import default_model_id, model_entry
 from codec.model.inference.runner import CPU, need_torch
-from codec.model.quality import to_rate
+from codec.model.quality import to_rate_index
 from codec.model.weights import load_model
 from codec.ratecontrol.roi import TUNES, parse_regions
 from codec.ratecontrol.target import Target, only_target
@@ -67,7 +67,7 @@ class Encoder:
             **options,
         }
         self._entry = model_entry(default_model_id())
-        self.rate = to_rate(quality, self._entry)
+        self.rate_index = to_rate_index(quality, self._entry)
         self.threads = worker_count(threads)
         self._settings, self._target = _settings(**options)
         self._model = on_worker(functools.partial(load_model, self._entry.model_id, device))
@@ -96,8 +96,8 @@ class Encoder:
         settings = dataclasses.replace(self._settings, threads=self.threads)
         coder = PictureCoder(self._model, self._entry, picture, settings)
         if self._target is not None:
-            return hit(coder, picture, self._target, self.rate, self._entry)
-        return coder.file(coder.code(self.rate, progress))
+            return hit(coder, picture, self._target, self.rate_index, self._entry)
+        return coder.file(coder.code(self.rate_index, progress))
 
     def encode_to(self, image: PictureLike, fp: IO[bytes], *, progress: Progress | None = None) -> int:
         """Compress one picture into an open file, pipe or socket, whole; return the number of bytes.

@@ -41,7 +41,10 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.bitstream.quality import RATE_POINTS
+from codec.entropy.tables import Z_MAX
+from codec.model.config import SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.model.inference.graphs import ACTIVATION_MAX
 from codec.model.straight_through import floor_through, round_through
 from codec.train.data import split_held_out
 from codec.train.drawn import draw_over
@@ -90,7 +93,7 @@ except ModuleNotFoundError:
 
 from codec.model.quadtree import step_masks  # noqa: E402
 from codec.train import perceptual, structure  # noqa: E402
-from codec.train.fake_quantised import ACTIVATION_MAX, INPUT_MAX, FakeQuantisedConv, magnitude_code  # noqa: E402
+from codec.train.fake_quantised import FakeQuantisedConv, magnitude_code  # noqa: E402
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 
@@ -247,7 +250,7 @@ class Networks(nn.Module):
         with self._exact():
             z = pointwise(h.float(), net.h_a.leave)
             z_hat = round_through(z)
-            hidden = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
+            hidden = z_hat.clamp(-Z_MAX, Z_MAX)
             *before, last = scale.layers
             for layer in before:
                 hidden = integer_layer(layer, hidden)
@@ -259,13 +262,13 @@ class Networks(nn.Module):
         mu_all, y_hat, residual, index_all = (torch.zeros_like(y) for _ in range(4))
         for step, mask in enumerate(self.mask):
             with self._exact():
-                level = start
+                sixteenths = start
                 if step:
                     out = torch.cat([magnitude_code(residual), hidden], -1)
                     for layer in scale.context[step - 1]:
                         out = integer_layer(layer, out)
-                    level = level + out
-                index = floor_through(level / 16).clamp(0, 63)
+                    sixteenths = sixteenths + out
+                index = floor_through(sixteenths / 16).clamp(0, 63)
             integer = index.detach().nan_to_num(0).long()
             lean = net.lean.detach()[integer]
             context = net.context

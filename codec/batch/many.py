@@ -17,7 +17,7 @@ from codec.errors import CodecError, UsageError
 from codec.files import writes_through
 from codec.limits import DEFAULT_LIMITS, Limits
 from codec.model.index import default_model_id, model_entry
-from codec.model.quality import to_rate
+from codec.model.quality import to_rate_index
 from codec.processes import run_pool
 from codec.ratecontrol.roi import parse_regions
 from codec.storage.access import local_path, stamp
@@ -140,7 +140,7 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
 
 def _check(tasks: Sequence[Task], options: Options, jobs: int | None, *, remove_sources: bool) -> None:
     """Refuse for all files what would fail for each. Raises UsageError."""
-    to_rate(options.quality, model_entry(default_model_id()))
+    to_rate_index(options.quality, model_entry(default_model_id()))
     level_of(options.effort)
     parse_regions(options.roi)
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):

@@ -35,22 +35,22 @@ class RateDistortionDecision:
         self._lean = model.arrays["lean"]
         self._step_bits = step_bits
 
-    def __call__(self, step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
-        """exact: y - mu, level: scale levels, [4, Q, h2, w2] of a step -> r, integers as float."""
+    def __call__(self, step: int, exact: Floats, scale_index: NDArray[np.uint8]) -> Floats:
+        """exact: y - mu, scale_index: scale indices, [4, Q, h2, w2] of a step -> r, integers as float."""
         r = np.zeros_like(exact)
-        where = np.nonzero((np.abs(exact) > _LEAST) & (level > 0))
+        where = np.nonzero((np.abs(exact) > _LEAST) & (scale_index > 0))
         e = exact[where]
-        r[where] = self._choose(e, level[where], quarters.take(self._step_bits, step)[where])
+        r[where] = self._choose(e, scale_index[where], quarters.take(self._step_bits, step)[where])
         return r
 
-    def _choose(self, e: Floats, level: NDArray[np.uint8], weight: Floats) -> Floats:
+    def _choose(self, e: Floats, scale_index: NDArray[np.uint8], weight: Floats) -> Floats:
         size = np.abs(e)
-        lean, last = self._lean[level], self._bits.shape[1] - 1
-        best = self._bits[level, 0] + weight * size**2
+        lean, last = self._lean[scale_index], self._bits.shape[1] - 1
+        best = self._bits[scale_index, 0] + weight * size**2
         chosen = np.zeros_like(size)
         low = np.maximum(np.floor(size), 1)
         for candidate in (low, low + 1):
-            bits = self._bits[level, np.minimum(candidate, last).astype(np.int64)]
+            bits = self._bits[scale_index, np.minimum(candidate, last).astype(np.int64)]
             cost = bits + weight * (size - candidate - lean) ** 2
             better = cost < best
             best, chosen = np.where(better, cost, best), np.where(better, candidate, chosen)

@@ -8,7 +8,7 @@ from codec.effort.levels import Level
 
 
 class TileSettings(NamedTuple):
-    """level: of effort. visual: by what is seen of errors. gray: the picture is."""
+    """level: of effort. visual: by perceptual error. gray: the picture is."""
 
     level: Level
     visual: bool
