@@ -237,7 +237,7 @@ class Networks(nn.Module):
             return lapped(lapped(x, g.unlap.matrix, 2), g.unlap.matrix, 3) + 0.5
 
     def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sample i is in band i mod RATE_POINTS."""
+        """Sample i lies near rate point i mod RATE_POINTS."""
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.half):
             return self._forward(x, rate)
 
@@ -420,8 +420,8 @@ class Trainer:
         self.live = [p for p in self.parameters.values() if p.requires_grad]
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.data = load_tiles(options.folder, options.drawn, self.device)
-        band = torch.arange(options.batch, device=self.device) % RATE_POINTS
-        self.low, self.high = (band - 0.5).clamp(min=0), (band + 0.5).clamp(max=RATE_POINTS - 1)
+        point = torch.arange(options.batch, device=self.device) % RATE_POINTS
+        self.low, self.high = (point - 0.5).clamp(min=0), (point + 0.5).clamp(max=RATE_POINTS - 1)
         self.step, self.pixels, self.started = 0, 0, 0.0
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -549,7 +549,7 @@ class Trainer:
         self.save("final.safetensors", torch.float32)
 
     def line(self, rows: list[tuple[Tensor, ...]], spent: float) -> str:
-        """Step, seconds, pixels, loss, then bpp and PSNR of each rate band."""
+        """Step, seconds, pixels, loss, then bpp and PSNR of each rate point."""
         loss, bpp, mse = (torch.stack([row[k] for row in rows]) for k in range(3))
         means = [v.view(-1, RATE_POINTS).mean(0) for v in (bpp, mse)]
         points = torch.stack([means[0], -10 * means[1].log10()], 1).flatten().tolist()

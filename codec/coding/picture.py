@@ -35,7 +35,7 @@ from codec.runtime.threads import Progress, map_ordered
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a picture is coded, but for its quality.
+    """How a picture is coded, but for its rate index.
 
     lossless: exactly. strip: without metadata. level: of effort. visual: by perceptual error.
     regions: of interest, in smaller tiles than usual. threads: workers over tiles.

@@ -1,4 +1,4 @@
-"""Each residual by its real rate and by the error it makes in the picture; no gradients are taken here."""
+"""Choose each residual by its bits and the error that it makes in the picture; no gradients are taken."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST = 0.3
 
 
 class RateDistortionDecision:
-    """Chooses among 0 and the two integers around y - mu. An object for one tile and quality.
+    """Chooses among 0 and the two integers around y - mu. An object for one tile and rate index.
 
     step_bits: that the error of a residual that is off by one step is worth, float32 [M, h, w].
     own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.

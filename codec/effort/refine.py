@@ -28,8 +28,8 @@ from codec.runtime.latents import hyper_latents
 
 # Measured on crops of training tiles: with the usual first moment of 0.9 it takes several times as many
 # iterations.
-RATE_Y, RATE_Z = 0.1, 0.06
-RATE_END = 0.1
+LEARNING_RATE_Y, LEARNING_RATE_Z = 0.1, 0.06
+LEARNING_RATE_END = 0.1
 MOMENTS = (0.3, 0.999)
 HOTTEST, COLDEST = 0.6, 0.1
 # Around each integer, this share of the way to the next is the integer in the end.
@@ -71,7 +71,7 @@ def refine(
     with torch.inference_mode(False), torch.enable_grad():
         leaf_y, worth = soft_quarters.split(y).requires_grad_(), soft_quarters.split(step_bits)
         leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
-        rates = (RATE_Y, RATE_Z)
+        learning_rates = (LEARNING_RATE_Y, LEARNING_RATE_Z)
         optimisers = [Adam(leaf, MOMENTS) for leaf in (leaf_y, leaf_z)]
         started, total, index = time.monotonic(), iterations, 0
         while index < total:
@@ -90,8 +90,8 @@ def refine(
             tile = walk_softly(model, z, rate_index, residual)
             cost = tile.bits + error(soft_quarters.join(tile.y_hat, y.shape)) + done * sum(spread)
             cost.backward()
-            for optimiser, rate in zip(optimisers, rates, strict=True):
-                optimiser.step(rate * (1 + (RATE_END - 1) * done))
+            for optimiser, learning_rate in zip(optimisers, learning_rates, strict=True):
+                optimiser.step(learning_rate * (1 + (LEARNING_RATE_END - 1) * done))
             index += 1
             taken = time.monotonic() - started
             if budget.seconds is not None and index == _TRIED:

@@ -17,8 +17,8 @@ from codec.model.factors import factors
 from codec.model.weights import LoadedModel
 
 # Structure has a share in the loss that the networks are trained with, so they spend more bits on an error
-# than its nominal lmbda says: along the model's own qualities this many times as many, at rate 0 and at the
-# last (benchmarks/training/slope.py).
+# than its nominal lmbda says: along the model's own rate indices this many times as many, at the first
+# and at the last (benchmarks/training/slope.py).
 SLOPE_FIRST, SLOPE_LAST = 1.11, 0.97
 
 

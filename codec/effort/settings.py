@@ -1,4 +1,4 @@
-"""How the tiles of a picture are coded, at whatever quality. Imports neither torch nor numpy."""
+"""How the tiles of a picture are coded, at any rate index. Imports neither torch nor numpy."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class TileCoder:
         symbols = np.ascontiguousarray(z, dtype=np.int32).reshape(z.shape[0], -1) - low[:, None]
         if ((symbols < 0) | (symbols >= tables.z_size[rate_point][:, None])).any():
             msg = (
-                f"z leaves the tables of rate_point {rate_point}; pass it through EntropyTables.clamp_z first"
+                f"z leaves the tables of rate point {rate_point}; pass it through EntropyTables.clamp_z first"
             )
             raise UsageError(msg, field="z")
         for channel in np.flatnonzero(tables.z_size[rate_point] > 1).tolist():

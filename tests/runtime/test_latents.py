@@ -21,7 +21,7 @@ def model():
 
 @pytest.fixture(scope="module", params=[0, 1468, 2560])
 def tile(request, model, photo):
-    """A tile's latent and its symbols at one rate_index: (rate_index, y, symbols)."""
+    """A tile's latent and its symbols at one rate index: (rate_index, y, symbols)."""
     y = analyse(model, photo(96, 128), Block(0, 0, 8, 6), 8, 6, request.param)
     return request.param, y, quantise_tile(model, y, request.param)
 
