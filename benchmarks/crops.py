@@ -25,8 +25,8 @@ from codec.bench.codecs import find_codec, read_pixels
 from codec.bench.metrics import psnr_rgb
 from codec.bench.report.side_by_side import largest_within, lossless
 from codec.bench.report.tables import OURS
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.image.convert import RgbArray
-from codec.model.config import MAX_RATE
 
 PICTURES = ("coffee.png", "rocket.jpg")
 RIVALS = ("webp", "avif")
@@ -61,7 +61,7 @@ def equal_bytes(pixels: RgbArray) -> dict[str, bytes]:
     """Return files by codec: vaezip's, then the others, none of which is smaller."""
     limit = int(BPP * pixels.shape[0] * pixels.shape[1] / 8)
     rivals = {name: largest(name, pixels, 100, limit) for name in RIVALS}
-    ours = largest(OURS, pixels, MAX_RATE, min(map(len, rivals.values())))
+    ours = largest(OURS, pixels, MAX_RATE_INDEX, min(map(len, rivals.values())))
     return {OURS: ours, **rivals}
 
 

@@ -35,7 +35,7 @@ from codec.model.weights import load_model
 
 SIZES = usual({"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}, small={"small": ((96, 64), 1)})
 COMMIT_BEFORE = "fa46ee0"
-RATE = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
+RATE_INDEX = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
 STAGES = {
     "decisions": ["codec.coding.tile:improved"],
@@ -188,7 +188,7 @@ def main(out: Path, *, before: bool) -> None:
     load = os.getloadavg()[0]
     options: dict[str, Any] = {} if before else {"effort": 0}
     encoder, decoder = codec.Encoder(threads=1, **options), codec.Decoder(threads=1)
-    encoder.rate = RATE
+    encoder.rate_index = RATE_INDEX
     clock = Clock()
     stages = STAGES | BEFORE if before else STAGES
     install(clock, stages, before=before)

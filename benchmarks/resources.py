@@ -84,7 +84,7 @@ def make(folder: Path, megapixels: float) -> tuple[Path, int]:
     """Write a file of about so many megapixels; return it and its number of pixels."""
     model = load_model(default_model_id())
     pixels = np.asarray(read_photo().resize((512, 512)))
-    payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), quality=1715)
+    payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), rate_index=1715)
     side = 512 * max(1, round(math.sqrt(1e6 * megapixels) / 512))
     header = Header(side, side, 1715, model.model_id)
     path = folder / f"{megapixels}.vae"

@@ -27,7 +27,7 @@ import codec
 from benchmarks.common import mirrored_photo, peak_bytes, usual
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.coding.tile import tile_symbols
 from codec.entropy.steps import STEPS
 from codec.model.index import default_model_id
@@ -38,7 +38,7 @@ SIZES = usual(
     small={"kodak": (64, 48), "2mpx": (64, 48), "12mpx": (64, 48)},
 )
 THREADS = (1, 2)
-RATE = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
+RATE_INDEX = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
 QUALITIES = {"jpeg": 75, "webp": 75, "avif": 65}
 PEERS = {"bmshj2018-hyperprior": "bmshj2018_hyperprior", "mbt2018-mean": "mbt2018_mean"}
 
@@ -67,7 +67,7 @@ def time(benchmark: Any, size: str, name: str, way: str, threads: int, function:
 def test_vaezip(benchmark: Any, size: str, threads: int, way: str) -> None:
     """The public classes, with the model loaded."""
     encoder, decoder = codec.Encoder(threads=threads), codec.Decoder(threads=threads)
-    encoder.rate = RATE
+    encoder.rate_index = RATE_INDEX
     if way == "encode":
         time(benchmark, size, "vaezip", way, threads, lambda: encoder.encode(picture(size)))
     else:
@@ -141,15 +141,15 @@ def test_entropy_coder(benchmark: Any, way: str) -> None:
     model = load_model(default_model_id())
     tile = tile_grid(512, 512, 512)[0]
     pixels = np.ascontiguousarray(picture("kodak")[:512, :512])
-    symbols = tile_symbols(model, pixels, tile, RATE)
-    band = rate_band(RATE)
+    symbols = tile_symbols(model, pixels, tile, RATE_INDEX)
+    rate_point = nearest_rate_point(RATE_INDEX)
     benchmark.group = "entropy coder"
     benchmark.extra_info |= {"symbols": symbols.z.size + symbols.r.size, "way": way}
     benchmark.extra_info["coded"] = symbols.z.size + int(np.count_nonzero(symbols.scale_index))
-    words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, band)
+    words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_point)
 
     def decode() -> np.ndarray:
-        decoder = model.coder.decoder(words, band)
+        decoder = model.coder.decoder(words, rate_point)
         decoder.z(*symbols.z.shape[-2:])
         for _ in range(STEPS):
             r = decoder.r(symbols.scale_index)
@@ -157,7 +157,7 @@ def test_entropy_coder(benchmark: Any, way: str) -> None:
 
     if way == "encode":
         benchmark.pedantic(
-            lambda: model.coder.encode(symbols.z, symbols.r, symbols.scale_index, band),
+            lambda: model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_point),
             rounds=15,
             warmup_rounds=2,
         )

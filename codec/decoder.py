@@ -20,7 +20,7 @@ from codec.bitstream.given import Data, given
 from codec.bitstream.header import Header, parse_header
 from codec.bitstream.incoming import read_file
 from codec.bitstream.metadata import parse_metadata
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.bitstream.tile import LosslessTile, TilePayload
 from codec.entropy.coder import symbol_crc
 from codec.errors import ChecksumMismatch, CodecError, UsageError
@@ -217,8 +217,8 @@ class _Job:
         payload = self.tiles[tile.index]
         if not isinstance(payload, TilePayload):
             raise TypeError("a lossless tile has no latents")
-        symbols = decode_symbols(self.model, tile, payload, self.header.quality)
-        latents = dequantise_tile(self.model, symbols, payload.quality(self.header.quality))
+        symbols = decode_symbols(self.model, tile, payload, self.header.rate_index)
+        latents = dequantise_tile(self.model, symbols, payload.rate_index(self.header.rate_index))
         self._count()
         return latents
 
@@ -280,17 +280,17 @@ def _box(header: Header, region: Box | None) -> Box:
     return x, y, x + width, y + height
 
 
-def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality: int) -> TileSymbols:
+def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, rate_index: int) -> TileSymbols:
     """Return the symbols of one tile; integer-exact.
 
-    quality: the header's, 0..2560. Raises CorruptPayload for words that no encoder writes, ChecksumMismatch
-    where the symbols are not those that were coded.
+    rate_index: the header's, 0..2560. Raises CorruptPayload for words that no encoder writes,
+    ChecksumMismatch where the symbols are not those that were coded.
     """
     try:
-        own_quality = payload.quality(quality)
-        decoder = model.coder.decoder(payload.words, rate_band(own_quality))
+        own_rate_index = payload.rate_index(rate_index)
+        decoder = model.coder.decoder(payload.words, nearest_rate_point(own_rate_index))
         z = decoder.z(*z_shape(tile.width, tile.height, model.config.z_stride))
-        r, scale_index = decode_residuals(model, decoder, z, own_quality, payload.lift)
+        r, scale_index = decode_residuals(model, decoder, z, own_rate_index, payload.lift)
         decoder.finish()
     except CodecError as error:
         raise type(error)(f"tile {tile.index}: {error}", field=error.field) from error
@@ -302,12 +302,12 @@ def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, quality
     return TileSymbols(z, r, scale_index, payload.lift)
 
 
-def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTile, quality: int) -> None:
+def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTile, rate_index: int) -> None:
     """Raise what is wrong with a tile, learned or lossless, without making pixels of latents."""
     if isinstance(payload, LosslessTile):
         unpack(payload.stream, f"tile {tile.index}")
     else:
-        decode_symbols(model, tile, payload, quality)
+        decode_symbols(model, tile, payload, rate_index)
 
 
 @functools.cache

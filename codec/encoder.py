@@ -14,7 +14,7 @@ from codec.files import write_all
 from codec.image.convert import PictureLike, load_picture
 from codec.model.index import default_model_id, model_entry
 from codec.model.inference.runner import CPU, need_torch
-from codec.model.quality import to_rate
+from codec.model.quality import to_rate_index
 from codec.model.weights import load_model
 from codec.options import EncodeKeywords, EncodeOptions
 from codec.runtime.ahead import OnError, map_ahead
@@ -71,7 +71,7 @@ class Encoder:
         self.options = options
         self._machine: dict[str, Any] = {"threads": threads, "device": device}
         self._entry = model_entry(default_model_id())
-        self.rate = to_rate(options.quality, self._entry)
+        self.rate_index = to_rate_index(options.quality, self._entry)
         self.threads = worker_count(threads)
         if LEVELS[options.effort].iterations and not options.lossless:
             need_torch(f"effort {options.effort}")
@@ -103,8 +103,8 @@ class Encoder:
             self._model, self._entry, picture, options, threads=self.threads, keep=target is not None
         )
         if target is not None:
-            return hit(coder, picture, target, self.rate, self._entry)
-        return coder.file(coder.code(self.rate, progress))
+            return hit(coder, picture, target, self.rate_index, self._entry)
+        return coder.file(coder.code(self.rate_index, progress))
 
     def encode_to(self, image: PictureLike, fp: IO[bytes], *, progress: Progress | None = None) -> int:
         """Compress one picture into an open file, pipe or socket, whole; return the number of bytes.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from codec.bitstream.container import read_info
 from codec.bitstream.given import Data, given
+from codec.errors import CodecError
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.model.index import model_entry
+from codec.model.quality import from_rate_index
 from codec.types import ImageInfo
 
 
@@ -16,4 +21,13 @@ def info(source: Data, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
     OSError for an unreadable one. Messages about a path begin with it.
     """
     with given(source) as view:
-        return read_info(view, limits)
+        found = read_info(view, limits)
+    return dataclasses.replace(found, quality=_quality(found))
+
+
+def _quality(found: ImageInfo) -> float | None:
+    try:
+        entry = model_entry(bytes.fromhex(found.model_id))
+    except CodecError:
+        return None
+    return from_rate_index(found.rate_index, entry)

@@ -19,7 +19,7 @@ from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.given import Data, given
 from codec.bitstream.header import Header
 from codec.bitstream.metadata import parse_metadata
-from codec.bitstream.remains import Remains, recover
+from codec.bitstream.remains import SalvagedParts, salvage_parts
 from codec.bitstream.tile import LosslessTile, TilePayload
 from codec.decoder import Decoder, check_tile
 from codec.errors import CodecError, CorruptPayload, LimitExceeded
@@ -72,20 +72,20 @@ def salvage(
 
 
 def _salvage(data: memoryview, decoder: Decoder, progress: Progress | None) -> Salvaged:
-    remains = recover(data, decoder.limits)
-    header = remains.header
+    salvaged = salvage_parts(data, decoder.limits)
+    header = salvaged.header
     model = on_worker(functools.partial(load_model, header.model_id))
     workers = affordable_workers(
         decoder.limits, header, model.config, (header.width, header.height), decoder.threads
     )
     grid = tile_grid(header.width, header.height, header.tile_size)
-    check = functools.partial(_is_sound, model, header, remains.tiles)
+    check = functools.partial(_is_sound, model, header, salvaged.tiles)
     sound = map_ordered(check, grid, min(workers, len(grid)))
     lost = tuple(tile for tile, whole in zip(grid, sound, strict=True) if not whole)
     if len(lost) == len(grid):
         raise CorruptPayload("not one tile is intact, so nothing can be salvaged; fetch the file again")
-    notes = list(remains.notes)
-    repaired = _repair(remains, grid, lost, decoder.limits, notes)
+    notes = list(salvaged.notes)
+    repaired = _repair(salvaged, grid, lost, decoder.limits, notes)
     picture = decoder.decode(repaired, progress=progress)
     return Salvaged(picture, lost, len(grid), tuple(notes), repaired)
 
@@ -98,7 +98,7 @@ def _is_sound(
     if payload is None:
         return False
     try:
-        check_tile(model, tile, payload, header.quality)
+        check_tile(model, tile, payload, header.rate_index)
     except LimitExceeded:
         raise
     except CodecError:
@@ -107,26 +107,26 @@ def _is_sound(
 
 
 def _repair(
-    remains: Remains, grid: list[Tile], lost: tuple[Tile, ...], limits: Limits, notes: list[str]
+    salvaged: SalvagedParts, grid: list[Tile], lost: tuple[Tile, ...], limits: Limits, notes: list[str]
 ) -> bytes:
     """Return a sound file, and note what else is lost."""
-    header = remains.header
+    header = salvaged.header
     payloads: list[bytes] = []
     exact: set[int] = {tile.index for tile in lost}
-    for tile, payload in zip(grid, remains.tiles, strict=True):
+    for tile, payload in zip(grid, salvaged.tiles, strict=True):
         if tile.index in exact or payload is None:
             payloads.append(_pattern_stream(tile.width, tile.height, gray=header.is_gray))
             continue
         if isinstance(payload, LosslessTile):
             exact.add(tile.index)
         payloads.append(payload.pack())
-    alpha = _alpha(remains, grid, {tile.index for tile in lost}, notes) if header.has_alpha else None
-    return write_container(header, payloads, _metadata(remains, limits, notes), alpha=alpha, lossless=exact)
+    alpha = _alpha(salvaged, grid, {tile.index for tile in lost}, notes) if header.has_alpha else None
+    return write_container(header, payloads, _metadata(salvaged, limits, notes), alpha=alpha, lossless=exact)
 
 
-def _metadata(remains: Remains, limits: Limits, notes: list[str]) -> list[tuple[int, bytes]]:
+def _metadata(salvaged: SalvagedParts, limits: Limits, notes: list[str]) -> list[tuple[int, bytes]]:
     kept: dict[int, bytes] = {}
-    for chunk in remains.chunks:
+    for chunk in salvaged.chunks:
         if not chunk.kind & chunks.ANCILLARY or chunk.kind in kept:
             continue
         try:
@@ -140,9 +140,9 @@ def _metadata(remains: Remains, limits: Limits, notes: list[str]) -> list[tuple[
     return list(kept.items())
 
 
-def _alpha(remains: Remains, grid: list[Tile], lost: set[int], notes: list[str]) -> bytes:
+def _alpha(salvaged: SalvagedParts, grid: list[Tile], lost: set[int], notes: list[str]) -> bytes:
     """Return alpha as it was; opaque where it is lost, and where the pattern must be seen."""
-    stored = next((c.payload for c in remains.chunks if c.kind == chunks.ALPHA), None)
+    stored = next((c.payload for c in salvaged.chunks if c.kind == chunks.ALPHA), None)
     try:
         parts = [bytes(p) for p in parse_alpha(stored, grid)] if stored is not None else []
     except CodecError:

@@ -19,7 +19,9 @@ class ImageInfo:
 
     width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. gray: whether it has no colour, even as RGB.
     bit_depth: bits per sample, 8.
-    quality: 0..2560, in 1/256 of the step between two of the model's eleven rate points.
+    quality: the user's 0..100 that this rate index stands for, by the calibration of the file's model; at an
+    end, the quality where the scale begins or ends. None if this installation does not know the model.
+    rate_index: 0..2560, in 1/256 of the step between two of the model's eleven rate points.
     model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number.
     lossless_tiles: how many of them are stored exactly. n_bytes: of the whole file.
     version: of the format, such as '0.1'.
@@ -31,7 +33,8 @@ class ImageInfo:
     layout: str
     gray: bool
     bit_depth: int
-    quality: int
+    quality: float | None
+    rate_index: int
     model_id: str
     tile_size: int
     tiles: int

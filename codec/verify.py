@@ -40,7 +40,7 @@ def _verify(data: memoryview, threads: int | None, limits: Limits) -> Header:
     model = load_model(header.model_id)
 
     def check(tile: Tile) -> None:
-        check_tile(model, tile, container.tiles[tile.index], header.quality)
+        check_tile(model, tile, container.tiles[tile.index], header.rate_index)
 
     map_ordered(check, grid, min(worker_count(threads), len(grid)))
     for chunk in container.chunks:

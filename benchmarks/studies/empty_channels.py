@@ -26,10 +26,10 @@ import codec
 from benchmarks.common import macs_by_weight, macs_per_pixel
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
+from codec.bitstream.quality import RATE_POINTS, STEP_UNITS
 from codec.coding.tile import tile_symbols
 from codec.entropy import quarters
 from codec.entropy.steps import STEPS
-from codec.model.config import RATE_POINTS, STEP_UNITS
 from codec.model.index import default_model_id, model_entry
 from codec.model.scale_network import MAGNITUDE_CODE
 from codec.model.weights import LoadedModel, architecture, folded_weights, load_model, read_verified
@@ -41,17 +41,17 @@ SAME = 1e-4
 ROUNDS = 9
 
 
-def tile_facts(model: LoadedModel, unscaled: NDArray[np.float32], rate: int) -> dict[str, float]:
-    """Return the shares of one tile at one rate."""
-    symbols = quantise_tile(model, scaled(model, unscaled, rate), rate)
-    y_hat = dequantise_tile(model, symbols, rate)
+def tile_facts(model: LoadedModel, unscaled: NDArray[np.float32], rate_index: int) -> dict[str, float]:
+    """Return the shares of one tile at one rate index."""
+    symbols = quantise_tile(model, scaled(model, unscaled, rate_index), rate_index)
+    y_hat = dequantise_tile(model, symbols, rate_index)
     silent = ~symbols.r.any((1, 2))
     spread = y_hat.max((1, 2)) - y_hat.min((1, 2))
     rows, columns = y_hat.shape[1:]
     whole = Block(0, 0, rows, columns)
-    pixels = synthesise(model, y_hat, whole, rate).astype(np.int16)
+    pixels = synthesise(model, y_hat, whole, rate_index).astype(np.int16)
     y_hat[silent] = 0
-    moved = np.abs(synthesise(model, y_hat, whole, rate) - pixels)
+    moved = np.abs(synthesise(model, y_hat, whole, rate_index) - pixels)
     return {
         "residuals all 0": silent.mean(),
         "scale index all 0": (~symbols.scale_index.any((1, 2))).mean(),
@@ -88,7 +88,7 @@ def code_products(model: LoadedModel, picture: Image.Image) -> dict[str, float]:
     All of them, by numpy, and those of channels that are not empty, their weights gathered.
     """
     encoder, decoder = codec.Encoder(threads=1, effort=0), codec.Decoder(threads=1)
-    encoder.rate = 0
+    encoder.rate_index = 0
     data = encoder.encode(picture)
     pixels = np.asarray(picture)
     arrays, meta = read_verified(model_entry(default_model_id()))

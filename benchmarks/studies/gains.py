@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 import codec
 from benchmarks.common import mirrored_photo, usual
-from benchmarks.profile_stages import RATE
+from benchmarks.profile_stages import RATE_INDEX
 from benchmarks.studies.onnx_graph import runs, shipped, whole_graph
 from codec.bench.machine import machine, versions
 from codec.bitstream.geometry import tile_grid
@@ -68,11 +68,11 @@ def everything() -> Work:
     pixels = mirrored_photo(512, 512)
     whole = Block(0, 0, SIDE, SIDE)
     unscaled = analyse_unscaled(model, pixels, whole, SIDE, SIDE)
-    symbols = tile_symbols(model, pixels, tile_grid(512, 512, 512)[0], RATE)
-    y_hat = dequantise_tile(model, symbols, RATE)
+    symbols = tile_symbols(model, pixels, tile_grid(512, 512, 512)[0], RATE_INDEX)
+    y_hat = dequantise_tile(model, symbols, RATE_INDEX)
 
     def rate(name: str) -> NDArray[np.float32]:
-        return factors(model.arrays[name], RATE)[None, :, None, None]
+        return factors(model.arrays[name], RATE_INDEX)[None, :, None, None]
 
     box = np.array([0, 0, SIDE, SIDE], np.int64)
     synthesis = {
@@ -84,18 +84,18 @@ def everything() -> Work:
     }
     mean = {"z": symbols.z[None].astype(np.float32), "rate": rate("h_s_mean.rate.log_scale")}
     encoder, decoder = codec.Encoder(threads=1, effort=0), codec.Decoder(threads=1)
-    encoder.rate = RATE
+    encoder.rate_index = RATE_INDEX
     data = encoder.encode(pixels)
 
     product = np.empty_like(y_hat)
 
     def inverse() -> None:
-        np.multiply(y_hat, factors(model.arrays["inverse_gain"], RATE)[:, None, None], out=product)
+        np.multiply(y_hat, factors(model.arrays["inverse_gain"], RATE_INDEX)[:, None, None], out=product)
 
     work: Work = {
         "encode": lambda: encoder.encode(pixels),
         "decode": lambda: decoder.decode(data),
-        "gain": lambda: scaled(model, unscaled, RATE),
+        "gain": lambda: scaled(model, unscaled, RATE_INDEX),
         "inverse gain": inverse,
     }
     for name, inputs in {"synthesis": synthesis, "hyper_mean": mean}.items():

@@ -49,7 +49,7 @@ from codec.runtime.latents import dequantise_tile
 from codec.runtime.transform_blocks import Block, synthesise, to_samples
 
 PICTURES, ROUNDS = 4, usual(5, small=1)
-RATES = usual((1024, 1664, 2304), small=(1664,))
+RATE_INDICES = usual((1024, 1664, 2304), small=(1664,))
 BLOCKS = ("g_s.blocks8", "g_s.blocks16")
 TRUNK = (*BLOCKS, "g_s.in8", "g_s.in16", "g_s.out")
 WANTED = 0.9999
@@ -79,10 +79,10 @@ def synthesis_inputs(model: LoadedModel, path: Path) -> list[Inputs]:
         pixels = np.asarray(image.convert("RGB"))
     tile = tile_grid(pixels.shape[1], pixels.shape[0], 512)[0]
     noting = Noting(model.runner)
-    for rate in RATES:
-        y_hat = dequantise_tile(model, tile_symbols(model, pixels, tile, rate), rate)
+    for rate_index in RATE_INDICES:
+        y_hat = dequantise_tile(model, tile_symbols(model, pixels, tile, rate_index), rate_index)
         block = Block(0, 0, -(-tile.height // LATENT_STRIDE), -(-tile.width // LATENT_STRIDE))
-        synthesise(dataclasses.replace(model, runner=noting), y_hat, block, rate)
+        synthesise(dataclasses.replace(model, runner=noting), y_hat, block, rate_index)
     return noting.inputs
 
 
@@ -180,9 +180,9 @@ def compare(ways: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, f
             "within_one_level": float(np.mean([(part <= 1).mean() for part in off])),
             "most": int(max(part.max() for part in off)),
         }
-        for i, rate in enumerate(RATES):
-            part = off[i :: len(RATES)]
-            rows[name][f"within_one_level_at_{rate}"] = float(np.mean([(p <= 1).mean() for p in part]))
+        for i, rate_index in enumerate(RATE_INDICES):
+            part = off[i :: len(RATE_INDICES)]
+            rows[name][f"within_one_level_at_{rate_index}"] = float(np.mean([(p <= 1).mean() for p in part]))
     least = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
         for name, run in ways.items():
@@ -203,7 +203,7 @@ def markdown(rows: dict[str, dict[str, float]]) -> str:
     ]
     good = []
     for name, row in rows.items():
-        worst = min(row[f"within_one_level_at_{rate}"] for rate in RATES)
+        worst = min(row[f"within_one_level_at_{rate_index}"] for rate_index in RATE_INDICES)
         if row["most"] and worst >= WANTED:
             good.append(f"{name} ({row['times']:.2f}x)")
         lines.append(
@@ -228,7 +228,7 @@ def main(folder: Path, out: Path) -> None:
         "versions": versions(),
         "load": os.getloadavg()[0],
         "model": default_model_id().hex(),
-        "rates": RATES,
+        "rates": RATE_INDICES,
         "rows": rows,
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

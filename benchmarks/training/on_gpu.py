@@ -38,7 +38,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.bitstream.quality import RATE_POINTS
+from codec.entropy.tables import Z_MAX
+from codec.model.config import SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.model.inference.graphs import ACTIVATION_MAX
 from codec.model.straight_through import floor_through, round_through
 from codec.train.data import split_held_out
 from codec.train.drawn import draw_over
@@ -87,7 +90,7 @@ except ModuleNotFoundError:
 
 from codec.model.quadtree import step_masks  # noqa: E402
 from codec.train import perceptual, structure  # noqa: E402
-from codec.train.fake_quantised import ACTIVATION_MAX, INPUT_MAX, FakeQuantisedConv, magnitude_code  # noqa: E402
+from codec.train.fake_quantised import FakeQuantisedConv, magnitude_code  # noqa: E402
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 
@@ -231,7 +234,7 @@ class Networks(nn.Module):
             return lapped(lapped(x, g.unlap.matrix, 2), g.unlap.matrix, 3) + 0.5
 
     def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sample i is in band i mod RATE_POINTS."""
+        """Sample i lies near rate point i mod RATE_POINTS."""
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.half):
             return self._forward(x, rate)
 
@@ -244,7 +247,7 @@ class Networks(nn.Module):
         with self._exact():
             z = pointwise(h.float(), net.h_a.leave)
             z_hat = round_through(z)
-            hidden = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
+            hidden = z_hat.clamp(-Z_MAX, Z_MAX)
             *before, last = scale.layers
             for layer in before:
                 hidden = integer_layer(layer, hidden)
@@ -256,13 +259,13 @@ class Networks(nn.Module):
         mu_all, y_hat, residual, index_all = (torch.zeros_like(y) for _ in range(4))
         for step, mask in enumerate(self.mask):
             with self._exact():
-                level = start
+                sixteenths = start
                 if step:
                     out = torch.cat([magnitude_code(residual), hidden], -1)
                     for layer in scale.context[step - 1]:
                         out = integer_layer(layer, out)
-                    level = level + out
-                index = floor_through(level / 16).clamp(0, 63)
+                    sixteenths = sixteenths + out
+                index = floor_through(sixteenths / 16).clamp(0, 63)
             integer = index.detach().nan_to_num(0).long()
             lean = net.lean.detach()[integer]
             context = net.context
@@ -414,8 +417,8 @@ class Trainer:
         self.live = [p for p in self.parameters.values() if p.requires_grad]
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.data = load_tiles(options.folder, options.drawn, self.device)
-        band = torch.arange(options.batch, device=self.device) % RATE_POINTS
-        self.low, self.high = (band - 0.5).clamp(min=0), (band + 0.5).clamp(max=RATE_POINTS - 1)
+        point = torch.arange(options.batch, device=self.device) % RATE_POINTS
+        self.low, self.high = (point - 0.5).clamp(min=0), (point + 0.5).clamp(max=RATE_POINTS - 1)
         self.step, self.pixels, self.started = 0, 0, 0.0
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -543,7 +546,7 @@ class Trainer:
         self.save("final.safetensors", torch.float32)
 
     def line(self, rows: list[tuple[Tensor, ...]], spent: float) -> str:
-        """Step, seconds, pixels, loss, then bpp and PSNR of each rate band."""
+        """Step, seconds, pixels, loss, then bpp and PSNR of each rate point."""
         loss, bpp, mse = (torch.stack([row[k] for row in rows]) for k in range(3))
         means = [v.view(-1, RATE_POINTS).mean(0) for v in (bpp, mse)]
         points = torch.stack([means[0], -10 * means[1].log10()], 1).flatten().tolist()

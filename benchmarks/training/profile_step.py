@@ -17,9 +17,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import usual
+from codec.bitstream.quality import RATE_POINTS
 from codec.files import write_atomic
-from codec.model.config import RATE_POINTS, ModelConfig
-from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
+from codec.model.config import ModelConfig
+from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
 from codec.train.model import TrainModel
 from codec.train.precision import bf16_pays
 
@@ -56,7 +57,7 @@ class Stepper:
         self.model = TrainModel(ModelConfig()).to(memory_format=torch.channels_last)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-6, fused=True)
         self.x = torch.rand(RATE_POINTS, 3, CROP, CROP).contiguous(memory_format=torch.channels_last)
-        self.rate = draw_rates(RATE_POINTS, torch.Generator().manual_seed(1))
+        self.rate = draw_rate_points(RATE_POINTS, torch.Generator().manual_seed(1))
         self.structure_share = structure_share
         self.bf16 = bf16_pays(torch.device("cpu"))
 
@@ -64,7 +65,7 @@ class Stepper:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
             output = self.model(self.x, self.rate)
         distortion, _ = distortion_of(output.x_hat, self.x, 0.0, self.structure_share)
-        loss = loss_of(rate_of(output, self.x), distortion, lmbda_of(self.model.config, self.rate))
+        loss = loss_of(bpp_of(output, self.x), distortion, lmbda_of(self.model.config, self.rate))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.training.slope DIR_OF_PICTURES
 
-Prints for some rates how many bits more a picture takes for how much less squared error from one rate to the
-next, over all pictures, as a multiple of lmbda: what codec.effort.sensitivity weighs errors with.
+Prints for some rate indices how many bits more a picture takes for how much less squared error, from one to
+the next, over all pictures, as a multiple of lmbda: what codec.effort.sensitivity weighs errors with.
 """
 
 from __future__ import annotations
@@ -15,24 +15,26 @@ import numpy as np
 
 import codec
 from codec.bench.codecs import read_pixels
-from codec.model.config import MAX_RATE, STEP_UNITS
+from codec.bitstream.quality import MAX_RATE_INDEX, STEP_UNITS
 from codec.model.index import default_model_id, model_entry
-from codec.model.quality import from_rate
+from codec.model.quality import from_rate_index
 from codec.model.weights import load_model
 
-RATES = range(128, MAX_RATE, 256)
+RATE_INDICES = range(128, MAX_RATE_INDEX, 256)
 HALF = 64
 
 
 def main(folder: Path) -> None:
-    """Print a line for each rate."""
+    """Print a line for each rate index."""
     pictures = [read_pixels(path) for path in sorted(folder.iterdir())]
     entry = model_entry(default_model_id())
     config = load_model(entry.model_id).config
-    for rate in RATES:
-        ends = np.array([spent(pictures, from_rate(r, entry)) for r in (rate - HALF, rate + HALF)])
+    for rate_index in RATE_INDICES:
+        ends = np.array(
+            [spent(pictures, from_rate_index(r, entry)) for r in (rate_index - HALF, rate_index + HALF)]
+        )
         bits, error = ends[1] - ends[0]
-        print(f"rate {rate}: {-3 * bits / error / config.lmbda(rate / STEP_UNITS):.3f}")
+        print(f"rate index {rate_index}: {-3 * bits / error / config.lmbda(rate_index / STEP_UNITS):.3f}")
 
 
 def spent(pictures: list[np.ndarray], quality: float) -> tuple[float, float]:

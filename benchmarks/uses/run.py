@@ -36,7 +36,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if SMALL:
-        imputation.STEPS = 1
+        imputation.ITERATIONS = 1
     # What is trained here is small, and the same on any number of cores.
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)

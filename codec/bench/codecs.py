@@ -21,10 +21,10 @@ import PIL
 from PIL import Image, features
 
 import codec
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.effort.levels import DEFAULT_EFFORT
 from codec.errors import BenchmarkError, UsageError
 from codec.image.convert import ConversionWarning, RgbArray, load_rgb
-from codec.model.config import MAX_RATE
 from codec.model.index import default_model_id
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ def _encoder() -> Encoder:
     return codec.Encoder(threads=1)
 
 
-def _vaezip_encode(pixels: RgbArray, quality: int) -> bytes:
-    # One encoder holds the weights; its rate may be set between pictures, but not by two threads at once.
+def _vaezip_encode(pixels: RgbArray, rate_index: int) -> bytes:
+    # One encoder holds the weights; its rate index may be set between pictures, though not by two threads.
     encoder = _encoder()
-    encoder.rate = quality
+    encoder.rate_index = rate_index
     return encoder.encode(pixels)
 
 
@@ -145,7 +145,7 @@ _AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
 # Compression ratios against 24 bits per pixel, as this codec is usually driven.
 _JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
-_RATES = tuple(range(0, MAX_RATE + 1, 128))
+_RATE_INDICES = tuple(range(0, MAX_RATE_INDEX + 1, 128))
 _JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
 # More threads change AVIF's bytes, and the processes of a run keep all cores busy anyway.
 _AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}
@@ -154,8 +154,8 @@ CODECS: tuple[BenchCodec, ...] = (
     BenchCodec(
         "vaezip",
         "vaezip",
-        f"effort {DEFAULT_EFFORT}; Q is the rate 0..2560 that `vaezip info` shows",
-        _RATES,
+        f"effort {DEFAULT_EFFORT}; Q is the rate index 0..2560 that `vaezip info` shows",
+        _RATE_INDICES,
         _vaezip_version,
         _vaezip_encode,
         _vaezip_decode,

@@ -1,1 +1,1 @@
-"""The .vae container in pure Python: nothing here imports numpy, torch or the entropy coder."""
+"""The .vae container in pure Python: nothing here imports numpy, torch or the range coder."""

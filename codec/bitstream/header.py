@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from codec.bitstream.geometry import tile_count
-from codec.bitstream.quality import MAX_QUALITY
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.bitstream.wire import VARINT_MAX, Reader, varint
 from codec.errors import (
     BadMagic,
@@ -52,14 +52,14 @@ FIXED_BYTES = _FIXED.size + 4
 class Header:
     """What a decoder must know before the first tile.
 
-    width, height: pixels, 1..2**32 - 1. quality: 0..2560. model_id: 4 bytes.
+    width, height: pixels, 1..2**32 - 1. rate_index: 0..2560. model_id: 4 bytes.
     tile_log2: 6..12, the binary logarithm of the tile size in pixels.
     layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for any other value.
     """
 
     width: int
     height: int
-    quality: int
+    rate_index: int
     model_id: bytes
     tile_log2: int = 9
     layout: int = 0
@@ -98,7 +98,7 @@ class Header:
 
     def pack(self) -> bytes:
         """Return signature, header and its CRC: 23 to 31 bytes."""
-        fixed = _FIXED.pack(self.layout | self.depth << 4, self.quality, self.model_id, self.tile_log2)
+        fixed = _FIXED.pack(self.layout | self.depth << 4, self.rate_index, self.model_id, self.tile_log2)
         version = bytes([VERSION[0] << 4 | VERSION[1]])
         body = SIGNATURE + version + varint(self.width) + varint(self.height) + fixed
         return body + zlib.crc32(body).to_bytes(4, "little")
@@ -107,7 +107,7 @@ class Header:
         ranges = (
             ("width", self.width, 1, VARINT_MAX),
             ("height", self.height, 1, VARINT_MAX),
-            ("quality", self.quality, 0, MAX_QUALITY),
+            ("rate_index", self.rate_index, 0, MAX_RATE_INDEX),
             ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
             ("layout", self.layout, 0, max(LAYOUTS)),
             ("depth", self.depth, 0, 0),
@@ -140,7 +140,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
         msg = f"format version {version >> 4}.{version & 15}: this release reads {VERSION[0]}.{VERSION[1]}"
         raise UnsupportedVersion(msg + "; install a newer one", field="version", offset=len(SIGNATURE))
     width, height = reader.varint("width"), reader.varint("height")
-    samples, quality, model_id, tiling = _FIXED.unpack(reader.take(_FIXED.size, "header"))
+    samples, rate_index, model_id, tiling = _FIXED.unpack(reader.take(_FIXED.size, "header"))
     body = reader.data[: reader.offset]
     if zlib.crc32(body) != reader.uint(4, "header CRC"):
         msg = "header: the CRC-32 disagrees with the bytes; the file is damaged, fetch it again"
@@ -150,7 +150,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
         msg = f"header: samples 0x{samples:02x}, tiling 0x{tiling:02x} use features this release lacks"
         raise UnsupportedVersion(msg + "; install a newer one", field="header")
     try:
-        header = Header(width, height, quality, model_id, tiling & 15, samples & 15, samples >> 4)
+        header = Header(width, height, rate_index, model_id, tiling & 15, samples & 15, samples >> 4)
     except UsageError as error:
         raise CorruptPayload(str(error), field=error.field) from None
     limits.check_size(width, height)

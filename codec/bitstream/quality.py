@@ -1,19 +1,21 @@
-"""Integer arithmetic of the quality number (FORMAT.md section 4.3)."""
+"""The scales that files and weights share, and the integer arithmetic of the rate index (FORMAT.md 4.3)."""
 
 from __future__ import annotations
 
-# Of the model; neighbours are STEP_UNITS of quality apart.
+# Rates at which the model has its own gains and tables; neighbours are STEP_UNITS of the rate index apart.
 RATE_POINTS = 11
 STEP_UNITS = 256
-MAX_QUALITY = (RATE_POINTS - 1) * STEP_UNITS
+MAX_RATE_INDEX = (RATE_POINTS - 1) * STEP_UNITS
 OFFSET_UNIT = 16
+# Scales of a residual, each with its probability table; index 0 has none, its residuals are 0.
+SCALE_COUNT = 64
 
 
-def tile_quality(quality: int, offset: int) -> int:
-    """Return the quality of a tile, 0..2560, from the header's quality and the tile's offset -128..127."""
-    return min(max(quality + OFFSET_UNIT * offset, 0), MAX_QUALITY)
+def tile_rate_index(header_rate_index: int, rate_offset: int) -> int:
+    """Return a tile's rate index, 0..2560, from the header's and the tile's rate offset -128..127."""
+    return min(max(header_rate_index + OFFSET_UNIT * rate_offset, 0), MAX_RATE_INDEX)
 
 
-def rate_band(quality: int) -> int:
-    """Return the nearest of the model's rate points, 0..10, of a tile's quality 0..2560."""
-    return min((quality + STEP_UNITS // 2) // STEP_UNITS, RATE_POINTS - 1)
+def nearest_rate_point(rate_index: int) -> int:
+    """Return the rate point 0..10 that is nearest to a tile's rate index 0..2560."""
+    return min((rate_index + STEP_UNITS // 2) // STEP_UNITS, RATE_POINTS - 1)

@@ -24,7 +24,7 @@ _KIND = re.compile(b"[%s]" % re.escape(bytes(kind for kind in chunks.NAMES if ki
 _EFFORT, _LEAST_EFFORT = 64, 1 << 20
 
 
-class Remains(NamedTuple):
+class SalvagedParts(NamedTuple):
     """What is sound of a file: its header, the chunks before the tiles, and every tile or None.
 
     notes: what else is damaged, in words.
@@ -47,7 +47,7 @@ class _Piece(NamedTuple):
     end: int
 
 
-def recover(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Remains:
+def salvage_parts(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> SalvagedParts:
     """Find all that is sound in a file whose header is.
 
     Chunks are found by the index if that is sound, otherwise one by one; behind a length that is damaged, the
@@ -71,7 +71,7 @@ def recover(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Remain
     spans = _spans_by_order(pieces, header, len(reader.data)) if indexed is None else indexed
     if spans[-1] is not None and spans[-1].offset + spans[-1].n_bytes < len(reader.data):
         notes.append("bytes follow the last tile")
-    return Remains(header, found, _read_tiles(reader.data, header, spans), notes)
+    return SalvagedParts(header, found, _read_tiles(reader.data, header, spans), notes)
 
 
 def _walk(reader: Reader, header: Header) -> Iterator[_Piece]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from codec.bitstream.quality import tile_quality
+from codec.bitstream.quality import tile_rate_index
 from codec.bitstream.vp8l import check_vp8l
 from codec.errors import CorruptPayload, UnsupportedVersion, UsageError
 
@@ -19,12 +19,12 @@ _HEAD = struct.Struct("<BbI")
 class TilePayload:
     """One tile: how its symbols are coded, their CRC-32 and the coder's words.
 
-    flags: FLAG_LIFT or 0. quality_offset: -128..127, in 1/16 of a rate step. crc: CRC-32 of the symbols.
-    words: little-endian 32-bit words of the range coder.
+    flags: FLAG_LIFT or 0. rate_offset: -128..127, in 1/16 of the step between rate points. crc: CRC-32 of the
+    symbols. words: little-endian 32-bit words of the range coder.
     """
 
     flags: int
-    quality_offset: int
+    rate_offset: int
     crc: int
     words: bytes | memoryview
 
@@ -33,9 +33,9 @@ class TilePayload:
         """Whether scale index 0 is raised to 1, so that every residual is coded."""
         return bool(self.flags & FLAG_LIFT)
 
-    def quality(self, header_quality: int) -> int:
-        """Return the tile's own quality, 0..2560."""
-        return tile_quality(header_quality, self.quality_offset)
+    def rate_index(self, header_rate_index: int) -> int:
+        """Return the tile's own rate index, 0..2560."""
+        return tile_rate_index(header_rate_index, self.rate_offset)
 
     def pack(self) -> bytes:
         """Return the payload of the tile's chunk. Raises UsageError for a field outside its range."""
@@ -43,9 +43,9 @@ class TilePayload:
             msg = f"tile: flags {self.flags} must be 0 or 1, and words, {len(self.words)} bytes, whole"
             raise UsageError(msg, field="tile")
         try:
-            return _HEAD.pack(self.flags, self.quality_offset, self.crc) + bytes(self.words)
+            return _HEAD.pack(self.flags, self.rate_offset, self.crc) + bytes(self.words)
         except struct.error:
-            msg = "tile: quality_offset must lie in -128..127 and crc in 0..2**32 - 1"
+            msg = "tile: rate_offset must lie in -128..127 and crc in 0..2**32 - 1"
             raise UsageError(msg, field="tile") from None
 
 
@@ -58,11 +58,11 @@ def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
     if len(view) < MIN_TILE_BYTES or (len(view) - MIN_TILE_BYTES) % 4:
         msg = f"tile {index}: {len(view)} bytes are not 6 plus a multiple of 4; the file is damaged"
         raise CorruptPayload(msg, field="tile")
-    flags, quality_offset, crc = _HEAD.unpack(view[:MIN_TILE_BYTES])
+    flags, rate_offset, crc = _HEAD.unpack(view[:MIN_TILE_BYTES])
     if flags & ~FLAG_LIFT:
         msg = f"tile {index}: flags 0x{flags:02x} use a feature this release lacks; install a newer one"
         raise UnsupportedVersion(msg, field="tile")
-    return TilePayload(flags, quality_offset, crc, view[MIN_TILE_BYTES:])
+    return TilePayload(flags, rate_offset, crc, view[MIN_TILE_BYTES:])
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,13 @@ def elbo(
             "negative_elbo": found.negative_elbo,
         }
         if as_json:
-            record = {"file": job.source, "beta": found.beta, "rate": found.rate, "mse": found.mse, **parts}
+            record = {
+                "file": job.source,
+                "beta": found.beta,
+                "rate_index": found.rate_index,
+                "mse": found.mse,
+                **parts,
+            }
             if with_map:
                 record["map"] = [[round(v, 4) for v in row] for row in found.cells().tolist()]
             print(json.dumps(record))

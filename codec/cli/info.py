@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codec.bitstream.quality import MAX_QUALITY
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.cli.jobs import STANDARD, Job, read_input, run
 from codec.cli.options import limit_option
 from codec.cli.report import EXIT_CODES_HELP, printable
-from codec.errors import CodecError
 from codec.inspect import info as read_info
 from codec.model.index import model_entry
-from codec.model.quality import clamped_above, clamped_below, from_rate
 
 if TYPE_CHECKING:
     from codec.limits import Limits
@@ -42,19 +40,17 @@ def info(files: tuple[str, ...], limits: Limits, as_json: bool) -> int:
     return run([Job(source, STANDARD) for source in files], work)
 
 
-def _quality(facts: ImageInfo) -> tuple[float | None, str | None]:
-    """Return the quality on the user's scale, and which end of it is clamped here, if any."""
-    try:
-        entry = model_entry(bytes.fromhex(facts.model_id))
-    except CodecError:
-        return None, None
-    lowest, highest = entry.calibration[0][1], entry.calibration[-1][1]
-    clamped = "low" if facts.quality <= lowest else "high" if facts.quality >= highest else None
-    return from_rate(facts.quality, entry), clamped
+def _clamped(facts: ImageInfo) -> str | None:
+    """Return which end of the quality scale is clamped here, if any."""
+    if facts.quality is None:
+        return None
+    points = model_entry(bytes.fromhex(facts.model_id)).calibration
+    return (
+        "low" if facts.rate_index <= points[0][1] else "high" if facts.rate_index >= points[-1][1] else None
+    )
 
 
 def _as_record(facts: ImageInfo) -> dict[str, object]:
-    quality, clamped = _quality(facts)
     return {
         "width": facts.width,
         "height": facts.height,
@@ -63,9 +59,9 @@ def _as_record(facts: ImageInfo) -> dict[str, object]:
         "bit_depth": facts.bit_depth,
         "version": facts.version,
         "model_id": facts.model_id,
-        "quality": None if quality is None else round(quality, 2),
-        "quality_clamped": clamped,
-        "rate": facts.quality,
+        "quality": None if facts.quality is None else round(facts.quality, 2),
+        "quality_clamped": _clamped(facts),
+        "rate_index": facts.rate_index,
         "tile_size": facts.tile_size,
         "tiles": facts.tiles,
         "lossless_tiles": facts.lossless_tiles,
@@ -81,9 +77,10 @@ def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
         ("version", facts.version),
         ("model", facts.model_id),
         ("quality", _describe_quality(facts)),
+        ("rate index", f"{facts.rate_index} of {MAX_RATE_INDEX}"),
         ("tiles", _describe_tiles(facts)),
         ("bytes", f"{facts.n_bytes}"),
-        ("rate", f"{_bpp(facts):.3f} bpp"),
+        ("bpp", f"{_bpp(facts):.3f}"),
         ("chunks", ", ".join(f"{name} {n_bytes} bytes" for name, n_bytes in facts.chunks) or "tiles only"),
     ]
 
@@ -101,16 +98,15 @@ def _describe_tiles(facts: ImageInfo) -> str:
 def _describe_quality(facts: ImageInfo) -> str:
     if facts.lossless_tiles == facts.tiles:
         return "lossless"
-    rate = f"rate {facts.quality} of {MAX_QUALITY}"
-    quality, clamped = _quality(facts)
-    if quality is None:
-        return f"unknown: the model is not installed ({rate})"
-    if clamped is None:
-        return f"{quality:.1f} ({rate})"
-    entry = model_entry(bytes.fromhex(facts.model_id))
-    if clamped == "low":
-        return f"{quality:.1f} ({rate}; the low end: every -q up to {clamped_below(entry):g} gives this)"
-    return f"{quality:.1f} ({rate}; the high end: every -q from {clamped_above(entry):g} up gives this)"
+    if facts.quality is None:
+        return "unknown: the model is not installed"
+    shown = f"{facts.quality:.1f}"
+    match _clamped(facts):
+        case "low":
+            return f"{shown} (the low end: every -q up to {facts.quality:g} gives this)"
+        case "high":
+            return f"{shown} (the high end: every -q from {facts.quality:g} up gives this)"
+    return shown
 
 
 def _bpp(facts: ImageInfo) -> float:

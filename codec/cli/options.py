@@ -208,7 +208,7 @@ _ENCODING = _all_of(
         type=click.Choice(TUNES),
         default=EncodeOptions.tune,
         show_default=True,
-        help="What bits are spent for: squared error, or what is seen of errors.",
+        help="What bits are spent for: squared error, or perceptual error.",
     ),
     click.option(
         "--roi",

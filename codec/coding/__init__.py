@@ -1,1 +1,1 @@
-"""From a picture to the payloads of its tiles, at any quality, and to a target."""
+"""From a picture to the payloads of its tiles, at any rate index, and to a target."""

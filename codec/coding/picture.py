@@ -1,4 +1,4 @@
-"""A whole picture at any rate: tiles, what lies between them, and the file they make."""
+"""A whole picture at any rate index: tiles, what lies between them, and the file they make."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Around: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
 
 
 class Coded:
-    """A picture coded at one rate: its header and tiles."""
+    """A picture coded at one rate index: its header and tiles."""
 
     def __init__(self, header: Header, tiles: list[CodedTile]) -> None:
         self.header, self.tiles = header, tiles
@@ -47,9 +47,9 @@ class Coded:
 
 
 class PictureCoder:
-    """Codes one picture, at one rate after another.
+    """Codes one picture, at one rate index after another.
 
-    threads: workers over tiles. keep: hold the latents, 5 bytes a pixel, for further rates.
+    threads: workers over tiles. keep: hold the latents, 5 bytes a pixel, for further rate indices.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class PictureCoder:
         self._views: dict[int, TileView] = {}
         self._rest: _Around | None = None
 
-    def code(self, rate: int, progress: Progress | None = None) -> Coded:
-        """Code all tiles at a rate 0..2560. progress: called with the number of tiles done and of all."""
+    def code(self, rate_index: int, progress: Progress | None = None) -> Coded:
+        """Code all tiles at a rate index 0..2560. progress: called with the tiles done and their total."""
         picture = self._picture
         header = Header(
-            picture.width, picture.height, rate, self._model.model_id, self._log2, layout=self._layout
+            picture.width, picture.height, rate_index, self._model.model_id, self._log2, layout=self._layout
         )
-        self._offsets = clamped(self._regions.offsets(rate, self._entry))
+        self._offsets = clamped(self._regions.offsets(rate_index, self._entry))
         shares = _Shares(len(self.tiles), progress)
         work = functools.partial(self._code_tile, header, shares)
         # Tiles that take long tell themselves how far they are.
@@ -107,7 +107,7 @@ class PictureCoder:
             found = coded.tiles[tile.index]
             if found.symbols is None:
                 raise TypeError("a lossless tile has no latents")
-            return dequantise_tile(model, found.symbols, found.quality)
+            return dequantise_tile(model, found.symbols, found.rate_index)
 
         paint(canvas, model, header, window, latents, present, self._workers)
         for index in exact:
@@ -119,7 +119,7 @@ class PictureCoder:
         if self._options.lossless:
             return code_lossless(self._samples(tile))
         offset, budget = self._offsets[tile.index], self._budget(shares, tile)
-        return code_tile(self._model, self._view(tile), header.quality, offset, self._how, budget)
+        return code_tile(self._model, self._view(tile), header.rate_index, offset, self._how, budget)
 
     def _budget(self, shares: _Shares, tile: Tile) -> Budget:
         """Share a picture's seconds among its tiles, by their size."""
@@ -147,7 +147,7 @@ class PictureCoder:
         def again(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
             offset, budget = self._offsets[tile.index], self._budget(shares, tile)
-            return code_learned(self._model, view, header.quality, offset, self._how, budget)
+            return code_learned(self._model, view, header.rate_index, offset, self._how, budget)
 
         found = map_ordered(again, beside, min(self._threads, len(beside)))
         for tile, payload in zip(beside, found, strict=True):

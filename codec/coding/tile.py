@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, y_shape
-from codec.bitstream.quality import rate_band, tile_quality
+from codec.bitstream.quality import nearest_rate_point, tile_rate_index
 from codec.bitstream.tile import FLAG_LIFT, TilePayload
 from codec.effort.levels import Budget
 from codec.effort.search import improved
@@ -24,11 +24,11 @@ from codec.runtime.transform_blocks import Block, analyse
 
 
 class CodedTile(NamedTuple):
-    """The payload of a tile's chunk; what it decodes from: symbols and own quality, or none if lossless."""
+    """The payload of a tile's chunk; what it decodes from: symbols and rate index, or none if lossless."""
 
     payload: bytes
     symbols: TileSymbols | None
-    quality: int = 0
+    rate_index: int = 0
 
     @property
     def lossless(self) -> bool:
@@ -42,24 +42,24 @@ def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
 
 
 def code_learned(
-    model: LoadedModel, view: TileView, quality: int, offset: int, how: TileSettings, budget: Budget
+    model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile by the model; quality: the header's, 0..2560, offset: the tile's own."""
-    own = tile_quality(quality, offset)
-    symbols = quantise_tile(model, view.latent(model, own), own)
-    symbols = improved(model, view, symbols, own, quality, how, budget)
-    return CodedTile(pack_symbols(model, symbols, own, offset), symbols, own)
+    """Code a tile by the model; header_rate_index: 0..2560, offset: the tile's rate offset."""
+    rate_index = tile_rate_index(header_rate_index, offset)
+    symbols = quantise_tile(model, view.latent(model, rate_index), rate_index)
+    symbols = improved(model, view, symbols, rate_index, header_rate_index, how, budget)
+    return CodedTile(pack_symbols(model, symbols, rate_index, offset), symbols, rate_index)
 
 
 def code_tile(
-    model: LoadedModel, view: TileView, quality: int, offset: int, how: TileSettings, budget: Budget
+    model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
     """Code a tile by the model, or without loss where that pays; arguments as for code_learned."""
-    learned, samples = code_learned(model, view, quality, offset, how, budget), view.samples
+    learned, samples = code_learned(model, view, header_rate_index, offset, how, budget), view.samples
     if learned.symbols is not None and may_pay(samples, len(learned.payload)):
         exact = code_lossless(samples)
         extra = len(exact.payload) - len(learned.payload)
-        if exact_pays(model, learned.symbols, samples, learned.quality, extra, gray=how.gray):
+        if exact_pays(model, learned.symbols, samples, learned.rate_index, extra, gray=how.gray):
             return exact
     return learned
 
@@ -68,22 +68,22 @@ def tile_symbols(
     model: LoadedModel,
     pixels: Samples,
     tile: Tile,
-    quality: int,
+    rate_index: int,
     present: NDArray[np.bool_] | None = None,
 ) -> TileSymbols:
-    """Return the symbols of one tile of a picture [H, W, 3] at quality 0..2560, by the fastest way.
+    """Return the symbols of one tile of a picture [H, W, 3] at rate index 0..2560, by the fastest way.
 
     present: where the picture has latents, bool [rows, columns]; None if everywhere.
     Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
     """
-    return quantise_tile(model, tile_latent(model, pixels, tile, quality, present), quality)
+    return quantise_tile(model, tile_latent(model, pixels, tile, rate_index, present), rate_index)
 
 
 def tile_latent(
     model: LoadedModel,
     pixels: Samples,
     tile: Tile,
-    quality: int,
+    rate_index: int,
     present: NDArray[np.bool_] | None = None,
 ) -> Floats:
     """Return the scaled latent of one tile, float32 [M, h, w]; arguments as for tile_symbols."""
@@ -92,7 +92,7 @@ def tile_latent(
     tile_rows, tile_columns = y_shape(tile.width, tile.height, model.config.z_stride)
     top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
     block = Block(top, left, top + tile_rows, left + tile_columns)
-    return analyse(model, pixels, block, rows, columns, quality, present)
+    return analyse(model, pixels, block, rows, columns, rate_index, present)
 
 
 def encode_tile(
@@ -100,15 +100,15 @@ def encode_tile(
     pixels: Samples,
     tile: Tile,
     *,
-    quality: int,
+    rate_index: int,
     present: NDArray[np.bool_] | None = None,
 ) -> bytes:
     """Payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
-    return pack_symbols(model, tile_symbols(model, pixels, tile, quality, present), quality)
+    return pack_symbols(model, tile_symbols(model, pixels, tile, rate_index, present), rate_index)
 
 
-def pack_symbols(model: LoadedModel, symbols: TileSymbols, quality: int, offset: int = 0) -> bytes:
-    """Payload of a TILE chunk. quality: the tile's own. offset: from the header's quality to that."""
-    words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, rate_band(quality))
+def pack_symbols(model: LoadedModel, symbols: TileSymbols, rate_index: int, offset: int = 0) -> bytes:
+    """Payload of a TILE chunk. rate_index: the tile's own. offset: its rate offset."""
+    words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(rate_index))
     flags = FLAG_LIFT if symbols.lift else 0
     return TilePayload(flags, offset, symbol_crc(symbols.z, symbols.r), words).pack()

@@ -1,4 +1,4 @@
-"""Each residual by its real rate and by the error it makes in the picture; no gradients are taken here."""
+"""Choose each residual by its bits and the error that it makes in the picture; no gradients are taken."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LEAST = 0.3
 
 
 class RateDistortionDecision:
-    """Chooses among 0 and the two integers around y - mu. An object for one tile and quality.
+    """Chooses among 0 and the two integers around y - mu. An object for one tile and rate index.
 
     step_bits: that the error of a residual that is off by one step is worth, float32 [M, h, w].
     own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.
@@ -35,22 +35,22 @@ class RateDistortionDecision:
         self._lean = model.arrays["lean"]
         self._step_bits = step_bits
 
-    def __call__(self, step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
-        """exact: y - mu, level: scale levels, [4, Q, h2, w2] of a step -> r, integers as float."""
+    def __call__(self, step: int, exact: Floats, scale_index: NDArray[np.uint8]) -> Floats:
+        """exact: y - mu, scale_index: scale indices, [4, Q, h2, w2] of a step -> r, integers as float."""
         r = np.zeros_like(exact)
-        where = np.nonzero((np.abs(exact) > _LEAST) & (level > 0))
+        where = np.nonzero((np.abs(exact) > _LEAST) & (scale_index > 0))
         e = exact[where]
-        r[where] = self._choose(e, level[where], quarters.take(self._step_bits, step)[where])
+        r[where] = self._choose(e, scale_index[where], quarters.take(self._step_bits, step)[where])
         return r
 
-    def _choose(self, e: Floats, level: NDArray[np.uint8], weight: Floats) -> Floats:
+    def _choose(self, e: Floats, scale_index: NDArray[np.uint8], weight: Floats) -> Floats:
         size = np.abs(e)
-        lean, last = self._lean[level], self._bits.shape[1] - 1
-        best = self._bits[level, 0] + weight * size**2
+        lean, last = self._lean[scale_index], self._bits.shape[1] - 1
+        best = self._bits[scale_index, 0] + weight * size**2
         chosen = np.zeros_like(size)
         low = np.maximum(np.floor(size), 1)
         for candidate in (low, low + 1):
-            bits = self._bits[level, np.minimum(candidate, last).astype(np.int64)]
+            bits = self._bits[scale_index, np.minimum(candidate, last).astype(np.int64)]
             cost = bits + weight * (size - candidate - lean) ** 2
             better = cost < best
             best, chosen = np.where(better, cost, best), np.where(better, candidate, chosen)

@@ -1,9 +1,9 @@
-"""What of an error is seen.
+"""Perceptual error: an error measure that approximates visibility.
 
-The model of the eye is the greatest term of SSIMULACRA2: SSIM of luma at a quarter of the size. A small error
-costs there its energy in that luma, less what only shifts local means, over the variance that the picture has
-around it: structure is masked by structure. Colour and details finer than eight pixels do not enter; for them
-a share of the squared error is kept.
+It is the greatest term of SSIMULACRA2, SSIM of luma at a quarter of the size. A small error costs there its
+energy in that luma, less what only shifts local means, over the variance that the picture has around it:
+structure is masked by structure. Colour and details finer than eight pixels do not enter; for them a share of
+the squared error is kept.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from codec.bitstream.geometry import LATENT_STRIDE
 from codec.effort.decision import Floats
-from codec.effort.sensitivity import CHANNELS
 from codec.image.luma import BT601
+from codec.model.config import COLOURS
 from codec.model.lapped_matrix import HALF
 from codec.model.weights import LoadedModel
 
@@ -31,8 +31,8 @@ RADIUS = 5
 _LUMA = np.array(BT601, np.float32)
 
 
-class SeenError:
-    """How much is seen of errors in one picture, uint8 [h, w, 3] whose sides are multiples of 4."""
+class PerceptualError:
+    """Perceptual error in one picture, uint8 [h, w, 3] whose sides are multiples of 4."""
 
     def __init__(self, x: NDArray[np.uint8]) -> None:
         small = _reduced(x.astype(np.float32) @ _LUMA)
@@ -46,11 +46,11 @@ class SeenError:
         """
         down, across = map(wrap, self._windows)
         variance = _variance(_reduced(e @ wrap(_LUMA)), down, across)
-        return CHANNELS * SCALE**2 * (variance * wrap(self._share)).sum()
+        return COLOURS * SCALE**2 * (variance * wrap(self._share)).sum()
 
 
 @functools.lru_cache(maxsize=4)
-def seen_shares(model: LoadedModel) -> Floats:
+def perceptual_shares(model: LoadedModel) -> Floats:
     """How much of each channel's energy is structure of luma at a quarter of the size: float32 [M].
 
     From 0 to about 1: energy is that before the lapped filter, as in step_bits.
@@ -66,7 +66,7 @@ def seen_shares(model: LoadedModel) -> Floats:
     window = _window(small.shape[1])
     structure = np.square(small).sum((1, 2)) - np.square(window @ small @ window.T).sum((1, 2))
     # Means of SCALE^2 samples have so much less energy; equal channels have thrice that of their luma.
-    return np.asarray(CHANNELS * SCALE**2 * structure / energy, np.float32)
+    return np.asarray(COLOURS * SCALE**2 * structure / energy, np.float32)
 
 
 def unmasked(samples: NDArray[np.uint8], rows: int, columns: int) -> Floats:

@@ -15,7 +15,7 @@ class Level(NamedTuple):
     """What an encoder may spend on a tile.
 
     decides: by real bits and by the error in pixels, with what lies around a tile; else by rounding.
-    iterations: steps of gradient descent on y and z, which take torch.
+    iterations: of gradient descent on y and z, which takes torch.
     """
 
     decides: bool

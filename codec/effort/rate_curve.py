@@ -1,4 +1,4 @@
-"""What a residual costs by the stored tables, as a curve over its magnitude for every scale level."""
+"""What a residual costs by the stored tables, as a curve over its magnitude for every scale index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codec.entropy.tables import EntropyTables
 
 @functools.lru_cache(maxsize=4)
 def rate_curve(tables: EntropyTables) -> Tensor:
-    """Return bits by level and magnitude as a tensor; see bits_by_magnitude."""
+    """Return bits by scale index and magnitude as a tensor; see bits_by_magnitude."""
     with torch.inference_mode(False):
         return torch.tensor(bits_by_magnitude(tables))
 
@@ -24,11 +24,11 @@ class RateCurve:
     def __init__(self, tables: EntropyTables) -> None:
         self._curve = rate_curve(tables)
 
-    def __call__(self, r: Tensor, level: Tensor) -> Tensor:
-        """r: float, level: int64 in 0..63, of one shape -> bits, differentiable in r."""
+    def __call__(self, r: Tensor, scale_index: Tensor) -> Tensor:
+        """r: float, scale_index: int64 in 0..63, of one shape -> bits, differentiable in r."""
         width = self._curve.shape[1]
         magnitude = r.abs().clamp(max=width - 2)
         low = magnitude.detach().floor()
-        index = level * width + low.long()
+        index = scale_index * width + low.long()
         flat = self._curve.reshape(-1)
         return torch.lerp(flat[index], flat[index + 1], magnitude - low)

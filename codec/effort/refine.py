@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.effort import soft_quarters
 from codec.effort.adam import Adam
 from codec.effort.levels import Budget
@@ -28,8 +28,8 @@ from codec.runtime.latents import hyper_latents
 
 # Measured on crops of training tiles: with the usual first moment of 0.9 it takes several times as many
 # iterations.
-RATE_Y, RATE_Z = 0.1, 0.06
-RATE_END = 0.1
+LEARNING_RATE_Y, LEARNING_RATE_Z = 0.1, 0.06
+LEARNING_RATE_END = 0.1
 MOMENTS = (0.3, 0.999)
 HOTTEST, COLDEST = 0.6, 0.1
 # Around each integer, this share of the way to the next is the integer in the end.
@@ -51,7 +51,7 @@ class Refined(NamedTuple):
 def refine(
     model: LoadedModel,
     y: NDArray[np.float32],
-    quality: int,
+    rate_index: int,
     error: Callable[[Tensor], Tensor],
     step_bits: NDArray[np.float32],
     iterations: int,
@@ -64,14 +64,14 @@ def refine(
     thread of one machine.
     """
     tables, generator = model.coder.tables, torch.Generator().manual_seed(SEED)
-    band = rate_band(quality)
-    low = torch.from_numpy(tables.z_lo[band].astype(np.float32))[:, None, None]
-    high = low + torch.from_numpy((tables.z_size[band] - 1).astype(np.float32))[:, None, None]
+    rate_point = nearest_rate_point(rate_index)
+    low = torch.from_numpy(tables.z_lo[rate_point].astype(np.float32))[:, None, None]
+    high = low + torch.from_numpy((tables.z_size[rate_point] - 1).astype(np.float32))[:, None, None]
     threshold = torch.from_numpy(dead_zone())
     with torch.inference_mode(False), torch.enable_grad():
         leaf_y, worth = soft_quarters.split(y).requires_grad_(), soft_quarters.split(step_bits)
         leaf_z = torch.from_numpy(hyper_latents(model, y)[None]).requires_grad_()
-        rates = (RATE_Y, RATE_Z)
+        learning_rates = (LEARNING_RATE_Y, LEARNING_RATE_Z)
         optimisers = [Adam(leaf, MOMENTS) for leaf in (leaf_y, leaf_z)]
         started, total, index = time.monotonic(), iterations, 0
         while index < total:
@@ -87,11 +87,11 @@ def refine(
 
             heat = HOTTEST * (COLDEST / HOTTEST) ** done
             z = softly_rounded(leaf_z, heat, generator).clamp(low, high)
-            tile = walk_softly(model, z, quality, residual)
+            tile = walk_softly(model, z, rate_index, residual)
             cost = tile.bits + error(soft_quarters.join(tile.y_hat, y.shape)) + done * sum(spread)
             cost.backward()
-            for optimiser, rate in zip(optimisers, rates, strict=True):
-                optimiser.step(rate * (1 + (RATE_END - 1) * done))
+            for optimiser, learning_rate in zip(optimisers, learning_rates, strict=True):
+                optimiser.step(learning_rate * (1 + (LEARNING_RATE_END - 1) * done))
             index += 1
             taken = time.monotonic() - started
             if budget.seconds is not None and index == _TRIED:
@@ -99,7 +99,7 @@ def refine(
             if budget.seconds is not None and taken > budget.seconds:
                 break
             budget.tick(index / total)
-        whole = tables.clamp_z(leaf_z.detach()[0].round().numpy(), band)
+        whole = tables.clamp_z(leaf_z.detach()[0].round().numpy(), rate_point)
     return Refined(soft_quarters.join(leaf_y.detach(), y.shape).numpy(), whole)
 
 

@@ -11,27 +11,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.model.config import MAX_RATE, STEP_UNITS
+from codec.bitstream.quality import MAX_RATE_INDEX, STEP_UNITS
+from codec.model.config import COLOURS
 from codec.model.factors import factors
 from codec.model.weights import LoadedModel
 
-CHANNELS = 3
 # Structure has a share in the loss that the networks are trained with, so they spend more bits on an error
-# than its nominal lmbda says: along the model's own qualities this many times as many, at rate 0 and at the
-# last (benchmarks/training/slope.py).
+# than its nominal lmbda says: along the model's own rate indices this many times as many, at the first
+# and at the last (benchmarks/training/slope.py).
 SLOPE_FIRST, SLOPE_LAST = 1.11, 0.97
 
 
-def error_weight(model: LoadedModel, quality: int) -> float:
-    """Bits that a squared error of one level, summed over channels, is worth; quality 0..2560."""
-    slope = SLOPE_FIRST + (SLOPE_LAST - SLOPE_FIRST) * quality / MAX_RATE
-    return slope * model.config.lmbda(quality / STEP_UNITS) / CHANNELS
+def error_weight(model: LoadedModel, rate_index: int) -> float:
+    """Bits that a squared error of one level, summed over channels, is worth; rate_index 0..2560."""
+    slope = SLOPE_FIRST + (SLOPE_LAST - SLOPE_FIRST) * rate_index / MAX_RATE_INDEX
+    return slope * model.config.lmbda(rate_index / STEP_UNITS) / COLOURS
 
 
-def step_bits(model: LoadedModel, quality: int) -> NDArray[np.float32]:
-    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]; quality 0..2560."""
+def step_bits(model: LoadedModel, rate_index: int) -> NDArray[np.float32]:
+    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]."""
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     unpatch = model.arrays["g_s.unpatch.weight"][:, :, 0, 0]
     columns = np.einsum("oc,cpm->opm", unpatch, linear.reshape(len(unpatch), 4, -1), optimize=True)
-    energy = np.square(columns).sum((0, 1)) * np.square(factors(model.arrays["inverse_gain"], quality))
-    return np.asarray(255**2 * error_weight(model, quality) * energy, np.float32)
+    energy = np.square(columns).sum((0, 1)) * np.square(factors(model.arrays["inverse_gain"], rate_index))
+    return np.asarray(255**2 * error_weight(model, rate_index) * energy, np.float32)

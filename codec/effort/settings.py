@@ -1,4 +1,4 @@
-"""How the tiles of a picture are coded, at whatever quality. Imports neither torch nor numpy."""
+"""How the tiles of a picture are coded, at any rate index. Imports neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from codec.effort.levels import Level
 
 
 class TileSettings(NamedTuple):
-    """level: of effort. visual: by what is seen of errors. gray: the picture is."""
+    """level: of effort. visual: by perceptual error. gray: the picture is."""
 
     level: Level
     visual: bool

@@ -20,7 +20,7 @@ class SoftError:
         rows, columns = view.y.shape[1:]
         whole = Block(0, 0, rows, columns)
         frame, _, _ = synthesis_frame(
-            objective.model, rows, columns, whole, objective.header_quality, view.present
+            objective.model, rows, columns, whole, objective.header_rate_index, view.present
         )
         self._g_s = "synthesis_gaps" if "at8" in frame else "synthesis"
         self._frame = {name: torch.from_numpy(value) for name, value in frame.items()}

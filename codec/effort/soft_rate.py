@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.geometry import LATENT_STRIDE
+from codec.bitstream.quality import SCALE_COUNT, nearest_rate_point
 from codec.effort.rate_curve import rate_curve
 from codec.effort.soft_ops import soft_graphs
 from codec.entropy.steps import STEPS
-from codec.entropy.tables import LEVELS, PRECISION, Z_MAX, EntropyTables
-from codec.model.config import LATENT_STRIDE
+from codec.entropy.tables import PRECISION, Z_MAX, EntropyTables
 from codec.model.factors import factors
-from codec.model.scale_network import INPUT_MAX, MAGNITUDE_CODE
+from codec.model.scale_network import MAGNITUDE_CODE
 from codec.model.weights import LoadedModel
 
 # Values outside a table of z cannot be coded; nothing should lead there.
@@ -40,35 +40,35 @@ class SoftTile(NamedTuple):
 def walk_softly(
     model: LoadedModel,
     z: Tensor,
-    quality: int,
+    rate_index: int,
     residual: Callable[[int, Tensor, Tensor], Tensor],
 ) -> SoftTile:
-    """Go through a tile in coding order. z: float [1, H, hz, wz], within the tables of the quality's band.
+    """Go through a tile in coding order. z: float [1, H, hz, wz], within the tables of its rate point.
 
     residual: step, mu and scale index of its elements -> r. All are [4, Q, n] (soft_quarters).
     """
     run = soft_graphs(model).run
-    features, hidden, base, inside, grid = _start(model, z, quality)
+    features, hidden, sixteenths, inside, grid = _start(model, z, rate_index)
     within = _by_position(inside) > 0
     lean = torch.from_numpy(model.arrays["lean"])
-    size = base.shape[1] // STEPS
-    bits = hyper_bits(model.coder.tables, z, rate_band(quality))
+    size = sixteenths.shape[1] // STEPS
+    bits = hyper_bits(model.coder.tables, z, nearest_rate_point(rate_index))
     known: list[Tensor] = []
     codes: list[Tensor] = []
     for step in range(STEPS):
-        level = base[:, step * size : (step + 1) * size]
+        soft_index = sixteenths[:, step * size : (step + 1) * size]
         if step:
             seen_by_scale = {"hidden": hidden, "codes": torch.cat(codes, 1)}
-            level = level + run(f"scale{step}", **seen_by_scale, inside=inside, grid=grid)[0]
+            soft_index = soft_index + run(f"scale{step}", **seen_by_scale, inside=inside, grid=grid)[0]
             seen_by_mean = {"features": features[step], "known": torch.cat(known, 1)}
             mu = run(f"mean{step}", **seen_by_mean, inside=inside, grid=grid)[0]
         else:
             mu = run("mean0", features=features[0])[0]
-        level = (level + torch.from_numpy(model.scale.offset_of(step, quality))[..., 0]) / 16
-        index = level.detach().floor().clamp(0, LEVELS - 1).long()
+        soft_index = (soft_index + torch.from_numpy(model.scale.offset_of(step, rate_index))[..., 0]) / 16
+        index = soft_index.detach().floor().clamp(0, SCALE_COUNT - 1).long()
         r = residual(step, mu, index)
         on = (index > 0) & within
-        bits = bits + torch.where(on, _bits(model.coder.tables, level, r), 0.0).sum()
+        bits = bits + torch.where(on, _bits(model.coder.tables, soft_index, r), 0.0).sum()
         y_hat = mu + r + r.detach().clamp(-1, 1) * lean[index]
         known.append(torch.where(on, y_hat, mu * within))
         codes.append(torch.where(on, _code(r), 0.0))
@@ -76,26 +76,27 @@ def walk_softly(
 
 
 def _start(
-    model: LoadedModel, z: Tensor, quality: int
+    model: LoadedModel, z: Tensor, rate_index: int
 ) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
-    """What depends on z alone: features of the means by step, input and levels of the scale network's end.
+    """Return what depends on z alone.
 
-    With them which positions lie in the tile, and the grid of 2x2 squares, as the graphs take them.
+    Features of the means by step; input and output of the scale network's last layer; which positions lie in
+    the tile, and the grid of 2x2 squares, as the graphs take them.
     """
     run, scale = soft_graphs(model).run, model.scale
-    rate = torch.from_numpy(factors(model.arrays["h_s_mean.rate.log_scale"], quality))[None, :, None, None]
+    rate = torch.from_numpy(factors(model.arrays["h_s_mean.rate.log_scale"], rate_index))[None, :, None, None]
     odd = (0, z.shape[3] % 2, 0, z.shape[2] % 2)
     even = F.pad(z, odd).contiguous(memory_format=torch.channels_last)
     first = F.pad(torch.ones(1, 1, *z.shape[2:]), odd)
     shuffles = (scale.z_stride // LATENT_STRIDE).bit_length()
     insides = [first.repeat_interleave(1 << i, 2).repeat_interleave(1 << i, 3) for i in range(shuffles)]
     named = {f"inside{i}": inside for i, inside in enumerate(insides)}
-    hidden, base = run("scale", z=even.clamp(-INPUT_MAX, INPUT_MAX), **named)
+    hidden, sixteenths = run("scale", z=even.clamp(-Z_MAX, Z_MAX), **named)
     features = run("hyper_mean", z=z.contiguous(memory_format=torch.channels_last), rate=rate)
     rows, columns = hidden.shape[2:]
     missing = (0, columns - features[0].shape[3], 0, rows - features[0].shape[2])
     wide = [F.pad(part, missing) if any(missing) else part for part in features]
-    return wide, hidden, base, insides[-1], torch.tensor([1, -1, rows // 2, columns // 2])
+    return wide, hidden, sixteenths, insides[-1], torch.tensor([1, -1, rows // 2, columns // 2])
 
 
 def _by_position(x: Tensor) -> Tensor:
@@ -112,24 +113,24 @@ def _code(r: Tensor) -> Tensor:
     return torch.lerp(_CODE[index], _CODE[index + 1], magnitude - low)
 
 
-def _bits(tables: EntropyTables, level: Tensor, r: Tensor) -> Tensor:
-    """Bits of residuals: those of the level below, with the slope towards the next one."""
+def _bits(tables: EntropyTables, soft_index: Tensor, r: Tensor) -> Tensor:
+    """Bits of residuals: those of the scale index below, with the slope towards the next one."""
     curve = rate_curve(tables)
     width, flat = curve.shape[1], curve.reshape(-1)
     magnitude = r.abs().clamp(max=width - 2)
     low = magnitude.detach().floor()
-    bounded = level.clamp(0, LEVELS - 1)
-    index = (bounded.detach().floor().clamp(max=LEVELS - 2) * width + low).long()
+    bounded = soft_index.clamp(0, SCALE_COUNT - 1)
+    index = (bounded.detach().floor().clamp(max=SCALE_COUNT - 2) * width + low).long()
     share = magnitude - low
     here = torch.lerp(flat[index], flat[index + 1], share)
     above = torch.lerp(flat[index + width], flat[index + width + 1], share)
-    top = bounded.detach() >= LEVELS - 1
+    top = bounded.detach() >= SCALE_COUNT - 1
     return torch.where(top, above, here) + (above - here).detach() * (bounded - bounded.detach())
 
 
-def hyper_bits(tables: EntropyTables, z: Tensor, band: int) -> Tensor:
+def hyper_bits(tables: EntropyTables, z: Tensor, rate_point: int) -> Tensor:
     """Bits of hyper-latents that need not be integers, float [1, H, hz, wz], summed."""
-    curve = _hyper_curve(tables, band)
+    curve = _hyper_curve(tables, rate_point)
     low = z.detach().floor()
     index = (low + Z_MAX + 1).long()
     channel = torch.arange(z.shape[1])[:, None, None]
@@ -137,12 +138,12 @@ def hyper_bits(tables: EntropyTables, z: Tensor, band: int) -> Tensor:
 
 
 @functools.lru_cache(maxsize=8)
-def _hyper_curve(tables: EntropyTables, band: int) -> Tensor:
+def _hyper_curve(tables: EntropyTables, rate_point: int) -> Tensor:
     """Bits of z = -128..129 by channel, float [H, 258]."""
     curve = np.full((tables.z_channels, 2 * Z_MAX + 4), _OUTSIDE_BITS, np.float32)
     for channel in range(tables.z_channels):
-        bits = PRECISION - np.log2(tables.z_table(band, channel).astype(np.float64))
-        first = int(tables.z_lo[band, channel]) + Z_MAX + 1
+        bits = PRECISION - np.log2(tables.z_table(rate_point, channel).astype(np.float64))
+        first = int(tables.z_lo[rate_point, channel]) + Z_MAX + 1
         curve[channel, first : first + bits.size] = bits
     with torch.inference_mode(False):
         return torch.tensor(curve)

@@ -1,4 +1,4 @@
-"""What an encoder sees of one tile: its latent at every quality, and around it a rim of its neighbours'."""
+"""One tile as the encoder uses it: its latent at every rate index, within a rim of its neighbours'."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class TileView:
         """Cut the tile out of what covers the rim, too, [C, rows, columns]."""
         return wide[:, self.top : self.top + self.rows, self.left : self.left + self.columns]
 
-    def latent(self, model: LoadedModel, quality: int) -> NDArray[np.float32]:
-        """Return the tile's scaled latent at a quality 0..2560, float32 [M, h, w]."""
-        return scaled(model, self.inner(self.y), quality)
+    def latent(self, model: LoadedModel, rate_index: int) -> NDArray[np.float32]:
+        """Return the tile's scaled latent at a rate index 0..2560, float32 [M, h, w]."""
+        return scaled(model, self.inner(self.y), rate_index)
 
 
 def view_tile(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy import escapes
 from codec.entropy.models import TableModels
 from codec.entropy.range_coder import BEST, RangeCoder
 from codec.entropy.steps import STEPS, step_positions
-from codec.entropy.tables import BANDS, LEVELS, R_MAX
+from codec.entropy.tables import R_MAX
 from codec.errors import CorruptPayload, UsageError
 
 if TYPE_CHECKING:
@@ -31,47 +32,51 @@ class TileCoder:
         self.tables = tables
         self._models = TableModels(tables, range_coder)
 
-    def encode(self, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], band: int) -> bytes:
+    def encode(
+        self, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], rate_point: int
+    ) -> bytes:
         """Return the words of one tile as little-endian bytes, a multiple of 4 long.
 
-        z: int16 [H, hz, wz], within the support of the band's tables (see EntropyTables.clamp_z).
+        z: int16 [H, hz, wz], within the support of the rate point's tables (see EntropyTables.clamp_z).
         r: int16 [M, hy, wy], values in -32767..32767, 0 wherever scale_index is 0.
         scale_index: uint8 [M, hy, wy], values in 0..63, already lifted if the tile's lift flag is set.
-        band: 0..10. Raises UsageError when an argument breaks these rules.
+        rate_point: 0..10. Raises UsageError when an argument breaks these rules.
         """
-        _check_band(band)
+        _check_rate_point(rate_point)
         _check_scale_index(scale_index)
         if r.shape != scale_index.shape or r.dtype.kind not in "iu":
             msg = f"r must be integers of scale_index's shape {scale_index.shape}, got {r.dtype} {r.shape}"
             raise UsageError(msg, field="r")
         encoder = self._models.range_coder.encoder()
-        self._encode_z(encoder, z, band)
+        self._encode_z(encoder, z, rate_point)
         flat_r, flat_index = (np.ascontiguousarray(a).reshape(-1) for a in (r, scale_index))
         for positions in step_positions(*scale_index.shape):
             self._encode_step(encoder, flat_r[positions], flat_index[positions])
         words = np.trim_zeros(encoder.get_compressed(), "b")
         return bytes(words.astype("<u4").tobytes())
 
-    def decoder(self, words: bytes | memoryview, band: int) -> TileDecoder:
+    def decoder(self, words: bytes | memoryview, rate_point: int) -> TileDecoder:
         """Start decoding the words of one tile: call z, then r for each of the four steps, then finish.
 
         Raises CorruptPayload when the words cannot be those of a tile.
         """
-        _check_band(band)
-        return TileDecoder(self._models, words, band)
+        _check_rate_point(rate_point)
+        return TileDecoder(self._models, words, rate_point)
 
-    def _encode_z(self, encoder: Any, z: NDArray[Any], band: int) -> None:
+    def _encode_z(self, encoder: Any, z: NDArray[Any], rate_point: int) -> None:
         tables = self.tables
         if z.ndim != 3 or z.shape[0] != tables.z_channels or z.dtype.kind not in "iu":
             msg = f"z must be integers [{tables.z_channels}, hz, wz], got {z.dtype} {z.shape}"
             raise UsageError(msg, field="z")
-        low = tables.z_lo[band].astype(np.int32)
+        low = tables.z_lo[rate_point].astype(np.int32)
         symbols = np.ascontiguousarray(z, dtype=np.int32).reshape(z.shape[0], -1) - low[:, None]
-        if ((symbols < 0) | (symbols >= tables.z_size[band][:, None])).any():
-            msg = f"z leaves the tables of band {band}; pass it through EntropyTables.clamp_z first"
+        if ((symbols < 0) | (symbols >= tables.z_size[rate_point][:, None])).any():
+            msg = (
+                f"z leaves the tables of rate point {rate_point}; pass it through EntropyTables.clamp_z first"
+            )
             raise UsageError(msg, field="z")
-        for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
-            encoder.encode(symbols[channel], self._models.z(band, channel))
+        for channel in np.flatnonzero(tables.z_size[rate_point] > 1).tolist():
+            encoder.encode(symbols[channel], self._models.z(rate_point, channel))
 
     def _encode_step(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
         """Code the residuals of one step; r and scale_index in channel-row-column order, [n]."""
@@ -89,8 +94,8 @@ class TileCoder:
             raise UsageError(msg, field="r")
         symbols[escaped] = 2 * left_half + 1
         stop = np.cumsum(counts).tolist()
-        for level in np.flatnonzero(counts).tolist():
-            encoder.encode(symbols[stop[level - 1] : stop[level]], self._models.r(level))
+        for index in np.flatnonzero(counts).tolist():
+            encoder.encode(symbols[stop[index - 1] : stop[index]], self._models.r(index))
         if left.size:
             escapes.write(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
 
@@ -98,7 +103,7 @@ class TileCoder:
 class TileDecoder:
     """Decodes the words of one tile in order: z, then r four times, then finish. For one thread."""
 
-    def __init__(self, models: TableModels, words: bytes | memoryview, band: int) -> None:
+    def __init__(self, models: TableModels, words: bytes | memoryview, rate_point: int) -> None:
         n_bytes = memoryview(words).nbytes
         if n_bytes % 4:
             msg = f"tile words: {n_bytes} bytes are not a multiple of 4; the file is damaged"
@@ -111,7 +116,7 @@ class TileDecoder:
         self._coder = models.range_coder.decoder(array)
         self._models = models
         self._tables = models.tables
-        self._band = band
+        self._rate_point = rate_point
         self._n_words = array.size
         self._n_coded = 0
         self._call = "z"
@@ -121,11 +126,11 @@ class TileDecoder:
     def z(self, hz: int, wz: int) -> NDArray[np.int16]:
         """Return the hyper-latents: int16 [H, hz, wz]. Raises CorruptPayload on damaged words."""
         self._advance("z", "r")
-        tables, band = self._tables, self._band
+        tables, rate_point = self._tables, self._rate_point
         z = np.empty((tables.z_channels, hz * wz), dtype=np.int16)
-        z[:] = tables.z_lo[band][:, None]
-        for channel in np.flatnonzero(tables.z_size[band] > 1).tolist():
-            z[channel] += self._decode(self._models.z(band, channel), hz * wz).astype(np.int16)
+        z[:] = tables.z_lo[rate_point][:, None]
+        for channel in np.flatnonzero(tables.z_size[rate_point] > 1).tolist():
+            z[channel] += self._decode(self._models.z(rate_point, channel), hz * wz).astype(np.int16)
         return z.reshape(tables.z_channels, hz, wz)
 
     def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -154,9 +159,9 @@ class TileDecoder:
         half = np.repeat(self._tables.r_half, counts)
         grouped = np.empty(order.size, dtype=np.int32)
         stop = np.cumsum(counts).tolist()
-        for level in np.flatnonzero(counts).tolist():
-            start, end = stop[level - 1], stop[level]
-            grouped[start:end] = self._decode(self._models.r(level), end - start)
+        for index in np.flatnonzero(counts).tolist():
+            start, end = stop[index - 1], stop[index]
+            grouped[start:end] = self._decode(self._models.r(index), end - start)
         escaped = np.flatnonzero(grouped > 2 * half)
         grouped -= half
         if escaped.size:
@@ -204,8 +209,8 @@ def _int16_bytes(array: NDArray[Any]) -> memoryview:
 
 
 def _group(scale_index: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (positions of the coded symbols in coding order, number of symbols per level [64])."""
-    counts = np.bincount(scale_index, minlength=LEVELS)
+    """Return (positions of the coded symbols in coding order, number of symbols per scale index [64])."""
+    counts = np.bincount(scale_index, minlength=SCALE_COUNT)
     order = np.argsort(scale_index, kind="stable")[counts[0] :]
     counts[0] = 0
     return order, counts
@@ -215,12 +220,12 @@ def _check_scale_index(scale_index: NDArray[np.uint8]) -> None:
     if scale_index.dtype != np.uint8 or scale_index.ndim != 3:
         msg = f"scale_index must be uint8 [M, hy, wy], got {scale_index.dtype} {scale_index.shape}"
         raise UsageError(msg, field="scale_index")
-    if scale_index.size and int(scale_index.max()) >= LEVELS:
-        msg = f"scale_index must lie in 0..{LEVELS - 1}, got {int(scale_index.max())}"
+    if scale_index.size and int(scale_index.max()) >= SCALE_COUNT:
+        msg = f"scale_index must lie in 0..{SCALE_COUNT - 1}, got {int(scale_index.max())}"
         raise UsageError(msg, field="scale_index")
 
 
-def _check_band(band: int) -> None:
-    if not 0 <= band < BANDS:
-        msg = f"band must lie in 0..{BANDS - 1}, got {band}"
-        raise UsageError(msg, field="band")
+def _check_rate_point(rate_point: int) -> None:
+    if not 0 <= rate_point < RATE_POINTS:
+        msg = f"rate_point must lie in 0..{RATE_POINTS - 1}, got {rate_point}"
+        raise UsageError(msg, field="rate_point")

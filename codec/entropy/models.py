@@ -31,14 +31,16 @@ class TableModels:
                     self._cache[key] = model
         return model
 
-    def r(self, level: int) -> Model:
-        """Return the model of residuals of one level in 1..63."""
-        return self._get((-1, level), lambda: self.range_coder.table_model(self.tables.r_table(level)))
+    def r(self, scale_index: int) -> Model:
+        """Return the model of residuals of one scale index in 1..63."""
+        return self._get(
+            (-1, scale_index), lambda: self.range_coder.table_model(self.tables.r_table(scale_index))
+        )
 
-    def z(self, band: int, channel: int) -> Model:
+    def z(self, rate_point: int, channel: int) -> Model:
         """Return the model of one hyper-latent channel, which must cover at least two values."""
         table_model = self.range_coder.table_model
-        return self._get((band, channel), lambda: table_model(self.tables.z_table(band, channel)))
+        return self._get((rate_point, channel), lambda: table_model(self.tables.z_table(rate_point, channel)))
 
     def uniform(self, bits: int) -> Model:
         """Return the model of 2**bits equal intervals, bits in 1..16."""

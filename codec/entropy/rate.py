@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codec.bitstream.quality import SCALE_COUNT
 from codec.entropy import escapes
-from codec.entropy.tables import LEVELS, PRECISION
+from codec.entropy.tables import PRECISION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def ideal_bits(
-    tables: EntropyTables, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], band: int
+    tables: EntropyTables, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], rate_point: int
 ) -> float:
     """Return the total of -log2 of the table probabilities of all symbols of a tile, escapes included.
 
@@ -24,15 +25,15 @@ def ideal_bits(
     """
     bits = 0.0
     for channel in range(tables.z_channels):
-        symbols = z[channel].ravel().astype(np.int64) - int(tables.z_lo[band, channel])
-        bits += _cost(tables.z_table(band, channel), symbols)
-    for level in range(1, LEVELS):
-        values = r[scale_index == level].astype(np.int32)
+        symbols = z[channel].ravel().astype(np.int64) - int(tables.z_lo[rate_point, channel])
+        bits += _cost(tables.z_table(rate_point, channel), symbols)
+    for index in range(1, SCALE_COUNT):
+        values = r[scale_index == index].astype(np.int32)
         if values.size == 0:
             continue
-        half = int(tables.r_half[level])
+        half = int(tables.r_half[index])
         inside = np.abs(values) <= half
-        bits += _cost(tables.r_table(level), np.where(inside, values + half, 2 * half + 1))
+        bits += _cost(tables.r_table(index), np.where(inside, values + half, 2 * half + 1))
         left = values[~inside]
         n, _ = escapes.lengths(left, np.full(left.size, half, dtype=np.int32))
         bits += float(escapes.LENGTH_BITS * left.size + int(n.sum()))

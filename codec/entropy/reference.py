@@ -25,7 +25,7 @@ class Layer(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The frequency tables (FORMAT.md 5.1): r by level 0..63 (level 0 is unused), z by band and channel."""
+    """The tables (FORMAT.md 5.1): r by scale index 0..63 (0 is unused), z by rate point and channel."""
 
     r_half: list[int]
     r_freq: list[list[int]]
@@ -85,13 +85,13 @@ class RangeDecoder:
         check(all_read if self.n_symbols else not self.words, "words are left over after the last symbol")
 
 
-def decode_z(decoder: RangeDecoder, tables: Tables, band: int, hz: int, wz: int) -> Planes:
+def decode_z(decoder: RangeDecoder, tables: Tables, rate_point: int, hz: int, wz: int) -> Planes:
     """FORMAT.md 7.1: channel by channel, row by row; a table of one entry is not coded."""
 
     def one(low: int, freq: list[int]) -> int:
         return low + (decoder.decode(freq) if len(freq) > 1 else 0)
 
-    pairs = zip(tables.z_lo[band], tables.z_freq[band], strict=True)
+    pairs = zip(tables.z_lo[rate_point], tables.z_freq[rate_point], strict=True)
     return [[[one(low, freq) for _ in range(wz)] for _ in range(hz)] for low, freq in pairs]
 
 
@@ -116,14 +116,14 @@ def decode_r(
 def decode_step(
     decoder: RangeDecoder, tables: Tables, where: list[tuple[int, int, int]], scale_index: Planes, r: Planes
 ) -> None:
-    """FORMAT.md 7.2 and 7.3: levels 1..63 in turn, each in channel-row-column order, then all escapes."""
+    """FORMAT.md 7.2 and 7.3: scale indices 1..63 in turn, in channel-row-column order, then escapes."""
     escaped = []
-    for level in range(1, 64):
+    for index in range(1, 64):
         for c, y, x in where:
-            if scale_index[c][y][x] == level:
-                symbol = decoder.decode(tables.r_freq[level])
-                r[c][y][x] = symbol - tables.r_half[level]
-                if symbol == 2 * tables.r_half[level] + 1:
+            if scale_index[c][y][x] == index:
+                symbol = decoder.decode(tables.r_freq[index])
+                r[c][y][x] = symbol - tables.r_half[index]
+                if symbol == 2 * tables.r_half[index] + 1:
                     escaped.append((c, y, x))
     lengths = [decoder.uniform(4) for _ in escaped]
     for n in range(16):
@@ -188,10 +188,10 @@ def scale_context(s: Planes, hidden: Planes, r: Planes, layers: list[Layer]) -> 
     ]
 
 
-def scale_indices(s: Planes, offset: list[list[int]], quality: int, lift: bool) -> Planes:
-    """FORMAT.md 8.3: add the offset [8][M] of the tile's quality, drop the fraction, clamp, lift."""
-    i = min(quality >> 8, 9)
-    f = quality - 256 * i
+def scale_indices(s: Planes, offset: list[list[int]], rate_index: int, lift: bool) -> Planes:
+    """FORMAT.md 8.3: add the offset [8][M] of the tile's rate index, drop the fraction, clamp, lift."""
+    i = min(rate_index >> 8, 9)
+    f = rate_index - 256 * i
     o = [(a * (256 - f) + b * f + 128) >> 8 for a, b in zip(offset[i], offset[i + 1], strict=True)]
     low = 1 if lift else 0
     return [[[min(max((v + o[c]) >> 4, low), 63) for v in row] for row in plane] for c, plane in enumerate(s)]

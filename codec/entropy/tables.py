@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
-BANDS = RATE_POINTS
-LEVELS = 64
 Z_MAX = 127
 R_MAX = 32767
 PREFIX = "entropy."
@@ -37,11 +35,11 @@ _DTYPES = {
 class EntropyTables:
     """Integer frequency tables; every table holds integers k >= 1 that sum to 2**24.
 
-    r_half: int32 [64], entry 0 is 0; level l covers the residuals -r_half[l]..r_half[l], then ESCAPE.
-    r_freq: uint32 [sum of 2 * r_half[l] + 2 over l = 1..63], the tables of levels 1..63 one after another.
-    z_lo: int16 [11, H], the smallest hyper-latent of each (band, channel).
-    z_size: int32 [11, H], how many consecutive values each (band, channel) covers.
-    z_freq: uint32 [sum of z_size], the tables band by band, channel by channel.
+    r_half: int32 [64], entry 0 is 0; scale index l covers the residuals -r_half[l]..r_half[l], then ESCAPE.
+    r_freq: uint32 [sum of 2 * r_half[l] + 2 over l = 1..63], the tables of scale indices 1..63 in turn.
+    z_lo: int16 [11, H], the smallest hyper-latent of each (rate_point, channel).
+    z_size: int32 [11, H], how many consecutive values each (rate_point, channel) covers.
+    z_freq: uint32 [sum of z_size], the tables rate_point by rate point, channel by channel.
     """
 
     r_half: NDArray[np.int32]
@@ -65,19 +63,19 @@ class EntropyTables:
     def _z_start(self) -> NDArray[np.int64]:
         return np.concatenate(([0], np.cumsum(self.z_size.ravel(), dtype=np.int64)))
 
-    def r_table(self, level: int) -> NDArray[np.uint32]:
-        """Return the frequencies of -h..h and ESCAPE of one level in 1..63: uint32 [2h + 2]."""
-        return self.r_freq[self._r_start[level] : self._r_start[level + 1]]
+    def r_table(self, scale_index: int) -> NDArray[np.uint32]:
+        """Return the frequencies of -h..h and ESCAPE of one scale index in 1..63: uint32 [2h + 2]."""
+        return self.r_freq[self._r_start[scale_index] : self._r_start[scale_index + 1]]
 
-    def z_table(self, band: int, channel: int) -> NDArray[np.uint32]:
-        """Return the frequencies of z_lo, z_lo + 1, ... of one band and channel: uint32 [z_size]."""
-        i = band * self.z_channels + channel
+    def z_table(self, rate_point: int, channel: int) -> NDArray[np.uint32]:
+        """Return the frequencies of z_lo, z_lo + 1, ... of one rate point and channel: uint32 [z_size]."""
+        i = rate_point * self.z_channels + channel
         return self.z_freq[self._z_start[i] : self._z_start[i + 1]]
 
-    def clamp_z(self, z: NDArray[Any], band: int) -> NDArray[np.int16]:
-        """Clamp hyper-latents [H, hz, wz] of any numeric type into the support of their band's tables."""
-        low = self.z_lo[band].astype(np.int64)
-        high = low + self.z_size[band] - 1
+    def clamp_z(self, z: NDArray[Any], rate_point: int) -> NDArray[np.int16]:
+        """Clamp hyper-latents [H, hz, wz] of any numeric type into the support of their tables."""
+        low = self.z_lo[rate_point].astype(np.int64)
+        high = low + self.z_size[rate_point] - 1
         clamped: NDArray[np.int16] = np.clip(z, low[:, None, None], high[:, None, None]).astype(np.int16)
         return clamped
 
@@ -85,12 +83,16 @@ class EntropyTables:
         """Raise WeightsError unless every array and every table is as FORMAT.md section 5.1 says."""
         for name, dtype in _DTYPES.items():
             _require(getattr(self, name).dtype == dtype, name, f"must be {dtype}")
-        _require(self.r_half.shape == (LEVELS,), "r_half", "must have 64 entries")
-        _require(self.z_lo.ndim == 2 and self.z_lo.shape[0] == BANDS, "z_lo", f"must have shape [{BANDS}, H]")
+        _require(self.r_half.shape == (SCALE_COUNT,), "r_half", "must have 64 entries")
+        _require(
+            self.z_lo.ndim == 2 and self.z_lo.shape[0] == RATE_POINTS,
+            "z_lo",
+            f"must have shape [{RATE_POINTS}, H]",
+        )
         _require(self.z_lo.shape[1] >= 1, "z_lo", "must have at least one channel")
         _require(self.z_size.shape == self.z_lo.shape, "z_size", "must have the shape of z_lo")
         _require(self.r_freq.ndim == 1 and self.z_freq.ndim == 1, "r_freq, z_freq", "must be flat")
-        _require(int(self.r_half[0]) == 0, "r_half", "must be 0 at level 0, which is never coded")
+        _require(int(self.r_half[0]) == 0, "r_half", "must be 0 at scale index 0, which is never coded")
         half = self.r_half[1:]
         _require(bool(((half >= 1) & (half <= R_MAX)).all()), "r_half", "must lie in 1..32767")
         low = self.z_lo.astype(np.int64)

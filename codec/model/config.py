@@ -6,21 +6,20 @@ import dataclasses
 import json
 import math
 
-from codec.bitstream import quality
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 
-RATE_POINTS = quality.RATE_POINTS
 # Of the leaky ReLU, the only non-linearity of the float networks.
 SLOPE = 0.1
-STEP_UNITS = quality.STEP_UNITS
-MAX_RATE = quality.MAX_QUALITY
-LATENT_STRIDE = 16
-SCALE_LEVELS = 64
-# Where a level's symbols are nearly all zero, a one costs more bits than the error it saves. This is the
-# encoder's choice, decoders never see it; training with it lets the networks expect it.
+# Side of the squares of pixels that the first layer of g_a and the last of g_s take as channels.
+PATCH = 8
+COLOURS = 3
+PATCH_CHANNELS = COLOURS * PATCH * PATCH
+# Where the symbols of a scale index are nearly all zero, a one costs more bits than the error it saves. This
+# is the encoder's choice, decoders never see it; training with it lets the networks expect it.
 DEAD_ZONE_MAX = 0.65
 DEAD_ZONE_FULL, DEAD_ZONE_NONE = 8, 16
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
-SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_LEVELS - 1)
+SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,7 +38,7 @@ class HyperAnalysis(nn.Module):
 
 
 class HyperMean(nn.Module):
-    """h_s_mean. z_hat: integers as float [B, H, ., .], rate: [B] -> features float [B, hyper, H/16, W/16]."""
+    """h_s_mean. z_hat: integers as float [B, H, ., .], rate_point: [B] -> features [B, hyper, H/16, W/16]."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -50,11 +50,11 @@ class HyperMean(nn.Module):
         self.mix = Separable(n)
         self.rate = RateScale(n)
 
-    def forward(self, z_hat: Tensor, rate: Tensor) -> Tensor:
+    def forward(self, z_hat: Tensor, rate_point: Tensor) -> Tensor:
         h = act(self.enter(z_hat))
         for conv in self.up:
             h = act(F.pixel_shuffle(conv(h), 2))
-        features: Tensor = self.rate(h + self.mix(h), rate)
+        features: Tensor = self.rate(h + self.mix(h), rate_point)
         return features
 
 

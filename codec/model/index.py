@@ -10,9 +10,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.errors import UnknownModel, WeightsError
-
-from .config import MAX_RATE
 
 FOLDER_VARIABLE = "VAEZIP_MODEL_DIR"
 INDEX = "index.json"
@@ -28,7 +27,7 @@ class ModelEntry:
         name: for people.
         file: weights file in the same folder.
         sha256: of that file.
-        calibration: pairs (quality 0..100, rate 0..2560), both rising.
+        calibration: pairs (quality 0..100, rate index 0..2560), both rising.
         training: record of the run that made it.
         graphs: file and sha256 of its graphs for onnxruntime, if it was exported with such.
     """
@@ -73,8 +72,8 @@ def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
     if len(model_id) != ID_BYTES:
         raise ValueError(f"model id {key!r} is not of {ID_BYTES} bytes")
     rising = all(q0 < q1 and r0 < r1 for (q0, r0), (q1, r1) in itertools.pairwise(calibration))
-    if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE:
-        raise ValueError(f"calibration of model {key} does not rise from 0 to at most {MAX_RATE}")
+    if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE_INDEX:
+        raise ValueError(f"calibration of model {key} does not rise from 0 to at most {MAX_RATE_INDEX}")
     graphs = (value["graphs"]["file"], value["graphs"]["sha256"]) if "graphs" in value else None
     return ModelEntry(
         model_id, value["name"], value["file"], value["sha256"], calibration, value["training"], graphs

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .config import RATE_POINTS, SCALE_LEVELS, ModelConfig
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
+
+from .config import ModelConfig
 from .hyperprior import HyperAnalysis, HyperMean, MeanContext
 from .rates import interpolate
 from .transforms import Analysis, Synthesis
@@ -22,7 +24,7 @@ class Network(nn.Module):
     Attributes:
         gain: log of the factor on y per rate point and channel, float [11, M].
         inverse_gain: log of the factor on y_hat before g_s, float [11, M].
-        lean: how far reconstruction points lie beyond the integers, by scale level, float [64]; below zero.
+        lean: how far reconstruction points lie beyond the integers, by scale index, float [64]; below zero.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -35,24 +37,24 @@ class Network(nn.Module):
         self.context = MeanContext(config)
         self.gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
         self.inverse_gain = nn.Parameter(torch.zeros(RATE_POINTS, config.m))
-        self.lean = nn.Parameter(torch.zeros(SCALE_LEVELS))
+        self.lean = nn.Parameter(torch.zeros(SCALE_COUNT))
 
     def project_windows(self) -> None:
         """Keep the lapped filters what they must be; call after each optimiser step."""
         self.g_a.lap.project()
         self.g_s.unlap.project()
 
-    def scale_latent(self, y: Tensor, rate: Tensor) -> Tensor:
-        """y' = y * exp(gain[rate]): the latent in units of the quantiser step. y: [B, M, h, w], rate: [B]."""
-        return y * interpolate(self.gain, rate).exp()
+    def scale_latent(self, y: Tensor, rate_point: Tensor) -> Tensor:
+        """Latent in quantiser steps, y * exp(gain[rate_point]). y: [B, M, h, w], rate_point: [B]."""
+        return y * interpolate(self.gain, rate_point).exp()
 
     def lean_at(self, scale_index: Tensor) -> Tensor:
         """Read `lean` at scale indices, integers [B, M, h, w] -> float of the same shape."""
         return functional.embedding(scale_index, self.lean[:, None]).squeeze(-1)
 
-    def unscale_latent(self, y_hat: Tensor, rate: Tensor) -> Tensor:
-        """Undo the gains, roughly: y_hat * exp(inverse_gain[rate]). y_hat: [B, M, h, w], rate: [B]."""
-        return y_hat * interpolate(self.inverse_gain, rate).exp()
+    def unscale_latent(self, y_hat: Tensor, rate_point: Tensor) -> Tensor:
+        """Undo the gains, roughly: y_hat * exp(inverse_gain[rate_point]). y_hat: [B, M, h, w]."""
+        return y_hat * interpolate(self.inverse_gain, rate_point).exp()
 
 
 def from_arrays(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> Network:

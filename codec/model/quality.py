@@ -1,4 +1,4 @@
-"""From the user's quality (0..100) to the model's rate (0..2560) and back. Never imports torch or numpy."""
+"""The user's quality (0..100) and the model's rate index (0..2560). Never imports torch or numpy."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def check_quality(quality: float) -> None:
         raise UsageError(f"quality must be from 0 to 100, not {quality:g}", field="quality")
 
 
-def to_rate(quality: float, entry: ModelEntry) -> int:
-    """Rate of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
+def to_rate_index(quality: float, entry: ModelEntry) -> int:
+    """Rate index of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
     check_quality(quality)
     points = entry.calibration
     if quality <= points[0][0]:
@@ -34,14 +34,14 @@ def to_rate(quality: float, entry: ModelEntry) -> int:
     return round(r0 + (r1 - r0) * (quality - q0) / (q1 - q0))
 
 
-def from_rate(rate: int, entry: ModelEntry) -> float:
-    """Quality whose rate this is; at a clamped end, the quality where the clamping begins."""
+def from_rate_index(rate_index: int, entry: ModelEntry) -> float:
+    """Quality that gives this rate index; at a clamped end, the quality where the clamping begins."""
     points = entry.calibration
-    if rate <= points[0][1]:
+    if rate_index <= points[0][1]:
         return points[0][0]
     for (q0, r0), (q1, r1) in itertools.pairwise(points):
-        if rate <= r1:
-            return q0 + (q1 - q0) * (rate - r0) / (r1 - r0)
+        if rate_index <= r1:
+            return q0 + (q1 - q0) * (rate_index - r0) / (r1 - r0)
     return points[-1][0]
 
 

@@ -9,7 +9,7 @@ from . import factors
 
 
 def dead_zone() -> Tensor:
-    """Return the smallest |y - mu| that becomes 1, by scale level, float [64]; see factors.dead_zone."""
+    """Return the smallest |y - mu| that becomes 1, by scale index, float [64]; see factors.dead_zone."""
     return torch.from_numpy(factors.dead_zone())
 
 

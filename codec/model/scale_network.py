@@ -14,25 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.bitstream.geometry import LATENT_STRIDE
+from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS, SCALE_COUNT, STEP_UNITS
 from codec.entropy import quarters
 from codec.entropy.steps import STEPS
+from codec.entropy.tables import Z_MAX
 from codec.errors import BackendMismatch, WeightsError
 
-from .config import LATENT_STRIDE, MAX_RATE, RATE_POINTS, SCALE_LEVELS, STEP_UNITS, ScaleLayer
+from .config import ScaleLayer
 from .inference.graphs import ACTIVATION_MAX
 from .inference.runner import Runner
 
 TILE = 512
-INPUT_MAX = 127
 SUM_LIMIT = 2**24
 # floor(16 log2(1 + v)) in whole numbers, at most 127.
 MAGNITUDE_CODE = np.array([min(127, ((1 + v) ** 16).bit_length() - 1) for v in range(256)], np.float32)
 
 
-def interpolate_offset(table: NDArray[np.int16], quality: int) -> NDArray[np.int32]:
-    """Offsets [M] in 1/16 level at a quality in 0..2560, from table [11, M], in integer arithmetic."""
-    index = min(quality // STEP_UNITS, RATE_POINTS - 2)
-    fraction = quality - STEP_UNITS * index
+def interpolate_offset(table: NDArray[np.int16], rate_index: int) -> NDArray[np.int32]:
+    """Offsets [M] in 1/16 of a scale index at a rate index 0..2560, from table [11, M], in integers."""
+    index = min(rate_index // STEP_UNITS, RATE_POINTS - 2)
+    fraction = rate_index - STEP_UNITS * index
     low, high = table[index].astype(np.int32), table[index + 1].astype(np.int32)
     return np.asarray((low * (STEP_UNITS - fraction) + high * fraction + STEP_UNITS // 2) >> 8)
 
@@ -44,7 +46,7 @@ class ScaleStart:
     Attributes:
         shape: M, h, w of the tile.
         hidden: integers as float [1, C, rows, columns], the input of the last layer, zero outside the tile.
-        quarters: integers as float [4, 4 Q, squares] in 1/16 level, without offset, step after step.
+        quarters: integers as float [4, 4 Q, squares] in 1/16 of a scale index, without offset, by step.
         inside: 1 within the tile, 0 outside, float [1, 1, rows, columns]; rows and columns are even.
     """
 
@@ -59,13 +61,13 @@ class ScaleStart:
         return np.array([1, -1, self.inside.shape[2] // 2, self.inside.shape[3] // 2], np.int64)
 
     def quarter(self, step: int) -> NDArray[np.float32]:
-        """Levels of a step's elements, float [4, Q, squares]."""
+        """Scale indices of a step's elements in sixteenths, float [4, Q, squares]."""
         size = self.quarters.shape[1] // STEPS
         return self.quarters[:, step * size : (step + 1) * size]
 
     @property
-    def levels(self) -> NDArray[np.float32]:
-        """Levels of all elements, float [M, h, w]."""
+    def sixteenths(self) -> NDArray[np.float32]:
+        """Scale indices of all elements in sixteenths, float [M, h, w]."""
         found = np.empty(self.shape, np.float32)
         for step in range(STEPS):
             quarters.put(found, step, self.cut(self.quarter(step)))
@@ -98,7 +100,7 @@ class ScaleNetwork:
         self.offset = np.asarray(arrays["scale.offset"], np.int16)
         self.arrays = {name: np.asarray(a) for name, a in arrays.items() if name.startswith("scale.")}
         self._run, self._backend = runner.run, runner.name
-        _check_bounds(arrays, "scale", len(self.layers), INPUT_MAX)
+        _check_bounds(arrays, "scale", len(self.layers), Z_MAX)
         for step in range(STEPS - 1):
             _check_bounds(arrays, f"scale.context.{step}", len(self.context_layers), ACTIVATION_MAX)
 
@@ -116,29 +118,29 @@ class ScaleNetwork:
         inside[..., :height, :width] = 1
         for index in range(factor.bit_length()):
             insides[f"inside{index}"] = inside.repeat(1 << index, 2).repeat(1 << index, 3)
-        hidden, levels = self._run("scale", {"z": x, **insides})
+        hidden, sixteenths = self._run("scale", {"z": x, **insides})
         shape = (self.offset.shape[1], height * factor, width * factor)
-        return ScaleStart(shape, hidden, levels, insides[f"inside{factor.bit_length() - 1}"])
+        return ScaleStart(shape, hidden, sixteenths, insides[f"inside{factor.bit_length() - 1}"])
 
     def step_index(
-        self, step: int, start: ScaleStart, known: NDArray[np.int16], quality: int, *, lift: bool = False
+        self, step: int, start: ScaleStart, known: NDArray[np.int16], rate_index: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
         """Return scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
 
-        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. quality: 0..2560. lift: raise 0
+        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. rate_index: 0..2560. lift: raise 0
         to 1.
         """
-        levels = start.quarter(step)
+        sixteenths = start.quarter(step)
         if step:
-            levels = levels + self._from_residuals(step, start, known)
-        levels = start.cut(levels) + self.offset_of(step, quality)
+            sixteenths = sixteenths + self._from_residuals(step, start, known)
+        sixteenths = start.cut(sixteenths) + self.offset_of(step, rate_index)
         # Whole numbers below 2**24 over 16: exact.
-        np.floor(np.multiply(levels, np.float32(1 / 16), out=levels), out=levels)
-        return np.clip(levels, int(lift), SCALE_LEVELS - 1, out=levels).astype(np.uint8)
+        np.floor(np.multiply(sixteenths, np.float32(1 / 16), out=sixteenths), out=sixteenths)
+        return np.clip(sixteenths, int(lift), SCALE_COUNT - 1, out=sixteenths).astype(np.uint8)
 
-    def offset_of(self, step: int, quality: int) -> NDArray[np.float32]:
-        """Return the offsets of a step's elements in 1/16 level, float [4, Q, 1, 1]; quality: 0..2560."""
-        whole = interpolate_offset(self.offset, quality).astype(np.float32)
+    def offset_of(self, step: int, rate_index: int) -> NDArray[np.float32]:
+        """Return the offsets of a step's elements in 1/16 of a scale index, float [4, Q, 1, 1]."""
+        whole = interpolate_offset(self.offset, rate_index).astype(np.float32)
         size = -(-whole.size // STEPS)
         found = np.zeros((STEPS, size, 1, 1), np.float32)
         for position in range(STEPS):
@@ -156,7 +158,7 @@ class ScaleNetwork:
         return self._run(f"scale{step}", {**inputs, "codes": flat})[0]
 
     def scale_index(
-        self, step: int, start: ScaleStart, r: NDArray[np.int16], quality: int, *, lift: bool = False
+        self, step: int, start: ScaleStart, r: NDArray[np.int16], rate_index: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
         """Return scale indices uint8 [M, h, w] in 0..63 where this step codes, 0 elsewhere.
 
@@ -165,24 +167,24 @@ class ScaleNetwork:
         known = [quarters.take(r, before) for before in range(step)]
         index = np.zeros(r.shape, np.uint8)
         joined = np.concatenate(known, 1) if known else np.zeros((STEPS, 0, 0, 0), np.int16)
-        quarters.put(index, step, self.step_index(step, start, joined, quality, lift=lift))
+        quarters.put(index, step, self.step_index(step, start, joined, rate_index, lift=lift))
         return index
 
-    def scale_indices(self, z: NDArray[np.int16], r: NDArray[np.int16], quality: int) -> NDArray[np.uint8]:
+    def scale_indices(self, z: NDArray[np.int16], r: NDArray[np.int16], rate_index: int) -> NDArray[np.uint8]:
         """Scale indices uint8 [M, h, w] of all steps, for residuals r int16 [M, h, w] that are all known."""
         start = self.start(z)
         index = np.zeros(r.shape, np.uint8)
         for step in range(STEPS):
-            index |= self.scale_index(step, start, r, quality)
+            index |= self.scale_index(step, start, r, rate_index)
         return index
 
     def known_answer(self, z: NDArray[np.int16]) -> int:
-        """CRC-32 of the levels (int32 little-endian), then of the indices at both ends of quality."""
-        levels = self.start(z).levels
-        crc = zlib.crc32(levels.astype("<i4").tobytes())
-        r = known_residuals(*levels.shape)
-        for quality in (0, MAX_RATE):
-            crc = zlib.crc32(self.scale_indices(z, r, quality).tobytes(), crc)
+        """CRC-32 of the sixteenths (int32 little-endian), then of the indices at rate index 0 and 2560."""
+        sixteenths = self.start(z).sixteenths
+        crc = zlib.crc32(sixteenths.astype("<i4").tobytes())
+        r = known_residuals(*sixteenths.shape)
+        for rate_index in (0, MAX_RATE_INDEX):
+            crc = zlib.crc32(self.scale_indices(z, r, rate_index).tobytes(), crc)
         return crc
 
     def verify(self, z: NDArray[np.int16], expected: int) -> None:

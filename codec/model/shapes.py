@@ -7,13 +7,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS
+from codec.model.config import PATCH_CHANNELS
 
-from .config import RATE_POINTS, SCALE_LEVELS, ModelConfig
+from .config import ModelConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
-PATCH_CHANNELS = 3 * 8 * 8
 WINDOW = 16
 
 
@@ -21,7 +22,7 @@ def parameter_shapes(config: ModelConfig) -> Shapes:
     """Return the shape of every parameter by its name."""
     m, n, c8, c16 = config.m, config.hyper, config.c8, config.c16
     halvings = (config.z_stride // 16).bit_length() - 1
-    shapes: Shapes = {"gain": (RATE_POINTS, m), "inverse_gain": (RATE_POINTS, m), "lean": (SCALE_LEVELS,)}
+    shapes: Shapes = {"gain": (RATE_POINTS, m), "inverse_gain": (RATE_POINTS, m), "lean": (SCALE_COUNT,)}
     shapes |= {"g_a.patch.weight": (PATCH_CHANNELS, 3, 8, 8)}
     shapes |= {"g_a.lap.matrix": (WINDOW, WINDOW), "g_s.unlap.matrix": (WINDOW, WINDOW)}
     shapes |= _conv("g_a.linear", m, 4 * PATCH_CHANNELS, bias=False) | _conv("g_a.in8", c8, PATCH_CHANNELS)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec.model.config import PATCH, PATCH_CHANNELS
+
 from .blocks import act, trunk
 from .config import ModelConfig
 from .lapped import Window, filter_matrix, lap, unlap
 from .rates import RateScale
-
-PATCH = 8
-PATCH_CHANNELS = 3 * PATCH * PATCH
 
 
 class Analysis(nn.Module):
@@ -41,7 +40,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """g_s. y_hat: float [B, M, h, w], rate: [B] in 0..10 -> x_hat: float [B, 3, 16h, 16w], not clipped."""
+    """g_s. y_hat: float [B, M, h, w], rate_point: [B] in 0..10 -> x_hat [B, 3, 16h, 16w], not clipped."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -56,8 +55,8 @@ class Synthesis(nn.Module):
         self.unlap = Window(filter_matrix().T)
         self.unpatch = nn.Conv2d(PATCH_CHANNELS, PATCH_CHANNELS, 1, bias=False)
 
-    def forward(self, y_hat: Tensor, rate: Tensor) -> Tensor:
-        h = self.blocks16(self.rate16(act(self.in16(y_hat)), rate))
-        h = self.blocks8(self.rate8(act(F.pixel_shuffle(self.in8(h), 2)), rate))
+    def forward(self, y_hat: Tensor, rate_point: Tensor) -> Tensor:
+        h = self.blocks16(self.rate16(act(self.in16(y_hat)), rate_point))
+        h = self.blocks8(self.rate8(act(F.pixel_shuffle(self.in8(h), 2)), rate_point))
         f = F.pixel_shuffle(self.linear(y_hat), 2) + self.out(h)
         return unlap(F.pixel_shuffle(self.unpatch(f), PATCH), self.unlap.matrix) + 0.5

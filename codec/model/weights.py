@@ -46,7 +46,7 @@ class LoadedModel:
         arrays: of the float networks, by their names in the weights file without `network.`, float32.
         runner: what computes the networks.
         scale: integer scale network, self-tested.
-        coder: entropy coder over the stored tables.
+        coder: range coder over the stored tables.
     """
 
     model_id: bytes

@@ -1,4 +1,4 @@
-"""How alike a decoded picture is to its original: PSNR and SSIM, as targets mean them."""
+"""PSNR and SSIM of a decoded picture, as targets mean them."""
 
 from __future__ import annotations
 

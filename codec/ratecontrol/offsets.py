@@ -1,4 +1,4 @@
-"""Quality offsets of tiles: how much of a region of interest each gets."""
+"""Rate offsets of tiles: how much of a region of interest each gets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codec.bitstream.quality import OFFSET_UNIT
 from codec.errors import UsageError
 from codec.image.source import open_picture
 from codec.model.index import ModelEntry
-from codec.model.quality import HIGHEST, LOWEST, from_rate, to_rate
+from codec.model.quality import HIGHEST, LOWEST, from_rate_index, to_rate_index
 from codec.ratecontrol.roi import Region
 
 OFFSET_MIN, OFFSET_MAX = -128, 127
@@ -33,11 +33,11 @@ class RegionMap:
             stronger = np.abs(change) > np.abs(self._boost)
             self._boost = np.where(stronger, change, self._boost)
 
-    def offsets(self, rate: int, entry: ModelEntry) -> NDArray[np.int64]:
-        """Offsets in 1/16 of a rate step, one for each tile, around a header's rate 0..2560."""
-        quality = from_rate(rate, entry)
-        changed = (to_rate(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
-        return np.array([round((other - rate) / OFFSET_UNIT) for other in changed], np.int64)
+    def offsets(self, rate_index: int, entry: ModelEntry) -> NDArray[np.int64]:
+        """Return the rate offset of each tile to a header's rate index, in 1/16 of a rate point."""
+        quality = from_rate_index(rate_index, entry)
+        changed = (to_rate_index(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
+        return np.array([round((other - rate_index) / OFFSET_UNIT) for other in changed], np.int64)
 
 
 def clamped(offsets: NDArray[np.int64]) -> list[int]:

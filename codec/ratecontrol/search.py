@@ -1,4 +1,4 @@
-"""The quality at which a rising measure lands in a narrow band, in few trials."""
+"""The rate index at which a rising measure lands in a narrow band, in few trials."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MARGIN = 0.05
 
 
 class Trial(NamedTuple, Generic[T]):
-    """One attempt: the rate 0..2560, what was measured, and what was made."""
+    """One attempt: the rate index 0..2560, what was measured, and what was made."""
 
-    rate: int
+    rate_index: int
     value: float
     result: T
 
@@ -36,9 +36,9 @@ def search(
     *,
     from_below: bool,
 ) -> Outcome[T]:
-    """Find a rate 0..last whose value lies in a band (low, high) by regula falsi, in at most MAX_TRIALS.
+    """Find a rate index 0..last whose value lies in a band (low, high), by regula falsi in MAX_TRIALS.
 
-    attempt: rate -> (value, result); the value all but rises with the rate, not too far from linearly. start:
+    attempt: rate index -> (value, result); the value all but rises with it, not too far from linearly. start:
     a first guess. from_below: whether, where the band cannot be hit, the nearest value below it will do, or
     else the nearest above it. A value beyond the other end of the band is never chosen.
     """
@@ -47,21 +47,21 @@ def search(
     trials: dict[int, Trial[T]] = {}
     below, above = -1, last + 1
     moves: list[bool] = []
-    rate = min(max(start, 0), last)
+    rate_index = min(max(start, 0), last)
     while len(trials) < MAX_TRIALS:
-        trial = Trial(rate, *attempt(rate))
-        trials[rate] = trial
+        trial = Trial(rate_index, *attempt(rate_index))
+        trials[rate_index] = trial
         if low <= trial.value <= high:
             break
         moves.append(trial.value < low)
         if moves[-1]:
-            below = max(below, rate)
+            below = max(below, rate_index)
         else:
-            above = min(above, rate)
+            above = min(above, rate_index)
         if above - below <= 1 or below >= last or above <= 0:
             break
         stuck = len(moves) > 2 and moves[-1] == moves[-2]
-        rate = _next(trials, below, above, last, aim, stuck=stuck)
+        rate_index = _next(trials, below, above, last, aim, stuck=stuck)
     ordered = sorted(trials.values(), key=lambda trial: trial.value)
     fitting = [t for t in ordered if (t.value <= high if from_below else t.value >= low)]
     chosen = (fitting[-1] if from_below else fitting[0]) if fitting else None
@@ -69,12 +69,12 @@ def search(
 
 
 def _next(trials: dict[int, Trial[T]], below: int, above: int, last: int, aim: float, *, stuck: bool) -> int:
-    """Return the next rate to try, strictly between below and above.
+    """Return the next rate index to try, strictly between below and above.
 
     stuck: whether one end of the bracket has not moved for two trials: the curve is bent.
     """
     if below >= 0 and above <= last:
-        (x0, y0), (x1, y1) = ((trials[r].rate, trials[r].value) for r in (below, above))
+        (x0, y0), (x1, y1) = ((trials[r].rate_index, trials[r].value) for r in (below, above))
         share = min(max((aim - y0) / (y1 - y0), 0), 1) if y1 > y0 else 0.5
         if stuck:
             # As in the Illinois method: closer to the end that has stayed than the straight line says.

@@ -1,4 +1,4 @@
-"""What a file is to reach instead of a quality: a size or a likeness. Imports neither torch nor numpy."""
+"""Targets that replace the quality: a size, PSNR or SSIM. Imports neither torch nor numpy."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.model.config import STEP_UNITS
+from codec.bitstream.quality import STEP_UNITS
 from codec.model.weights import LoadedModel
 
 from .latents import TileSymbols, dequantise_tile
@@ -19,24 +19,24 @@ def exact_pays(
     model: LoadedModel,
     symbols: TileSymbols,
     samples: NDArray[np.uint8],
-    quality: int,
+    rate_index: int,
     extra_bytes: int,
     *,
     gray: bool,
 ) -> bool:
-    """Tell whether a tile's error costs more than extra_bytes, at the slope the quality stands for.
+    """Tell whether a tile's error costs more than extra_bytes, at the slope the rate index stands for.
 
     By the loss that the model was trained for: bits + lmbda * squared error, 8-bit samples, the mean of the
-    channels. samples: the tile's, uint8 [h, w, 3]. quality: 0..2560. gray: as for synthesise.
+    channels. samples: the tile's, uint8 [h, w, 3]. rate_index: 0..2560. gray: as for synthesise.
     """
-    lmbda = model.config.lmbda(quality / STEP_UNITS)
+    lmbda = model.config.lmbda(rate_index / STEP_UNITS)
     height, width = samples.shape[:2]
     extra_error = 8 * extra_bytes / (lmbda * height * width)
     if extra_error <= 0:
         return True
     if extra_error > WORST_MSE:
         return False
-    latents = dequantise_tile(model, symbols, quality)
+    latents = dequantise_tile(model, symbols, rate_index)
     whole = Block(0, 0, *latents.shape[1:])
-    decoded = synthesise(model, latents, whole, quality, gray=gray)[:height, :width]
+    decoded = synthesise(model, latents, whole, rate_index, gray=gray)[:height, :width]
     return bool(np.square(decoded.astype(np.float32) - samples).mean() > extra_error)

@@ -9,23 +9,23 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.entropy import quarters
 from codec.entropy.coder import TileDecoder
 from codec.entropy.steps import STEPS
+from codec.entropy.tables import R_MAX
 from codec.model.factors import dead_zone, factors
 from codec.model.scale_network import ScaleStart
 from codec.model.weights import LoadedModel
 
 Floats = NDArray[np.float32]
 
-R_MAX = 32767
-# Step, y - mu and scale level, both [4, Q, h2, w2] of that step -> r, whole numbers as float of that shape.
+# Step, y - mu and scale index, both [4, Q, h2, w2] of that step -> r, whole numbers as float of that shape.
 Decide: TypeAlias = Callable[[int, Floats, NDArray[np.uint8]], Floats]
 # Bits that one squared quantiser step of error is worth at the slope each rate point was trained for:
 # 12 / (2 ln 2), from step^2 / 12 = 3 / (2 ln 2 lmbda 255^2).
 BITS_PER_SQUARED_STEP = 8.66
-# What coding a value far outside a level-1 table costs in bits, generously.
+# What coding a value far outside a table of scale index 1 costs in bits, generously.
 OUTLIER_BITS = 40.0
 LIFT_GAIN_BITS = 64.0
 
@@ -53,9 +53,9 @@ class _Context:
     inside: 1 within the tile, 0 beyond an odd side, float [4, 1, h2, w2].
     """
 
-    def __init__(self, model: LoadedModel, z: NDArray[np.int16], quality: int) -> None:
+    def __init__(self, model: LoadedModel, z: NDArray[np.int16], rate_index: int) -> None:
         self._run = model.runner.run
-        rate = factors(model.arrays["h_s_mean.rate.log_scale"], quality)[None, :, None, None]
+        rate = factors(model.arrays["h_s_mean.rate.log_scale"], rate_index)[None, :, None, None]
         inputs = {"z": z[None].astype(np.float32), "rate": rate}
         features = self._run("hyper_mean", inputs)
         height, width = features[0].shape[2:]
@@ -88,10 +88,10 @@ class _Context:
         self._known.append(y_hat)
 
 
-def nearest(_step: int, exact: Floats, level: NDArray[np.uint8]) -> Floats:
+def nearest(_step: int, exact: Floats, index: NDArray[np.uint8]) -> Floats:
     """Decide by distance alone: round, with the dead zone that the networks were trained with."""
     whole = np.clip(np.rint(exact), -R_MAX, R_MAX)
-    whole[np.abs(exact) < dead_zone()[level]] = 0
+    whole[np.abs(exact) < dead_zone()[index]] = 0
     return whole
 
 
@@ -100,7 +100,7 @@ def _walk(
     start: ScaleStart,
     context: _Context,
     y: Floats,
-    quality: int,
+    rate_index: int,
     lift: bool,
     decide: Decide = nearest,
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], float]:
@@ -110,16 +110,16 @@ def _walk(
     known = np.zeros((STEPS, 0, *quarters.shape(*y.shape)[2:]), np.int16)
     missed = 0.0
     for step in range(STEPS):
-        level = model.scale.step_index(step, start, known, quality, lift=lift)
+        index = model.scale.step_index(step, start, known, rate_index, lift=lift)
         mu = context.mean(step)
         exact = (quarters.take(y, step) - mu) * context.inside
-        whole = decide(step, exact, level)
-        missed += _worth(exact, whole, (whole != 0) & (level == 0))
-        whole[level == 0] = 0
-        context.tell(_reconstructed(mu, whole, lean[level]))
+        whole = decide(step, exact, index)
+        missed += _worth(exact, whole, (whole != 0) & (index == 0))
+        whole[index == 0] = 0
+        context.tell(_reconstructed(mu, whole, lean[index]))
         integers = whole.astype(np.int16)
         quarters.put(r, step, integers)
-        quarters.put(scale_index, step, level)
+        quarters.put(scale_index, step, index)
         known = np.concatenate([known, integers], 1)
     return r, scale_index, missed
 
@@ -147,31 +147,31 @@ def hyper_latents(model: LoadedModel, y: Floats) -> Floats:
     return z
 
 
-def quantise_tile(model: LoadedModel, y: Floats, quality: int) -> TileSymbols:
-    """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; quality 0..2560."""
-    z = model.coder.tables.clamp_z(np.rint(hyper_latents(model, y)), rate_band(quality))
+def quantise_tile(model: LoadedModel, y: Floats, rate_index: int) -> TileSymbols:
+    """Turn a tile's scaled latent y, float32 [M, h, w], into symbols; rate_index 0..2560."""
+    z = model.coder.tables.clamp_z(np.rint(hyper_latents(model, y)), nearest_rate_point(rate_index))
     start = model.scale.start(z)
-    r, scale_index, missed = _walk(model, start, _Context(model, z, quality), y, quality, False)
+    r, scale_index, missed = _walk(model, start, _Context(model, z, rate_index), y, rate_index, False)
     lift = missed > LIFT_GAIN_BITS
     if lift:
-        r, scale_index, _ = _walk(model, start, _Context(model, z, quality), y, quality, True)
+        r, scale_index, _ = _walk(model, start, _Context(model, z, rate_index), y, rate_index, True)
     return TileSymbols(z, r, scale_index, lift)
 
 
 def quantise_given(
-    model: LoadedModel, z: NDArray[np.int16], y: Floats, quality: int, decide: Decide
+    model: LoadedModel, z: NDArray[np.int16], y: Floats, rate_index: int, decide: Decide
 ) -> TileSymbols:
     """As quantise_tile, with hyper-latents z, int16 [H, hz, wz], that are settled, and residuals as decided.
 
     No tile is lifted.
     """
     start = model.scale.start(z)
-    r, scale_index, _ = _walk(model, start, _Context(model, z, quality), y, quality, False, decide)
+    r, scale_index, _ = _walk(model, start, _Context(model, z, rate_index), y, rate_index, False, decide)
     return TileSymbols(z, r, scale_index, False)
 
 
 def decode_residuals(
-    model: LoadedModel, decoder: TileDecoder, z: NDArray[np.int16], quality: int, lift: bool
+    model: LoadedModel, decoder: TileDecoder, z: NDArray[np.int16], rate_index: int, lift: bool
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
     """Decode the four steps of a tile whose z has been read: r int16 and scale_index uint8, [M, h, w]."""
     start = model.scale.start(z)
@@ -179,16 +179,16 @@ def decode_residuals(
     scale_index = np.zeros(start.shape, np.uint8)
     known = np.zeros((STEPS, 0, *quarters.shape(*start.shape)[2:]), np.int16)
     for step in range(STEPS):
-        level = model.scale.step_index(step, start, known, quality, lift=lift)
-        quarters.put(scale_index, step, level)
+        index = model.scale.step_index(step, start, known, rate_index, lift=lift)
+        quarters.put(scale_index, step, index)
         r = decoder.r(scale_index)
         known = np.concatenate([known, quarters.take(r, step)], 1)
     return r, scale_index
 
 
-def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> Floats:
-    """Rebuild what g_s takes, float32 [M, h, w], from a tile's symbols and its own quality 0..2560."""
-    context = _Context(model, symbols.z, quality)
+def dequantise_tile(model: LoadedModel, symbols: TileSymbols, rate_index: int) -> Floats:
+    """Rebuild what g_s takes, float32 [M, h, w], from a tile's symbols and its own rate index 0..2560."""
+    context = _Context(model, symbols.z, rate_index)
     y_hat = np.empty(symbols.r.shape, np.float32)
     lean = model.arrays["lean"]
     for step in range(STEPS):
@@ -196,5 +196,5 @@ def dequantise_tile(model: LoadedModel, symbols: TileSymbols, quality: int) -> F
         part = _reconstructed(context.mean(step), r, lean[quarters.take(symbols.scale_index, step)])
         context.tell(part)
         quarters.put(y_hat, step, part)
-    y_hat *= factors(model.arrays["inverse_gain"], quality)[:, None, None]
+    y_hat *= factors(model.arrays["inverse_gain"], rate_index)[:, None, None]
     return y_hat

@@ -162,7 +162,7 @@ def _paint_strip(
         if own is not None and not own[local.top : local.bottom, local.left : local.right].any():
             return
         if scale == 1:
-            part = synthesise(model, held.map, local, header.quality, gray=header.is_gray, present=own)
+            part = synthesise(model, held.map, local, header.rate_index, gray=header.is_gray, present=own)
         else:
             part = preview(model, held.map, local, scale, gray=header.is_gray, present=own)
         step = LATENT_STRIDE // scale

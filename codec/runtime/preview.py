@@ -13,8 +13,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.model.config import LATENT_STRIDE
-from codec.model.inference.folding import PATCH
+from codec.bitstream.geometry import LATENT_STRIDE
+from codec.model.config import PATCH
 from codec.model.lapped_matrix import HALF
 from codec.model.weights import LoadedModel
 

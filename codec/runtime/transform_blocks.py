@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codec.bitstream.geometry import LATENT_STRIDE
 from codec.image.picture import Samples
-from codec.model.config import LATENT_STRIDE, ModelConfig
+from codec.model.config import COLOURS, ModelConfig
 from codec.model.factors import factors
-from codec.model.inference.folding import COLOURS
 from codec.model.weights import LoadedModel
 
 Floats = NDArray[np.float32]
@@ -82,19 +82,19 @@ def analyse(
     block: Block,
     rows: int,
     columns: int,
-    quality: int,
+    rate_index: int,
     present: Present | None = None,
 ) -> Floats:
     """Scaled latent of one block of a picture whose latent has rows x columns: float32 [M, h, w].
 
-    present: bool [rows, columns], False where tiles have no latents; None if all have.
+    present: bool [rows, columns], False where tiles have no latents, None if all have some.
     """
-    return scaled(model, analyse_unscaled(model, pixels, block, rows, columns, present), quality)
+    return scaled(model, analyse_unscaled(model, pixels, block, rows, columns, present), rate_index)
 
 
-def scaled(model: LoadedModel, y: Floats, quality: int) -> Floats:
-    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a quality 0..2560."""
-    return np.asarray(y * factors(model.arrays["gain"], quality)[:, None, None])
+def scaled(model: LoadedModel, y: Floats, rate_index: int) -> Floats:
+    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a rate index 0..2560."""
+    return np.asarray(y * factors(model.arrays["gain"], rate_index)[:, None, None])
 
 
 def analyse_unscaled(
@@ -147,18 +147,19 @@ def synthesise(
     model: LoadedModel,
     unscaled: Floats,
     block: Block,
-    quality: int,
+    rate_index: int,
     *,
     gray: bool = False,
     present: Present | None = None,
 ) -> NDArray[np.uint8]:
     """Return one block's pixels, uint8 [16h, 16w, 3], or [16h, 16w, 1] if gray, from the unscaled latent.
 
-    unscaled: float32 [M, rows, columns]. quality: the header's, 0..2560, for all tiles. gray: give the mean
-    of the three channels. present: bool [rows, columns], False where tiles have no latents; None if all have.
+    unscaled: float32 [M, rows, columns]. rate_index: the header's, 0..2560, for all tiles. gray: give the
+    mean of the three channels. present: bool [rows, columns], False where tiles have no latents; None if
+    all have.
     """
     rows, columns = unscaled.shape[1:]
-    inputs, wide, rim = synthesis_frame(model, rows, columns, block, quality, present)
+    inputs, wide, rim = synthesis_frame(model, rows, columns, block, rate_index, present)
     inputs["y_hat"] = wide.cut(unscaled)[None]
     x = model.runner.run("synthesis_gaps" if "at8" in inputs else "synthesis", inputs)[0]
     top, left, bottom, right = block.within(rim, LATENT_STRIDE).tolist()
@@ -169,7 +170,7 @@ def synthesise(
 
 
 def synthesis_frame(
-    model: LoadedModel, rows: int, columns: int, block: Block, quality: int, present: Present | None
+    model: LoadedModel, rows: int, columns: int, block: Block, rate_index: int, present: Present | None
 ) -> tuple[dict[str, NDArray[Any]], Block, Block]:
     """Return what g_s takes beside y_hat to make a block, which part of the latent map, and which it makes.
 
@@ -181,8 +182,8 @@ def synthesis_frame(
     half = block.grown(math.ceil((LATENT_STRIDE // 2 + 8 * config.blocks8) / LATENT_STRIDE), rows, columns)
     rim = block.grown(1, rows, columns)
     inputs: dict[str, NDArray[Any]] = {
-        "rate16": factors(model.arrays["g_s.rate16.log_scale"], quality)[None, :, None, None],
-        "rate8": factors(model.arrays["g_s.rate8.log_scale"], quality)[None, :, None, None],
+        "rate16": factors(model.arrays["g_s.rate16.log_scale"], rate_index)[None, :, None, None],
+        "rate8": factors(model.arrays["g_s.rate8.log_scale"], rate_index)[None, :, None, None],
         "keep16": half.within(wide),
         "keep8": rim.within(half, 2),
     }

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.decoder import Decoder
 from codec.encoder import Encoder
 from codec.errors import TrainingError
-from codec.model.config import MAX_RATE
 from codec.model.index import INDEX, select_folder
 from codec.ratecontrol.likeness import psnr
 
 from .data import list_pictures
 from .write_index import write_index
 
-RATES = np.linspace(0, MAX_RATE, 21).round().astype(int)
+RATE_INDICES = np.linspace(0, MAX_RATE_INDEX, 21).round().astype(int)
 QUALITIES = np.arange(0, 101, 5)
 
 
@@ -37,8 +37,8 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in list_pictures(images)]
     encoder, decoder = Encoder(), Decoder()
     ours = []
-    for rate in RATES:
-        encoder.rate = int(rate)
+    for rate_index in RATE_INDICES:
+        encoder.rate_index = int(rate_index)
         ours.append(np.mean([psnr(p, np.asarray(decoder.decode(encoder.encode(p)))) for p in pictures]))
     theirs = [np.mean([psnr(p, _webp(p, int(q))) for p in pictures]) for q in QUALITIES]
     points = match(np.array(theirs), np.array(ours))
@@ -49,18 +49,18 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
 
 
 def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Return pairs (quality, rate) of equal PSNR, given mean PSNR at QUALITIES and at RATES, both rising.
+    """Return pairs (quality, rate index) of equal PSNR, from mean PSNR at QUALITIES and at RATE_INDICES.
 
-    Where one end lies beyond what WebP reaches, it takes quality 0 or 100 all the same.
+    Both must rise. Where one end lies beyond what WebP reaches, it takes quality 0 or 100 all the same.
     """
     if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
         raise TrainingError(
-            "mean PSNR does not rise with the rate; the model is not trained well enough to calibrate"
+            "mean PSNR does not rise with the rate index; the model is not trained well enough to calibrate"
         )
     low = float(np.interp(ours[0], theirs, QUALITIES))
     high = float(np.interp(ours[-1], theirs, QUALITIES))
     inner = [float(q) for q in QUALITIES if low < q < high]
     wanted = np.interp(inner, QUALITIES, theirs)
-    rates = np.interp(wanted, ours, RATES).round().astype(int)
-    middle = [(q, int(r)) for q, r in zip(inner, rates, strict=True)]
-    return [(round(low, 2), 0), *middle, (round(high, 2), MAX_RATE)]
+    matched = np.interp(wanted, ours, RATE_INDICES).round().astype(int)
+    middle = [(q, int(r)) for q, r in zip(inner, matched, strict=True)]
+    return [(round(low, 2), 0), *middle, (round(high, 2), MAX_RATE_INDEX)]

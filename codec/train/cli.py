@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from codec.model.config import RATE_POINTS
+from codec.bitstream.quality import RATE_POINTS
 from codec.model.inference.runner import need_torch
 
 # What click decorates: a function or a command.
@@ -154,8 +154,8 @@ def calibrate(images: Path, weights: Path) -> None:
     """Set the scale of -q so that quality Q gives the mean PSNR that WebP gives at Q on these pictures."""
     from .calibrate import calibrate as measure
 
-    for quality, rate in measure(images, weights):
-        click.echo(f"quality {quality:g}: rate {rate}")
+    for quality, rate_index in measure(images, weights):
+        click.echo(f"quality {quality:g}: rate index {rate_index}")
 
 
 @train.command()

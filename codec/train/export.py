@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from codec.bitstream.quality import MAX_RATE_INDEX
+from codec.entropy.tables import Z_MAX
 from codec.errors import TrainingError
-from codec.model.config import MAX_RATE
 from codec.model.inference.folding import NETWORK, scale_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
-from codec.model.scale_network import INPUT_MAX, TILE, ScaleNetwork
+from codec.model.scale_network import TILE, ScaleNetwork
 
 from .checkpoint import AVERAGE, load_parameters, read_tensors
 from .data import CropSource
@@ -83,8 +84,8 @@ def known_input(channels: int, side: int) -> NDArray[np.int16]:
     """Hyper-latents [channels, side, side]: small ones as real ones are, the whole range, both extremes."""
     rng = np.random.default_rng(0)
     z = rng.integers(-2, 3, (channels, side, side))
-    z[:, side // 2 :] = rng.integers(-INPUT_MAX, INPUT_MAX + 1, (channels, side - side // 2, side))
-    z[:, -2], z[:, -1] = INPUT_MAX, -INPUT_MAX
+    z[:, side // 2 :] = rng.integers(-Z_MAX, Z_MAX + 1, (channels, side - side // 2, side))
+    z[:, -2], z[:, -1] = Z_MAX, -Z_MAX
     return z.astype(np.int16)
 
 
@@ -113,7 +114,7 @@ def export(run: Path, out: Path, name: str) -> str:
         "name": name,
         "file": file,
         "sha256": digest,
-        "calibration": [[0, 0], [100, MAX_RATE]],
+        "calibration": [[0, 0], [100, MAX_RATE_INDEX]],
         "training": record,
     }
     write_index(out, {"default": model_id, "models": {model_id: entry}})

@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS
-from codec.model.config import RATE_POINTS, SCALE_LEVELS, ModelConfig, ScaleLayer
+from codec.entropy.tables import Z_MAX
+from codec.model.config import ModelConfig, ScaleLayer
+from codec.model.inference.graphs import ACTIVATION_MAX
 from codec.model.rates import interpolate
+from codec.model.scale_network import SUM_LIMIT
 from codec.model.straight_through import floor_through, round_through
 
-ACTIVATION_MAX = 255
-INPUT_MAX = 127
-SUM_LIMIT = 2**24 - 1
-LEVEL_UNITS = 16
+INDEX_UNITS = 16
 # Parameters times these are weights and biases in integer units, so that one learning rate suits all layers.
 INPUT_GAIN = 16.0
 OFFSET_GAIN = 4.0
@@ -44,7 +45,7 @@ class FakeQuantisedConv(nn.Module):
         super().__init__()
         self.layer, self.last = layer, last
         self.gain = INPUT_GAIN if first else 1.0
-        self.input_max = INPUT_MAX if first else ACTIVATION_MAX
+        self.input_max = Z_MAX if first else ACTIVATION_MAX
         fan_in = inputs * layer.kernel**2
         spread = 0.1 * math.sqrt(1 / fan_in) if last else math.sqrt(2 / fan_in)
         self.weight = nn.Parameter(torch.randn(layer.out, inputs, layer.kernel, layer.kernel) * spread)
@@ -62,7 +63,7 @@ class FakeQuantisedConv(nn.Module):
         total = weight.abs().sum((1, 2, 3)) * self.input_max + bias.abs()
         # The margin covers the half unit that rounding may add to each weight.
         row = weight[0].numel()
-        factor = ((SUM_LIMIT - row * self.input_max) / total).clamp(max=1.0)
+        factor = ((SUM_LIMIT - 1 - row * self.input_max) / total).clamp(max=1.0)
         self.weight.mul_(factor[:, None, None, None])
         self.bias.mul_(factor)
 
@@ -77,7 +78,7 @@ class FakeQuantisedConv(nn.Module):
 
 
 class FakeQuantisedScale(nn.Module):
-    """Scale levels from the hyper-latent: what the shipped integer network will compute, bit for bit."""
+    """Scale indices from the hyper-latent: what the shipped integer network will compute, bit for bit."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -117,24 +118,24 @@ class FakeQuantisedScale(nn.Module):
         }
 
     def offset_integers(self) -> Tensor:
-        """Offsets [11, M] in 1/16 of a level, integers as float."""
-        return round_through(self.offset * (OFFSET_GAIN * LEVEL_UNITS))
+        """Offsets [11, M] in 1/16 of a scale index, integers as float."""
+        return round_through(self.offset * (OFFSET_GAIN * INDEX_UNITS))
 
     def enforce_bounds(self) -> None:
         """Keep every layer exactly summable; call after each optimiser step."""
         for layer in self.convolutions():
             layer.enforce_bound()
 
-    def start(self, z_hat: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    def start(self, z_hat: Tensor, rate_point: Tensor) -> tuple[Tensor, Tensor]:
         """Run what depends on z alone.
 
-        z_hat: [B, H, ., .] -> hidden [B, C, h, w], levels with offset [B, M, h, w] in 1/16 level.
+        z_hat: [B, H, ., .] -> hidden [B, C, h, w], 16 times the scale indices, with offset [B, M, h, w].
         """
-        hidden = z_hat.clamp(-INPUT_MAX, INPUT_MAX)
+        hidden = z_hat.clamp(-Z_MAX, Z_MAX)
         *before, last = self.layers
         for layer in before:
             hidden = layer(hidden)
-        offset = floor_through(interpolate(self.offset_integers(), rate) + 0.5)
+        offset = floor_through(interpolate(self.offset_integers(), rate_point) + 0.5)
         return hidden, last(hidden) + offset
 
     def forward(self, step: int, start: tuple[Tensor, Tensor], r: Tensor) -> Tensor:
@@ -143,9 +144,9 @@ class FakeQuantisedScale(nn.Module):
         start: what the method `start` gave. r: residuals [B, M, h, w] without gradient, zero where not yet
         decoded.
         """
-        hidden, level = start
+        hidden, sixteenths = start
         if step:
             out = torch.cat([magnitude_code(r), hidden], 1)
             out = self.context[step - 1](out)
-            level = level + out
-        return floor_through(level / LEVEL_UNITS).clamp(0, SCALE_LEVELS - 1)
+            sixteenths = sixteenths + out
+        return floor_through(sixteenths / INDEX_UNITS).clamp(0, SCALE_COUNT - 1)

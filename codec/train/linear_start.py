@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN
+from codec.bitstream.quality import RATE_POINTS
+from codec.model.config import PATCH, PATCH_CHANNELS, SCALE_LOG_STEP, SCALE_MIN
 from codec.model.lapped import lap
 from codec.model.lapped_matrix import dct2
-from codec.model.transforms import PATCH, PATCH_CHANNELS
 
 from .fake_quantised import OFFSET_GAIN
 from .model import TrainModel
@@ -66,5 +66,5 @@ def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
         step = math.sqrt(12 * 3 / (2 * math.log(2) * config.lmbda(point))) / 255
         net.gain[point] = -math.log(step)
         net.inverse_gain[point] = math.log(step)
-        level = (deviation * LOCAL_SHARE / step / SCALE_MIN).clamp(min=1e-3).log() / SCALE_LOG_STEP
-        model.scale.offset[point] = level.clamp(-4, 62) / OFFSET_GAIN
+        scale_index = (deviation * LOCAL_SHARE / step / SCALE_MIN).clamp(min=1e-3).log() / SCALE_LOG_STEP
+        model.scale.offset[point] = scale_index.clamp(-4, 62) / OFFSET_GAIN

@@ -15,8 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.errors import TrainingError
-from codec.model.config import RATE_POINTS
 
 from .checkpoint import (
     load_checkpoint,
@@ -28,7 +28,7 @@ from .checkpoint import (
 from .data import CropSource, build_cache
 from .evaluate import evaluate
 from .linear_start import apply_linear_start
-from .loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
+from .loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
 from .model import TrainModel
 from .options import TrainOptions
 from .precision import bf16_pays
@@ -42,7 +42,7 @@ MAX_BAD_STEPS = 20
 START_PICTURES = 200
 # The densities of z start wide; each batch tells little about each of them.
 DENSITY_FACTOR = 4.0
-REPORTED_BANDS = (0, 3, 6, 10)
+REPORTED_POINTS = (0, 3, 6, 10)
 
 
 class Run:
@@ -85,11 +85,11 @@ class Run:
         slow += [self.model.network.g_a.lap.matrix, self.model.network.g_s.unlap.matrix]
         quick = list(self.model.density.parameters())
         apart = {id(p) for p in slow + quick}
-        rate = self.options.learning_rate
+        learning_rate = self.options.learning_rate
         groups = [
-            {"params": [p for p in self.model.parameters() if id(p) not in apart], "lr": rate},
-            {"params": slow, "lr": rate * self.options.linear_share},
-            {"params": quick, "lr": rate * DENSITY_FACTOR},
+            {"params": [p for p in self.model.parameters() if id(p) not in apart], "lr": learning_rate},
+            {"params": slow, "lr": learning_rate * self.options.linear_share},
+            {"params": quick, "lr": learning_rate * DENSITY_FACTOR},
         ]
         for group in groups:
             group["base"] = group["lr"]
@@ -128,14 +128,14 @@ class Run:
         crops = self.crops.batch(self.step, options.batch, size).to(self.device)
         x = (crops.float() / 255).contiguous(memory_format=torch.channels_last)
         generator = torch.Generator().manual_seed(torch.initial_seed())
-        rate = draw_rates(options.batch, generator).to(self.device)
+        rate_point = draw_rate_points(options.batch, generator).to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * learning_rate_factor(self.step, self.progress)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            output = self.parallel(x, rate)
-        bpp = rate_of(output, x)
+            output = self.parallel(x, rate_point)
+        bpp = bpp_of(output, x)
         distortion, mse = distortion_of(output.x_hat, x, *options.distortion_shares)
-        loss = loss_of(bpp, distortion, lmbda_of(options.config, rate))
+        loss = loss_of(bpp, distortion, lmbda_of(options.config, rate_point))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
@@ -219,7 +219,7 @@ def finish(state: Run) -> None:
     (state.options.run / "run.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     for point in points:
         LOG.info(
-            "held out  rate %.0f  bpp %.4f (z %.4f)  PSNR %.3f",
+            "held out  rate point %.0f  bpp %.4f (z %.4f)  PSNR %.3f",
             point.rate,
             point.bpp,
             point.bpp_z,
@@ -250,7 +250,7 @@ class _Log:
         psnr = -10 * mse.log10()
         loss = sum(r[2] for r in self.rows) / len(self.rows)
         speed = (state.pixels - self.pixels) / elapsed / 1e6
-        points = "  ".join(f"{float(bpp[b]):.3f} bpp {float(psnr[b]):.2f} dB" for b in REPORTED_BANDS)
+        points = "  ".join(f"{float(bpp[b]):.3f} bpp {float(psnr[b]):.2f} dB" for b in REPORTED_POINTS)
         LOG.info(
             "%5.1f %%  step %d  %.2f Gpx  %.2f Mpx/s  loss %.4f  %s",
             100 * state.progress, state.step, state.pixels / 1e9, speed, loss, points,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS
 from codec.image.luma import BT601
-from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS, ModelConfig
+from codec.model.config import ModelConfig
 
 from .model import Output
 from .perceptual import perceptual_error
@@ -20,21 +21,21 @@ STRUCTURE_UNIT = 1400.0
 PERCEPTUAL_UNIT = 1400.0
 
 
-def draw_rates(count: int, generator: torch.Generator) -> Tensor:
-    """Draw one rate in 0..10 per sample, [count], a multiple of 11: sample i uniform within band i mod 11."""
-    band = torch.arange(count) % RATE_POINTS
-    low = (band - 0.5).clamp(min=0)
-    high = (band + 0.5).clamp(max=MAX_RATE / STEP_UNITS)
+def draw_rate_points(count: int, generator: torch.Generator) -> Tensor:
+    """Draw one rate point in 0..10 per sample, [count], a multiple of 11: sample i uniform near i mod 11."""
+    point = torch.arange(count) % RATE_POINTS
+    low = (point - 0.5).clamp(min=0)
+    high = (point + 0.5).clamp(max=MAX_RATE_INDEX / STEP_UNITS)
     return low + (high - low) * torch.rand(count, generator=generator)
 
 
-def lmbda_of(config: ModelConfig, rate: Tensor) -> Tensor:
-    """`lmbda` of each rate [B], the continuous version of `ModelConfig.lmbda`."""
+def lmbda_of(config: ModelConfig, rate_point: Tensor) -> Tensor:
+    """`lmbda` of each rate point [B], the continuous version of `ModelConfig.lmbda`."""
     span = torch.tensor(config.lmbda_max / config.lmbda_min).log()
-    return config.lmbda_min * (span * rate / (RATE_POINTS - 1)).exp()
+    return config.lmbda_min * (span * rate_point / (RATE_POINTS - 1)).exp()
 
 
-def rate_of(output: Output, x: Tensor) -> Tensor:
+def bpp_of(output: Output, x: Tensor) -> Tensor:
     """Bits per pixel [B] of crops x [B, 3, H, W]."""
     return (output.bits_y + output.bits_z) / (x.shape[2] * x.shape[3])
 

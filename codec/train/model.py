@@ -7,8 +7,9 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.entropy.steps import STEPS
-from codec.model.config import RATE_POINTS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.model.config import SCALE_LOG_STEP, SCALE_MIN, ModelConfig
 from codec.model.network import Network
 from codec.model.quadtree import step_masks
 from codec.model.quantiser import dead_zone, quantise
@@ -52,9 +53,9 @@ class Symbols:
 
 
 class TrainModel(nn.Module):
-    """Rate and distortion of a batch whose samples come in rate bands 0..10, repeated.
+    """Rate and distortion of a batch whose samples come around rate points 0..10, repeated.
 
-    The hyper-latent has one learned density per rate band and channel: what it costs at a low rate is then
+    The hyper-latent has one learned density per rate point and channel: what it costs at a low rate is then
     not set by what is worth sending at a high one.
     """
 
@@ -78,13 +79,13 @@ class TrainModel(nn.Module):
             self._masks[height, width] = step_masks(self.config.m, height, width)
         return self._masks[height, width].to(like)
 
-    def quantise(self, y: Tensor, z: Tensor, rate: Tensor) -> tuple[Symbols, Tensor]:
+    def quantise(self, y: Tensor, z: Tensor, rate_point: Tensor) -> tuple[Symbols, Tensor]:
         """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""
         z_hat = round_through(z)
-        features = self.network.h_s_mean(z_hat, rate)
+        features = self.network.h_s_mean(z_hat, rate_point)
         # In float32 whatever the rest runs in: bf16 would not hold the integers that the codec will see.
         with torch.autocast(y.device.type, enabled=False):
-            start = self.scale.start(z_hat.float(), rate)
+            start = self.scale.start(z_hat.float(), rate_point)
         masks = self.masks(y)
         mu_all = torch.zeros_like(y)
         y_hat = torch.zeros_like(y)
@@ -94,10 +95,10 @@ class TrainModel(nn.Module):
             with torch.autocast(y.device.type, enabled=False):
                 scale_index = self.scale(step, start, residual)
             # A diverged run gives no number; the guard after the gradients deals with it, no index error.
-            level = scale_index.detach().nan_to_num(0).long()
-            coded = (level > 0).to(y)
-            threshold = self.threshold[level]
-            lean = lookup(self.network.lean, level)
+            index = scale_index.detach().nan_to_num(0).long()
+            coded = (index > 0).to(y)
+            threshold = self.threshold[index]
+            lean = lookup(self.network.lean, index)
             mu = self.network.context(step, features, y_hat).float()
             r = quantise((y - mu).detach(), threshold) * coded
             # Straight through: the value is mu and the reconstruction point, the gradient goes to y as if
@@ -109,16 +110,16 @@ class TrainModel(nn.Module):
             scale_all = scale_all + scale_index * masks[step]
         return Symbols(z_hat, residual, scale_all, y_hat), mu_all
 
-    def forward(self, x: Tensor, rate: Tensor) -> Output:
-        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate: [B]; sample i is in band i mod 11."""
+    def forward(self, x: Tensor, rate_point: Tensor) -> Output:
+        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate_point: [B], sample i near i mod 11."""
         net, batch = self.network, x.shape[0]
-        y = net.scale_latent(net.g_a(x).float(), rate)
+        y = net.scale_latent(net.g_a(x).float(), rate_point)
         z = net.h_a(y).float()
-        symbols, mu = self.quantise(y, z, rate)
-        by_band = z.reshape(batch // RATE_POINTS, RATE_POINTS * self.config.h, *z.shape[2:])
-        _, likelihood_z = self.density(by_band, training=True)
+        symbols, mu = self.quantise(y, z, rate_point)
+        by_point = z.reshape(batch // RATE_POINTS, RATE_POINTS * self.config.h, *z.shape[2:])
+        _, likelihood_z = self.density(by_point, training=True)
         sigma = SCALE_MIN * (symbols.scale_index * SCALE_LOG_STEP).exp()
         _, likelihood_y = self.conditional(y - mu, sigma, training=True)
-        x_hat = net.g_s(net.unscale_latent(symbols.y_hat, rate), rate)
+        x_hat = net.g_s(net.unscale_latent(symbols.y_hat, rate_point), rate_point)
         bits_z = -likelihood_z.reshape(batch, -1).log2().sum(1)
         return Output(x_hat.float(), -likelihood_y.flatten(1).log2().sum(1), bits_z)

@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.errors import UsageError
-from codec.model.config import RATE_POINTS, ModelConfig
+from codec.model.config import ModelConfig
 
 # The five scales of MS-SSIM and of the perceptual error need 176 pixels; the next multiple of every z_stride.
 STRUCTURE_CROP = 192
@@ -62,7 +63,7 @@ class TrainOptions:
         except (TypeError, ValueError) as error:
             raise UsageError(f"model sizes {self.model!r} are not usable: {error}", field="model") from error
         if self.batch % RATE_POINTS or self.batch <= 0:
-            raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate band")
+            raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate point")
         stride = self.config.z_stride
         if (
             self.crop % stride

@@ -44,9 +44,9 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
         blurred = blur(torch.stack([a, b, a.square() + b.square(), a * b]))
         mean_a, mean_b, square, cross = blurred
         squares, both = mean_a.square() + mean_b.square(), 2 * mean_a * mean_b
-        likeness = (2 * cross - both + C2) / (square - squares + C2)
+        similarity = (2 * cross - both + C2) / (square - squares + C2)
         if scale == len(SCALE_WEIGHTS) - 1:
-            likeness = likeness * (both + C1) / (squares + C1)
-        product = product * likeness.mean((1, 2)).clamp(min=LEAST) ** weight
+            similarity = similarity * (both + C1) / (squares + C1)
+        product = product * similarity.mean((1, 2)).clamp(min=LEAST) ** weight
         a, b = (F.avg_pool2d(plane[:, None], 2)[:, 0] for plane in (a, b))
     return product

@@ -1,7 +1,7 @@
 """Integer probability tables from what a trained model really codes.
 
-Residuals of one scale level are heavier-tailed than the Gaussian that names the level, since scales are known
-only as well as the hyper-latent tells them: a mixture of Gaussians is fitted to the counts of each level.
+Residuals of one scale index are heavier-tailed than the Gaussian that names the index, since scales are known
+only as well as the hyper-latent tells them: a mixture of Gaussians is fitted to the counts of each index.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy.pmf import quantise_pmf
-from codec.entropy.tables import EntropyTables
-from codec.model.config import RATE_POINTS, SCALE_LEVELS, SCALE_LOG_STEP, SCALE_MIN
+from codec.entropy.tables import Z_MAX, EntropyTables
+from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
 
 from .model import TrainModel
 
 R_LIMIT = 2048
-Z_LIMIT = 127
 SPREADS = np.array([0.3, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0, 9.0])
-EM_STEPS = 60
+EM_ITERATIONS = 60
 # Counts that the prior weighs as much as: the neighbours' shape for r, the trained density for z.
 R_PRIOR, Z_PRIOR = 300.0, 30.0
 TABLE_SPREAD = 7.0
@@ -27,22 +27,22 @@ Z_TAIL = 1e-5
 
 
 class SymbolCounts:
-    """Histograms of what a model codes: |r| by level, int64 [64, 2049], and z by band, int64 [11, H, 255]."""
+    """Histograms of symbols, int64: |r| by scale index [64, 2049], and z by rate point [11, H, 255]."""
 
     def __init__(self, channels: int) -> None:
-        self.r = np.zeros((SCALE_LEVELS, R_LIMIT + 1), np.int64)
-        self.z = np.zeros((RATE_POINTS, channels, 2 * Z_LIMIT + 1), np.int64)
+        self.r = np.zeros((SCALE_COUNT, R_LIMIT + 1), np.int64)
+        self.z = np.zeros((RATE_POINTS, channels, 2 * Z_MAX + 1), np.int64)
 
     def add(
-        self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], band: int
+        self, z: NDArray[np.int64], r: NDArray[np.int64], scale_index: NDArray[np.int64], rate_point: int
     ) -> None:
         """Count one picture's symbols: z [H, ., .], r and scale_index [M, ., .]."""
         magnitude = np.minimum(np.abs(r), R_LIMIT).ravel()
         joint = scale_index.ravel() * (R_LIMIT + 1) + magnitude
         self.r += np.bincount(joint, minlength=self.r.size).reshape(self.r.shape)
-        values = np.clip(z, -Z_LIMIT, Z_LIMIT) + Z_LIMIT
+        values = np.clip(z, -Z_MAX, Z_MAX) + Z_MAX
         for channel, row in enumerate(values.reshape(values.shape[0], -1)):
-            self.z[band, channel] += np.bincount(row, minlength=2 * Z_LIMIT + 1)
+            self.z[rate_point, channel] += np.bincount(row, minlength=2 * Z_MAX + 1)
 
 
 @torch.no_grad()
@@ -52,15 +52,15 @@ def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
     net = model.network
     for index, picture in enumerate(pictures):
         y_plain = net.g_a((picture[None].float() / 255).contiguous(memory_format=torch.channels_last))
-        for band in range(RATE_POINTS):
-            # Alternate between a band's middle and its sides, where files are as likely to lie.
-            rate = min(RATE_POINTS - 1.0, max(0.0, band + (0.0, 0.4, -0.4)[index % 3]))
-            q = torch.tensor([rate])
+        for rate_point in range(RATE_POINTS):
+            # Alternate between a rate point and either side of it, where files are as likely to lie.
+            between = min(RATE_POINTS - 1.0, max(0.0, rate_point + (0.0, 0.4, -0.4)[index % 3]))
+            q = torch.tensor([between])
             y = net.scale_latent(y_plain, q)
             symbols, _ = model.quantise(y, net.h_a(y), q)
             parts = (symbols.z, symbols.r, symbols.scale_index)
             z, r, scale_index = (t[0].numpy().astype(np.int64) for t in parts)
-            counts.add(z, r, scale_index, band)
+            counts.add(z, r, scale_index, rate_point)
     return counts
 
 
@@ -76,7 +76,7 @@ def _fit_mixture(
 ) -> NDArray[np.float64]:
     """Weights of the mixture by expectation maximisation, drawn towards `prior`."""
     weights = prior.copy()
-    for _ in range(EM_STEPS):
+    for _ in range(EM_ITERATIONS):
         joint = weights[:, None] * bins
         share = joint / joint.sum(0).clip(1e-300)
         mass = (share * counts).sum(1) + R_PRIOR * prior
@@ -86,21 +86,21 @@ def _fit_mixture(
 
 def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
     """`r_half` and `r_freq` of EntropyTables from counts [64, 2049]."""
-    halves = np.zeros(SCALE_LEVELS, np.int32)
+    halves = np.zeros(SCALE_COUNT, np.int32)
     tables = []
     prior = np.full(SPREADS.size, 0.02)
     prior[3] = 1 - prior.sum() + prior[3]
-    for level in range(1, SCALE_LEVELS):
-        sigma = SCALE_MIN * np.exp(level * SCALE_LOG_STEP)
+    for index in range(1, SCALE_COUNT):
+        sigma = SCALE_MIN * np.exp(index * SCALE_LOG_STEP)
         half = int(max(2, np.ceil(TABLE_SPREAD * sigma)))
         bins = _magnitude_bins(sigma, half)
-        seen = np.append(counts[level, : half + 1], counts[level, half + 1 :].sum()).astype(np.float64)
+        seen = np.append(counts[index, : half + 1], counts[index, half + 1 :].sum()).astype(np.float64)
         seen = np.pad(seen, (0, half + 2 - seen.size)) if seen.size < half + 2 else seen
         prior = _fit_mixture(bins, seen, prior)
         magnitude = prior @ bins
         sides = magnitude[1:-1] / 2
         pmf = np.concatenate([sides[::-1], magnitude[:1], sides, magnitude[-1:]])
-        halves[level] = half
+        halves[index] = half
         tables.append(quantise_pmf(pmf / pmf.sum()))
     return halves, np.concatenate(tables)
 
@@ -108,7 +108,7 @@ def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArr
 @torch.no_grad()
 def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
     """Trained probability of each z in -127..127: [11, H, 255]."""
-    grid = torch.arange(-Z_LIMIT, Z_LIMIT + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
+    grid = torch.arange(-Z_MAX, Z_MAX + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
     likelihood, _, _ = model.density._likelihood(grid)
     pmf: NDArray[np.float64] = likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
     return pmf
@@ -118,18 +118,18 @@ def hyper_tables(
     counts: NDArray[np.int64], density: NDArray[np.float64]
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.uint32]]:
     """`z_lo`, `z_size` and `z_freq` of EntropyTables from counts and trained densities, both [11, H, 255]."""
-    bands, channels = counts.shape[:2]
-    low = np.zeros((bands, channels), np.int16)
-    size = np.zeros((bands, channels), np.int32)
+    points, channels = counts.shape[:2]
+    low = np.zeros((points, channels), np.int16)
+    size = np.zeros((points, channels), np.int32)
     tables = []
-    for band in range(bands):
+    for rate_point in range(points):
         for channel in range(channels):
-            seen = counts[band, channel]
-            pmf = seen + Z_PRIOR * density[band, channel] / density[band, channel].sum() + 1e-9
+            seen = counts[rate_point, channel]
+            pmf = seen + Z_PRIOR * density[rate_point, channel] / density[rate_point, channel].sum() + 1e-9
             pmf = pmf / pmf.sum()
             kept = np.flatnonzero((pmf > Z_TAIL) | (seen > 0))
             first, last = int(kept[0]), int(kept[-1])
-            low[band, channel], size[band, channel] = first - Z_LIMIT, last - first + 1
+            low[rate_point, channel], size[rate_point, channel] = first - Z_MAX, last - first + 1
             part = pmf[first : last + 1]
             tables.append(quantise_pmf(part / part.sum()))
     return low, size, np.concatenate(tables)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codec.bitstream.geometry import LATENT_STRIDE
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.image.convert import PictureLike, load_rgb
 from codec.runtime.threads import Progress, worker_count
 from codec.vae.picture_latents import PictureLatents, decode_latents, encode_latents, joined
@@ -27,15 +27,15 @@ PEAK_SQUARED = 255.0**2
 class Elbo:
     """The negative evidence lower bound of one picture, by 16x16 cell; all totals in bits per pixel.
 
-    width, height: pixels. beta: as weighed. rate: 0..2560. cells_z, cells_y: bits of each cell's latents,
-    float64 [rows, columns]. cells_error: squared error of each cell over samples in [0, 1], summed over its
-    pixels and averaged over channels.
+    width, height: pixels. beta: as weighed. rate_index: 0..2560. cells_z, cells_y: bits of each cell's
+    latents, float64 [rows, columns]. cells_error: squared error of each cell over samples in [0, 1], summed
+    over its pixels and averaged over channels.
     """
 
     width: int
     height: int
     beta: float
-    rate: int
+    rate_index: int
     cells_z: NDArray[np.float64]
     cells_y: NDArray[np.float64]
     cells_error: NDArray[np.float64]
@@ -113,14 +113,16 @@ def weigh(
     pixels: NDArray[np.uint8], setting: Setting, *, threads: int, progress: Progress | None = None
 ) -> Elbo:
     """Weigh samples uint8 [H, W, 3] with a setting at hand."""
-    model, rate = setting.model, setting.rate
-    latents = encode_latents(model, pixels, rate, threads=threads, progress=progress)
+    model, rate_index = setting.model, setting.rate_index
+    latents = encode_latents(model, pixels, rate_index, threads=threads, progress=progress)
     x_hat = decode_latents(model, latents, threads=threads)
-    tables, band = model.coder.tables, rate_band(rate)
-    bits_z, bits_y = zip(*(cell_bits(tables, symbols, band) for symbols in latents.symbols), strict=True)
+    tables, rate_point = model.coder.tables, nearest_rate_point(rate_index)
+    bits_z, bits_y = zip(
+        *(cell_bits(tables, symbols, rate_point) for symbols in latents.symbols), strict=True
+    )
     z, y = joined(latents, bits_z), joined(latents, bits_y)
     return Elbo(
-        latents.width, latents.height, setting.beta, rate, z, y, _squared_error(pixels, x_hat, latents)
+        latents.width, latents.height, setting.beta, rate_index, z, y, _squared_error(pixels, x_hat, latents)
     )
 
 

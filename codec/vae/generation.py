@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.entropy.tables import EntropyTables
 from codec.errors import UsageError
-from codec.model.rates import rate_tensor
+from codec.model.rates import rate_point_tensor
 from codec.model.weights import LoadedModel
 from codec.runtime.threads import Progress, map_ordered, worker_count
 from codec.vae.hyperprior import walk
@@ -50,47 +50,51 @@ def sample(
     def one(index: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([seed, index])
         with torch.inference_mode():
-            z = draw_z(setting.model, side, setting.rate, temperature_z, rng)
-            y_hat = draw_y(setting.model, z, setting.rate, temperature_y, rng)
-            unscaled = setting.model.network.unscale_latent(y_hat, rate_tensor(setting.rate))
-        return synthesise_whole(setting.model, unscaled[0].numpy(), setting.rate, 1)
+            z = draw_z(setting.model, side, setting.rate_index, temperature_z, rng)
+            y_hat = draw_y(setting.model, z, setting.rate_index, temperature_y, rng)
+            unscaled = setting.model.network.unscale_latent(y_hat, rate_point_tensor(setting.rate_index))
+        return synthesise_whole(setting.model, unscaled[0].numpy(), setting.rate_index, 1)
 
     return map_ordered(one, range(count), worker_count(threads), progress)
 
 
 def draw_z(
-    model: LoadedModel, side: int, quality: int, temperature: float, rng: np.random.Generator
+    model: LoadedModel, side: int, rate_index: int, temperature: float, rng: np.random.Generator
 ) -> NDArray[np.int16]:
     """Draw hyper-latents of a square of pixels from their tables: int16 [H, hz, wz]."""
-    tables, band, cells = model.coder.tables, rate_band(quality), side // model.config.z_stride
+    tables, rate_point, cells = (
+        model.coder.tables,
+        nearest_rate_point(rate_index),
+        side // model.config.z_stride,
+    )
     z = np.empty((tables.z_channels, cells, cells), np.int16)
     for channel in range(tables.z_channels):
-        pmf = tempered(tables.z_table(band, channel), temperature)
+        pmf = tempered(tables.z_table(rate_point, channel), temperature)
         drawn = rng.choice(pmf.size, (cells, cells), p=pmf)
-        z[channel] = drawn + int(tables.z_lo[band, channel])
+        z[channel] = drawn + int(tables.z_lo[rate_point, channel])
     return z
 
 
 def draw_y(
-    model: LoadedModel, z: NDArray[np.int16], quality: int, temperature: float, rng: np.random.Generator
+    model: LoadedModel, z: NDArray[np.int16], rate_index: int, temperature: float, rng: np.random.Generator
 ) -> Tensor:
     """Draw a latent given its hyper-latents: y_hat, float [1, M, h, w]."""
     tables = model.coder.tables
 
-    def draw(_mu: Tensor, level: Tensor) -> Tensor:
-        return torch.from_numpy(draw_residuals(tables, level.numpy(), temperature, rng))
+    def draw(_mu: Tensor, scale_index: Tensor) -> Tensor:
+        return torch.from_numpy(draw_residuals(tables, scale_index.numpy(), temperature, rng))
 
-    return walk(model, z, quality, draw).y_hat
+    return walk(model, z, rate_index, draw).y_hat
 
 
 def draw_residuals(
-    tables: EntropyTables, level: NDArray[np.int64], temperature: float, rng: np.random.Generator
+    tables: EntropyTables, scale_index: NDArray[np.int64], temperature: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw a residual for each scale level, float32 of the shape of `level`; escapes are left out."""
-    r = np.zeros(level.shape, np.float32)
-    for value in np.unique(level[level > 0]):
+    """Draw a residual for each scale index, float32 of the shape of `scale_index`; escapes are left out."""
+    r = np.zeros(scale_index.shape, np.float32)
+    for value in np.unique(scale_index[scale_index > 0]):
         pmf = tempered(tables.r_table(int(value))[:-1], temperature)
-        chosen = level == value
+        chosen = scale_index == value
         r[chosen] = rng.choice(pmf.size, int(chosen.sum()), p=pmf) - int(tables.r_half[value])
     return r
 

@@ -14,23 +14,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import STEP_UNITS, nearest_rate_point
 from codec.effort.adam import Adam
 from codec.effort.rate_curve import RateCurve
 from codec.errors import UsageError
 from codec.image.convert import PictureLike, load_rgb
-from codec.model.config import STEP_UNITS
 from codec.model.index import default_model_id
-from codec.model.rates import rate_tensor
+from codec.model.rates import rate_point_tensor
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.threads import Progress, map_ordered
-from codec.vae.hyperprior import means, scale_levels
+from codec.vae.hyperprior import means, scale_indices
 from codec.vae.smooth_fill import smooth_fill
 
-RATES = (512, 768, 1024, 1280)
-STEPS = 30
+RATE_INDICES = (512, 768, 1024, 1280)
+ITERATIONS = 30
 LEARNING_RATE = 0.5
-# Noise of further samples, in quantiser steps times temperature, dying away within each rate.
+# Noise of further samples, in quantiser steps times temperature, dying away within each rate index.
 NOISE = 0.7
 BLOCK, MARGIN = 128, 48
 PEAK_SQUARED = 255.0**2
@@ -132,8 +131,8 @@ def _window(
     # What is padded is neither known nor wanted.
     known = torch.from_numpy(~np.pad(unknown, pad, constant_values=True)).float()[None, None]
     current = x
-    for rate in RATES:
-        x_hat = _explain(model, current, x, known, rate, noise, temperature)
+    for rate_index in RATE_INDICES:
+        x_hat = _explain(model, current, x, known, rate_index, noise, temperature)
         current = torch.where(known > 0, x, x_hat)
     samples: NDArray[np.float64] = current[0].permute(1, 2, 0)[:height, :width].double().numpy()
     return samples
@@ -144,33 +143,33 @@ def _explain(
     current: Tensor,
     target: Tensor,
     known: Tensor,
-    rate: int,
+    rate_index: int,
     noise: torch.Generator | None,
     temperature: float,
 ) -> Tensor:
     """Decode the likeliest latents, sought from `current` on: float [1, 3, H, W] in [0, 1]."""
     network, tables = model.network, model.coder.tables
-    rates, lmbda = rate_tensor(rate), model.config.lmbda(rate / STEP_UNITS)
+    rate_point, lmbda = rate_point_tensor(rate_index), model.config.lmbda(rate_index / STEP_UNITS)
     cost = RateCurve(tables)
     with torch.no_grad():
-        y = network.scale_latent(network.g_a(current), rates)
-        z = tables.clamp_z(network.h_a(y)[0].round().numpy(), rate_band(rate))
+        y = network.scale_latent(network.g_a(current), rate_point)
+        z = tables.clamp_z(network.h_a(y)[0].round().numpy(), nearest_rate_point(rate_index))
         z_hat = torch.from_numpy(z.astype(np.float32))[None]
         # Held as they are at the start: where they lead is not differentiable.
-        level = scale_levels(model, z, y - means(model, z_hat, y, rate), rate)
+        scale_index = scale_indices(model, z, y - means(model, z_hat, y, rate_index), rate_index)
     y = y.clone().requires_grad_(True)
     optimiser = Adam(y, betas=(0.9, 0.95))
-    for step in range(STEPS):
-        left = 1 - step / STEPS
+    for iteration in range(ITERATIONS):
+        left = 1 - iteration / ITERATIONS
         if noise is not None:
             with torch.no_grad():
                 y += NOISE * temperature * left**2 * torch.randn(y.shape, generator=noise)
-        bits = cost(y - means(model, z_hat, y, rate), level).sum()
-        x_hat = network.g_s(network.unscale_latent(y, rates), rates)
+        bits = cost(y - means(model, z_hat, y, rate_index), scale_index).sum()
+        x_hat = network.g_s(network.unscale_latent(y, rate_point), rate_point)
         error = ((x_hat - target).square() * known).sum() / 3
         loss = bits + lmbda * PEAK_SQUARED * error
         loss.backward()
         optimiser.step(LEARNING_RATE * left)
     with torch.no_grad():
-        decoded: Tensor = network.g_s(network.unscale_latent(y, rates), rates).clamp(0, 1)
+        decoded: Tensor = network.g_s(network.unscale_latent(y, rate_point), rate_point).clamp(0, 1)
     return decoded

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from codec.bitstream.geometry import Tile, tile_grid
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.coding.tile import tile_latent
 from codec.errors import UsageError
 from codec.image.convert import ConversionWarning, PictureLike, RgbArray, load_rgb
@@ -154,7 +154,7 @@ def _latents(setting: Setting, pixels: RgbArray, workers: int) -> list[TileLaten
     """Return the latents of a picture [H, W, 3] tile by tile, in file order."""
 
     def find(tile: Tile) -> TileLatent:
-        y = tile_latent(setting.model, pixels, tile, setting.rate)
+        y = tile_latent(setting.model, pixels, tile, setting.rate_index)
         return TileLatent(y, hyper_latents(setting.model, y))
 
     return map_ordered(find, tile_grid(pixels.shape[1], pixels.shape[0], TILE), workers)
@@ -177,7 +177,7 @@ def _frames(
     def frame(index: int) -> NDArray[np.uint8]:
         code = functools.partial(_code, setting, move, index)
         symbols = map_ordered(code, range(n_tiles), each)
-        found = PictureLatents(width, height, setting.rate, tuple(symbols))
+        found = PictureLatents(width, height, setting.rate_index, tuple(symbols))
         return decode_latents(setting.model, found, threads=each)
 
     for start in range(0, count, together):
@@ -191,8 +191,8 @@ def _frames(
 def _code(setting: Setting, move: Move, index: int, tile: int) -> TileSymbols:
     """Return what a file would hold of one tile of one frame."""
     y, z = move(index, tile)
-    coded = setting.model.coder.tables.clamp_z(np.rint(z), rate_band(setting.rate))
-    return quantise_given(setting.model, coded, y, setting.rate, nearest)
+    coded = setting.model.coder.tables.clamp_z(np.rint(z), nearest_rate_point(setting.rate_index))
+    return quantise_given(setting.model, coded, y, setting.rate_index, nearest)
 
 
 def _arc(

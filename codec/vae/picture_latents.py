@@ -21,11 +21,11 @@ from codec.runtime.transform_blocks import synthesis_blocks, synthesise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PictureLatents:
-    """The symbols of a picture of width x height pixels at quality 0..2560, one for each of its tiles."""
+    """The symbols of a picture of width x height pixels at rate index 0..2560, one for each of its tiles."""
 
     width: int
     height: int
-    quality: int
+    rate_index: int
     symbols: tuple[TileSymbols, ...]
 
     @property
@@ -35,17 +35,17 @@ class PictureLatents:
 
 
 def encode_latents(
-    model: LoadedModel, pixels: Samples, quality: int, *, threads: int, progress: Progress | None = None
+    model: LoadedModel, pixels: Samples, rate_index: int, *, threads: int, progress: Progress | None = None
 ) -> PictureLatents:
-    """Return the latents of a picture [H, W, 3], as compressing it at this quality (0..2560) finds them."""
+    """Return the latents of a picture [H, W, 3], as compressing it at this rate index finds them."""
     height, width = pixels.shape[:2]
-    code = functools.partial(_symbols, model, pixels, quality)
+    code = functools.partial(_symbols, model, pixels, rate_index)
     tiles = tile_grid(width, height, TILE)
-    return PictureLatents(width, height, quality, tuple(map_ordered(code, tiles, threads, progress)))
+    return PictureLatents(width, height, rate_index, tuple(map_ordered(code, tiles, threads, progress)))
 
 
-def _symbols(model: LoadedModel, pixels: Samples, quality: int, tile: Tile) -> TileSymbols:
-    return tile_symbols(model, pixels, tile, quality)
+def _symbols(model: LoadedModel, pixels: Samples, rate_index: int, tile: Tile) -> TileSymbols:
+    return tile_symbols(model, pixels, tile, rate_index)
 
 
 def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int) -> NDArray[np.uint8]:
@@ -55,16 +55,16 @@ def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int)
 
     def rebuild(item: tuple[Tile, TileSymbols]) -> None:
         tile, symbols = item
-        part = dequantise_tile(model, symbols, latents.quality)
+        part = dequantise_tile(model, symbols, latents.rate_index)
         top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
         unscaled[:, top : top + part.shape[1], left : left + part.shape[2]] = part
 
     map_ordered(rebuild, zip(latents.tiles, latents.symbols, strict=True), threads)
-    return synthesise_whole(model, unscaled, latents.quality, threads)[: latents.height, : latents.width]
+    return synthesise_whole(model, unscaled, latents.rate_index, threads)[: latents.height, : latents.width]
 
 
 def synthesise_whole(
-    model: LoadedModel, unscaled: NDArray[np.float32], quality: int, threads: int
+    model: LoadedModel, unscaled: NDArray[np.float32], rate_index: int, threads: int
 ) -> NDArray[np.uint8]:
     """Return the samples of a whole latent map, float32 [M, h, w] -> uint8 [16h, 16w, 3]."""
     rows, columns = unscaled.shape[1:]
@@ -73,7 +73,7 @@ def synthesise_whole(
 
     def paint(index: int) -> None:
         block = blocks[index]
-        part = synthesise(model, unscaled, block, quality)
+        part = synthesise(model, unscaled, block, rate_index)
         top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
         samples[top : top + part.shape[0], left : left + part.shape[1]] = part
 

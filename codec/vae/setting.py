@@ -1,14 +1,14 @@
-"""The model in use and where on its scale of rates it stands."""
+"""The model in use and the rate index and beta that it works with."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 
+from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS
 from codec.errors import UsageError
-from codec.model.config import MAX_RATE, RATE_POINTS, STEP_UNITS
 from codec.model.index import default_model_id, model_entry
-from codec.model.quality import to_rate
+from codec.model.quality import to_rate_index
 from codec.model.weights import LoadedModel, load_model
 
 DEFAULT_QUALITY = 75.0
@@ -16,13 +16,13 @@ DEFAULT_QUALITY = 75.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """A model, its rate 0..2560, and beta: what a bit of rate counts beside one unit of squared error.
+    """A model, its rate index 0..2560, and beta: what a bit of rate counts beside one unit of squared error.
 
-    The model was trained with beta = 1 / lmbda of the rate; any other beta weighs the same latents otherwise.
+    The model was trained with beta = 1 / lmbda of the rate index; another beta weighs latents otherwise.
     """
 
     model: LoadedModel
-    rate: int
+    rate_index: int
     beta: float
 
     @property
@@ -32,7 +32,7 @@ class Setting:
 
 
 def choose(quality: float | None = None, beta: float | None = None) -> Setting:
-    """Return the default model at a quality 0..100, or else at the rate that was trained for a beta.
+    """Return the default model at a quality 0..100, or else at the rate index that was trained for a beta.
 
     With both, latents are those of the quality, weighed by beta; with neither, quality is 75.
     Raises UsageError for values outside their ranges.
@@ -45,8 +45,8 @@ def choose(quality: float | None = None, beta: float | None = None) -> Setting:
         config = model.config
         span = math.log(config.lmbda_max / config.lmbda_min)
         point = math.log(1 / beta / config.lmbda_min) / span * (RATE_POINTS - 1)
-        return Setting(model, round(min(max(point * STEP_UNITS, 0), MAX_RATE)), beta)
-    rate = to_rate(DEFAULT_QUALITY if quality is None else quality, model_entry(model_id))
+        return Setting(model, round(min(max(point * STEP_UNITS, 0), MAX_RATE_INDEX)), beta)
+    rate_index = to_rate_index(DEFAULT_QUALITY if quality is None else quality, model_entry(model_id))
     model = load_model(model_id)
-    trained = 1 / model.config.lmbda(rate / STEP_UNITS)
-    return Setting(model, rate, trained if beta is None else beta)
+    trained = 1 / model.config.lmbda(rate_index / STEP_UNITS)
+    return Setting(model, rate_index, trained if beta is None else beta)

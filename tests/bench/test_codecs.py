@@ -40,7 +40,7 @@ def test_vaezip_goes_through_the_public_classes(photo):
     assert "model" in row.version()
     import codec
 
-    assert codec.info(data).quality == row.qualities[4]
+    assert codec.info(data).rate_index == row.qualities[4]
 
 
 def test_every_codec_has_ten_qualities_and_a_name_of_its_own():

@@ -31,7 +31,7 @@ FOUR = Header(100, 100, 512, b"\xde\xad\xbe\xef", tile_log2=6)
 
 
 def tile(words=b"\1\2\3\4", **fields):
-    return TilePayload(**({"flags": 0, "quality_offset": 0, "crc": 7, "words": words} | fields)).pack()
+    return TilePayload(**({"flags": 0, "rate_offset": 0, "crc": 7, "words": words} | fields)).pack()
 
 
 def one_tile(metadata=()):
@@ -49,14 +49,14 @@ def with_crc(body):
 def test_exact_bytes_of_one_tile():
     header = with_crc(bytes.fromhex("97564145 0d0a1a0a 03 40 30 00 0002 deadbeef 09"))
     chunk = with_crc(bytes.fromhex("01 0a  01 fe 78563412  aabbccdd"))
-    payload = TilePayload(flags=1, quality_offset=-2, crc=0x12345678, words=bytes.fromhex("aabbccdd"))
+    payload = TilePayload(flags=1, rate_offset=-2, crc=0x12345678, words=bytes.fromhex("aabbccdd"))
     assert write_container(ONE, [payload.pack()]) == header + chunk
     back = parse_container(header + chunk)
     assert back.header == ONE
     assert back.tiles == [payload]
     assert back.chunks == []
     assert back.tiles[0].lift
-    assert back.tiles[0].quality(512) == 480
+    assert back.tiles[0].rate_index(512) == 480
 
 
 def test_exact_bytes_of_an_index():
@@ -84,7 +84,7 @@ def test_a_plain_picture_pays_at_most_44_bytes(side, words):
 )
 def test_round_trip(side, words, metadata):
     header = Header(side, 150, 5, b"\0\1\2\3", tile_log2=6)
-    payloads = [tile(w, quality_offset=i - 8) for i, w in enumerate(words[: header.tiles])]
+    payloads = [tile(w, rate_offset=i - 8) for i, w in enumerate(words[: header.tiles])]
     data = write_container(header, payloads, metadata)
     back = parse_container(memoryview(data))
     assert [t.pack() for t in back.tiles] == payloads
@@ -235,7 +235,7 @@ def test_writer_refuses_what_the_format_forbids():
         write_container(FOUR, [tile()])
     with pytest.raises(UsageError, match="ancillary"):
         write_container(ONE, [tile()], [(TILE, b"")])
-    for fields in ({"flags": 2}, {"words": b"abc"}, {"quality_offset": 200}, {"crc": -1}):
+    for fields in ({"flags": 2}, {"words": b"abc"}, {"rate_offset": 200}, {"crc": -1}):
         with pytest.raises(UsageError, match="tile"):
             tile(**fields)
 

@@ -17,15 +17,14 @@ from codec.bitstream.container import parse_container, read_info, write_containe
 from codec.bitstream.geometry import tile_grid, y_shape, z_shape
 from codec.bitstream.header import VERSION, Header
 from codec.bitstream.metadata import Metadata, parse_metadata
-from codec.bitstream.quality import MAX_QUALITY, OFFSET_UNIT, rate_band
+from codec.bitstream.quality import MAX_RATE_INDEX, OFFSET_UNIT, RATE_POINTS, SCALE_COUNT, nearest_rate_point
 from codec.bitstream.tile import LosslessTile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
-from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
+from codec.entropy.tables import TOTAL, EntropyTables
 from codec.image import lossless
 from codec.image.lossless import unpack_plane
 from codec.limits import DEFAULT_LIMITS
-from codec.model.config import MAX_RATE, RATE_POINTS
 
 TEXT = files("codec.bitstream").joinpath("FORMAT.md").read_text(encoding="utf-8")
 VECTORS = json.loads(re.search(r"```json\n(.*?)\n```", TEXT, re.S)[1])
@@ -40,7 +39,7 @@ def test_files(vector):
     header = Header(
         vector["width"],
         vector["height"],
-        vector["quality"],
+        vector["rate_index"],
         bytes.fromhex(vector["model_id"]),
         log2,
         vector.get("layout", 0),
@@ -76,7 +75,7 @@ def _described(tile):
         return {"stream": tile.stream.hex(), "samples": samples[..., 1].tolist()}
     return {
         "flags": tile.flags,
-        "quality_offset": tile.quality_offset,
+        "rate_offset": tile.rate_offset,
         "crc": f"{tile.crc:08x}",
         "words": tile.words.hex(),
     }
@@ -98,7 +97,7 @@ def _stack(layers):
     return [reference.Layer(**layer) for layer in layers]
 
 
-def _indices(z, quality, lift):
+def _indices(z, rate_index, lift):
     """Return what gives the reference the scale indices of each step, from the vectors' weights."""
     v = SYMBOLS
     hidden, s = reference.run(z, _stack(v["layers"]))
@@ -111,8 +110,8 @@ def _indices(z, quality, lift):
             ]
             for c, plane in enumerate(r)
         ]
-        levels = reference.scale_context(s, hidden, known, _stack(v["context"][step - 1])) if step else s
-        return reference.scale_indices(levels, v["offset"], quality, lift)
+        sixteenths = reference.scale_context(s, hidden, known, _stack(v["context"][step - 1])) if step else s
+        return reference.scale_indices(sixteenths, v["offset"], rate_index, lift)
 
     return indices
 
@@ -120,20 +119,20 @@ def _indices(z, quality, lift):
 def test_symbols_by_the_reference():
     v = SYMBOLS
     (hz, wz), (hy, wy) = (shape(*v["pixels"], v["z_stride"]) for shape in (z_shape, y_shape))
-    r_tables = [v["r_tables"].get(str(level)) for level in range(LEVELS)]
+    r_tables = [v["r_tables"].get(str(index)) for index in range(SCALE_COUNT)]
     tables = reference.Tables(
         r_half=[t["half"] if t else 0 for t in r_tables],
         r_freq=[t["freq"] if t else [] for t in r_tables],
-        z_lo=[v["z_lo"]] * BANDS,
-        z_freq=[v["z_freq"]] * BANDS,
+        z_lo=[v["z_lo"]] * RATE_POINTS,
+        z_freq=[v["z_freq"]] * RATE_POINTS,
     )
-    assert v["band"] == rate_band(v["tile_quality"])
+    assert v["rate_point"] == nearest_rate_point(v["tile_rate_index"])
     decoder = reference.RangeDecoder(bytes.fromhex(v["words"]))
-    z = reference.decode_z(decoder, tables, v["band"], hz, wz)
+    z = reference.decode_z(decoder, tables, v["rate_point"], hz, wz)
     assert z == v["z"]
     assert reference.run(z, _stack(v["layers"]))[1] == v["s"]
     assert np.shape(v["s"])[1:] == (hy, wy)
-    indices = _indices(z, v["tile_quality"], v["lift"])
+    indices = _indices(z, v["tile_rate_index"], v["lift"])
     r = reference.decode_r(decoder, tables, np.shape(v["s"]), indices)
     decoder.finish()
     assert r == v["r"]
@@ -146,22 +145,22 @@ def test_symbols_by_the_reference():
 def test_symbols_by_the_fast_coder():
     v = SYMBOLS
     filler = {"half": 1, "freq": [TOTAL - 3, 1, 1, 1]}
-    r_tables = [v["r_tables"].get(str(level), filler) for level in range(1, LEVELS)]
+    r_tables = [v["r_tables"].get(str(index), filler) for index in range(1, SCALE_COUNT)]
     tables = EntropyTables(
         r_half=np.array([0, *(t["half"] for t in r_tables)], dtype=np.int32),
         r_freq=np.concatenate([t["freq"] for t in r_tables]).astype(np.uint32),
-        z_lo=np.array([v["z_lo"]] * BANDS, dtype=np.int16),
-        z_size=np.array([[len(freq) for freq in v["z_freq"]]] * BANDS, dtype=np.int32),
-        z_freq=np.concatenate(v["z_freq"] * BANDS).astype(np.uint32),
+        z_lo=np.array([v["z_lo"]] * RATE_POINTS, dtype=np.int16),
+        z_size=np.array([[len(freq) for freq in v["z_freq"]]] * RATE_POINTS, dtype=np.int32),
+        z_freq=np.concatenate(v["z_freq"] * RATE_POINTS).astype(np.uint32),
     )
     tables.validate()
     coder = TileCoder(tables)
     z, r = (np.array(v[name], dtype=np.int16) for name in ("z", "r"))
     scale_index = np.array(v["scale_index"], dtype=np.uint8)
-    assert coder.encode(z, r, scale_index, v["band"]).hex() == v["words"]
+    assert coder.encode(z, r, scale_index, v["rate_point"]).hex() == v["words"]
     tile = parse_container(bytes.fromhex(VECTORS["files"][0]["bytes"])).tiles[0]
-    assert tile.quality(700) == v["tile_quality"]
-    decoder = coder.decoder(tile.words, v["band"])
+    assert tile.rate_index(700) == v["tile_rate_index"]
+    decoder = coder.decoder(tile.words, v["rate_point"])
     assert decoder.z(*z.shape[1:]).tolist() == v["z"]
     for _ in range(4):
         found = decoder.r(scale_index)
@@ -174,13 +173,13 @@ def _decode(data):
     """Decode the symbols of a one-tile file as FORMAT.md says, with the vectors' weights."""
     v, back = SYMBOLS, parse_container(data)
     tile, filler = back.tiles[0], {"half": 1, "freq": [TOTAL - 3, 1, 1, 1]}
-    quality = tile.quality(back.header.quality)
-    r_tables = [v["r_tables"].get(str(level), filler) for level in range(LEVELS)]
+    rate_index = tile.rate_index(back.header.rate_index)
+    r_tables = [v["r_tables"].get(str(index), filler) for index in range(SCALE_COUNT)]
     half, freq = [t["half"] for t in r_tables], [t["freq"] for t in r_tables]
-    tables = reference.Tables(half, freq, [v["z_lo"]] * BANDS, [v["z_freq"]] * BANDS)
+    tables = reference.Tables(half, freq, [v["z_lo"]] * RATE_POINTS, [v["z_freq"]] * RATE_POINTS)
     decoder = reference.RangeDecoder(bytes(tile.words))
-    z = reference.decode_z(decoder, tables, rate_band(quality), 1, 2)
-    indices = _indices(z, quality, tile.lift)
+    z = reference.decode_z(decoder, tables, nearest_rate_point(rate_index), 1, 2)
+    indices = _indices(z, rate_index, tile.lift)
     r = reference.decode_r(decoder, tables, np.shape(v["s"]), indices)
     decoder.finish()
     return z, r, reference.symbol_crc(z, r) == tile.crc
@@ -214,12 +213,12 @@ def test_the_symbol_crc_stands_where_the_chunk_crc_does_not():
 
 def test_names_and_numbers_are_those_of_the_code():
     assert f"Version {VERSION[0]}.{VERSION[1]}," in TEXT
-    assert f"| quality | 0..{MAX_QUALITY} |" in TEXT
-    assert f"clamp(quality + {OFFSET_UNIT} * quality offset, 0, {MAX_QUALITY})" in TEXT
-    assert f"b = min((q + 128) >> 8, {BANDS - 1})" in TEXT
-    for tensor in (f"int16 [{BANDS}, H]", f"int32 [{BANDS}, H]", f"int16 [{RATE_POINTS}, M]"):
+    assert f"| rate index | 0..{MAX_RATE_INDEX} |" in TEXT
+    assert f"clamp(rate index + {OFFSET_UNIT} * rate offset, 0, {MAX_RATE_INDEX})" in TEXT
+    assert f"b = min((q + 128) >> 8, {RATE_POINTS - 1})" in TEXT
+    for tensor in (f"int16 [{RATE_POINTS}, H]", f"int32 [{RATE_POINTS}, H]", f"int16 [{RATE_POINTS}, M]"):
         assert tensor in TEXT
-    assert f"q = {MAX_RATE}, all in" in TEXT
+    assert f"q = {MAX_RATE_INDEX}, all in" in TEXT
     assert f"i = min(q >> 8, {RATE_POINTS - 2})" in TEXT
     assert f"{zlib.crc32(b'123456789'):08X}" in TEXT
     for number in (DEFAULT_LIMITS.max_pixels, DEFAULT_LIMITS.max_side, DEFAULT_LIMITS.max_chunks):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.bitstream.geometry import Tile, grid_shape, tile_count, tile_grid, y_shape, z_shape
-from codec.bitstream.quality import rate_band, tile_quality
+from codec.bitstream.quality import nearest_rate_point, tile_rate_index
 
 
 def test_tiles_by_hand():
@@ -37,5 +37,19 @@ def test_latent_shapes(pixels, stride, z, y):
 
 
 def test_quality_arithmetic():
-    assert [tile_quality(q, o) for q, o in ((0, -1), (100, 2), (2560, 1), (1000, -128))] == [0, 132, 2560, 0]
-    assert [rate_band(q) for q in (0, 127, 128, 383, 384, 2431, 2432, 2560)] == [0, 0, 1, 1, 2, 9, 10, 10]
+    assert [tile_rate_index(q, o) for q, o in ((0, -1), (100, 2), (2560, 1), (1000, -128))] == [
+        0,
+        132,
+        2560,
+        0,
+    ]
+    assert [nearest_rate_point(q) for q in (0, 127, 128, 383, 384, 2431, 2432, 2560)] == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        9,
+        10,
+        10,
+    ]

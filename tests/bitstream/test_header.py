@@ -18,7 +18,7 @@ from codec.errors import (
 )
 from codec.limits import UNLIMITED, Limits
 
-# Written by hand from FORMAT.md section 2: 300 x 5 pixels, quality 1000, model 01020304, tiles of 512.
+# Written by hand from FORMAT.md section 2: 300 x 5 pixels, rate_index 1000, model 01020304, tiles of 512.
 BODY = bytes.fromhex("97 56 41 45 0d 0a 1a 0a  03  ac 02  05  00  e8 03  01 02 03 04  09")
 HEADER = Header(300, 5, 1000, bytes([1, 2, 3, 4]))
 
@@ -37,7 +37,7 @@ def test_exact_bytes():
         Header,
         width=st.integers(1, 2**32 - 1),
         height=st.integers(1, 2**32 - 1),
-        quality=st.integers(0, 2560),
+        rate_index=st.integers(0, 2560),
         model_id=st.binary(min_size=4, max_size=4),
         tile_log2=st.integers(6, 12),
         layout=st.integers(0, 5),
@@ -103,14 +103,14 @@ def test_other_files_are_told_apart(data, words):
     [
         {"width": 0},
         {"height": 2**32},
-        {"quality": 2561},
+        {"rate_index": 2561},
         {"model_id": b"abc"},
         {"tile_log2": 5},
         {"layout": 6},
     ],
 )
 def test_header_cannot_hold_what_the_format_cannot(change):
-    arguments = {"width": 1, "height": 1, "quality": 0, "model_id": b"abcd"} | change
+    arguments = {"width": 1, "height": 1, "rate_index": 0, "model_id": b"abcd"} | change
     with pytest.raises(UsageError, match=next(iter(change))):
         Header(**arguments)
 

@@ -78,5 +78,5 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def hollow_stream() -> bytes:
     """A sound container of 20000x3 pixels that codes nothing: enough for all that decodes no pixels."""
-    header = Header(20_000, 3, quality=700, model_id=b"\x00\x00\x00\x00", tile_log2=12)
+    header = Header(20_000, 3, rate_index=700, model_id=b"\x00\x00\x00\x00", tile_log2=12)
     return write_container(header, [TilePayload(0, 0, 0, b"").pack()] * 5)

@@ -163,7 +163,7 @@ def test_damaged_symbols_are_refused(vaezip, tmp_path, stream):
     tile = parsed.tiles[0]
     words = bytearray(tile.words)
     words[len(words) // 2] ^= 0x10
-    forged = type(tile)(tile.flags, tile.quality_offset, tile.crc, bytes(words))
+    forged = type(tile)(tile.flags, tile.rate_offset, tile.crc, bytes(words))
     (tmp_path / "forged.vae").write_bytes(write_container(parsed.header, [forged.pack()]))
     done = vaezip("decompress", "forged.vae")
     assert done.returncode == 4, done.stderr.decode()
@@ -172,17 +172,20 @@ def test_damaged_symbols_are_refused(vaezip, tmp_path, stream):
 
 
 def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
-    (tmp_path / "chelsea.vae").write_bytes(stream)
-    done = vaezip("info", "chelsea.vae")
-    assert done.returncode == 0
-    assert "quality: 75.0 (rate " in done.stdout.decode()
     from codec.bitstream.container import parse_container, write_container
     from codec.bitstream.header import Header
 
+    (tmp_path / "chelsea.vae").write_bytes(stream)
+    done = vaezip("info", "chelsea.vae")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    assert "  quality: 75.0\n" in text
     parsed = parse_container(stream)
+    assert f"  rate index: {parsed.header.rate_index} of 2560\n" in text
+    assert f"  bpp: {8 * len(stream) / (451 * 300):.3f}\n" in text
     tiles = [tile.pack() for tile in parsed.tiles]
-    for rate, words in ((0, "the low end"), (2560, "the high end")):
-        header = Header(451, 300, rate, parsed.header.model_id, parsed.header.tile_log2)
+    for rate_index, words in ((0, "the low end"), (2560, "the high end")):
+        header = Header(451, 300, rate_index, parsed.header.model_id, parsed.header.tile_log2)
         (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
         assert words in vaezip("info", "end.vae").stdout.decode()
 

@@ -256,7 +256,7 @@ def test_info_json_is_one_object_a_line_and_a_bad_file_does_not_stop_it(vaezip, 
     assert [record["file"] for record in records] == ["a.vae", "c.vae"]
     assert records[0]["width"] == 20_000
     assert records[0]["height"] == 3
-    assert records[0]["rate"] == 700
+    assert records[0]["rate_index"] == 700
     assert records[0]["bytes"] == len(hollow_stream)
     assert records[0]["tiles"] == 5
     assert b"b.vae" in done.stderr

@@ -55,7 +55,7 @@ def symbols():
         model = load_model(header.model_id)
         tiles = tile_grid(header.width, header.height, header.tile_size)
         return header, [
-            (tile, payload, decode_symbols(model, tile, payload, header.quality))
+            (tile, payload, decode_symbols(model, tile, payload, header.rate_index))
             for tile, payload in zip(tiles, container.tiles, strict=True)
         ]
 

@@ -126,7 +126,7 @@ def test_tail_is_refused(decoder, data):
 def test_unknown_model(decoder, data):
     container = parse_container(data)
     header = container.header
-    other = Header(header.width, header.height, header.quality, b"\1\2\3\4")
+    other = Header(header.width, header.height, header.rate_index, b"\1\2\3\4")
     renamed = write_container(other, [t.pack() for t in container.tiles])
     with pytest.raises(UnknownModel, match="01020304"):
         decoder.decode(renamed)

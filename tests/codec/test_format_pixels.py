@@ -23,9 +23,9 @@ def up(t, n):
 class Plain:
     """The tensors `network.*` of a weights file and the operations of section 9 on them."""
 
-    def __init__(self, arrays, quality):
+    def __init__(self, arrays, rate_index):
         self.tensors = {k.removeprefix("network."): v.astype(np.float64) for k, v in arrays.items()}
-        self.i, self.f = min(quality >> 8, 9), quality - 256 * min(quality >> 8, 9)
+        self.i, self.f = min(rate_index >> 8, 9), rate_index - 256 * min(rate_index >> 8, 9)
 
     def conv(self, t, name):
         w, bias = self.tensors[f"{name}.weight"], self.tensors.get(f"{name}.bias")
@@ -96,7 +96,7 @@ def test_decoder_does_what_the_format_says(photo, encoder, decode, symbols, size
     header, tiles = symbols(data)
     arrays, meta = read_verified(model_entry(header.model_id))
     config = ModelConfig.from_json(meta["config"])
-    plain = Plain(arrays, header.quality)
+    plain = Plain(arrays, header.rate_index)
     stride = config.z_stride
     unscaled = np.full((config.m, *(-(-n // stride) * stride // 16 for n in size[::-1])), np.nan)
     for tile, _, decoded in tiles:

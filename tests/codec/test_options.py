@@ -159,7 +159,7 @@ def test_encoder_of_options_is_the_encoder_of_the_keywords(photo):
     picture = photo(150, 140)
     plain = codec.Encoder(60, threads=2, **keywords)
     made = codec.Encoder.of(EncodeOptions.of(60, **keywords), threads=2)
-    assert (made.options, made.rate, made.threads) == (plain.options, plain.rate, plain.threads)
+    assert (made.options, made.rate_index, made.threads) == (plain.options, plain.rate_index, plain.threads)
     assert made.encode(picture) == plain.encode(picture) == codec.compress(picture, 60, **keywords)
     again = pickle.loads(pickle.dumps(made))  # noqa: S301
     assert (again.options, again.threads) == (made.options, 2)

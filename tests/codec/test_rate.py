@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.entropy.rate import ideal_bits
 from codec.model.weights import load_model
 
@@ -17,8 +17,8 @@ def test_rate_honesty(photo, encoder, symbols, size, quality):
     model = load_model(header.model_id)
     ideal = coded = 0.0
     for _, payload, s in tiles:
-        band = rate_band(payload.quality(header.quality))
-        ideal += ideal_bits(model.coder.tables, s.z, s.r, s.scale_index, band)
+        rate_point = nearest_rate_point(payload.rate_index(header.rate_index))
+        ideal += ideal_bits(model.coder.tables, s.z, s.r, s.scale_index, rate_point)
         coded += 8 * len(payload.words)
     assert ideal > 8000
     assert ideal <= coded <= 1.005 * ideal

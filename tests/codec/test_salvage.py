@@ -36,7 +36,7 @@ def make(photo, *, alpha=False, exact=False):
     payloads = [
         pack(pixels[t.y : t.y + t.height, t.x : t.x + t.width])
         if exact
-        else encode_tile(model, pixels, t, quality=600)
+        else encode_tile(model, pixels, t, rate_index=600)
         for t in grid
     ]
     plane = None

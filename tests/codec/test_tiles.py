@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from codec.bitstream.geometry import LATENT_STRIDE
-from codec.model.rates import rate_tensor
+from codec.model.rates import rate_point_tensor
 from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile
 
@@ -29,10 +29,10 @@ def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, 
     y_hat = torch.full((1, model.config.m, 544 // LATENT_STRIDE, 640 // LATENT_STRIDE), torch.nan)
     with torch.inference_mode():
         for tile, payload, decoded in tiles:
-            part = dequantise_tile(model, decoded, payload.quality(header.quality))
+            part = dequantise_tile(model, decoded, payload.rate_index(header.rate_index))
             top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
             y_hat[0, :, top : top + part.shape[1], left : left + part.shape[2]] = torch.from_numpy(part)
-        whole = model.network.g_s(y_hat, rate_tensor(header.quality))[0].mul(255).clamp(0, 255)
+        whole = model.network.g_s(y_hat, rate_point_tensor(header.rate_index))[0].mul(255).clamp(0, 255)
     # Rounding to whole levels is half a level; float sums in another order are far below that.
     difference = whole.permute(1, 2, 0).numpy() - decode(data)
     assert np.abs(difference).max() <= 0.51

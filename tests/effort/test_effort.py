@@ -9,7 +9,7 @@ from PIL import Image
 
 import codec
 from codec.bitstream.geometry import Tile
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.effort import soft_quarters
 from codec.effort.bits import bits_by_magnitude
 from codec.effort.decision import RateDistortionDecision
@@ -25,7 +25,7 @@ from codec.model.index import default_model_id
 from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile, quantise_tile
 
-RATE = 1468
+RATE_INDEX = 1468
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,8 @@ def model():
 def coded(model, photo):
     """One tile and the objective at the symbols that rounding gives."""
     view = view_tile(model, photo(128, 96), Tile(0, 0, 0, 128, 96), rim=True)
-    symbols = quantise_tile(model, view.latent(model, RATE), RATE)
-    return symbols, Objective(model, view, RATE, RATE, symbols, gray=False)
+    symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
+    return symbols, Objective(model, view, RATE_INDEX, RATE_INDEX, symbols, gray=False)
 
 
 def cost(data, x, quality):
@@ -46,7 +46,7 @@ def cost(data, x, quality):
     encoder = codec.Encoder(quality)
     model = load_model(default_model_id())
     error = np.square(np.asarray(codec.decompress(data)).astype(float) - x).sum()
-    return 8 * len(data) + error_weight(model, encoder.rate) * error
+    return 8 * len(data) + error_weight(model, encoder.rate_index) * error
 
 
 @pytest.mark.parametrize("quality", [15, 50, 90])
@@ -88,7 +88,7 @@ def test_tiles_know_what_lies_around_them(model, photo):
     x = photo(256, 128)
     whole, part = (view_tile(model, x, Tile(0, 0, 0, width, 128), rim=True) for width in (256, 128))
     assert part.y.shape[1:] == (8, 13)
-    assert part.latent(model, RATE).shape[1:] == (8, 8)
+    assert part.latent(model, RATE_INDEX).shape[1:] == (8, 8)
     # Far from where it ends the rim is what it is in the whole picture.
     assert np.abs(part.y[:, :, :12] - whole.y[:, :, :12]).max() < 1e-3
     assert part.x.shape == (128, 208, 3)
@@ -98,15 +98,15 @@ def test_tiles_know_what_lies_around_them(model, photo):
 def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
     """Against random probes of g_s's true Jacobian: right within a quarter for nearly all channels."""
     symbols, objective = coded
-    unscaled = torch.from_numpy(dequantise_tile(model, symbols, RATE))[None]
+    unscaled = torch.from_numpy(dequantise_tile(model, symbols, RATE_INDEX))[None]
     generator, total = torch.Generator().manual_seed(1), 0
     for _ in range(4):
         leaf = unscaled.clone().requires_grad_()
-        x_hat = model.network.g_s(leaf, torch.tensor([RATE / 256]))
+        x_hat = model.network.g_s(leaf, torch.tensor([RATE_INDEX / 256]))
         signs = torch.randint(0, 2, x_hat.shape, generator=generator) * 2 - 1
         total = total + torch.autograd.grad((x_hat * signs).sum(), leaf)[0].square() / 4
     energy = total.mean((0, 2, 3)).numpy() * np.square(objective.steps[:, 0, 0])
-    ratio = 255**2 * energy * error_weight(model, RATE) / step_bits(model, RATE)
+    ratio = 255**2 * energy * error_weight(model, RATE_INDEX) / step_bits(model, RATE_INDEX)
     assert np.median(ratio) == pytest.approx(1, abs=0.15)
     assert ((ratio > 0.6) & (ratio < 1.6)).mean() > 0.9
 
@@ -116,27 +116,29 @@ def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
     r = soft_quarters.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE, lambda step, _mu, _index: r[step])
+        tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
         y_hat = soft_quarters.join(tile.y_hat, symbols.r.shape)
         error = float(SoftError(objective)(y_hat))
-    real = ideal_bits(model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(RATE))
+    real = ideal_bits(
+        model.coder.tables, symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(RATE_INDEX)
+    )
     assert float(tile.bits) == pytest.approx(real, rel=0.01)
-    expected = dequantise_tile(model, symbols, RATE) / objective.steps
+    expected = dequantise_tile(model, symbols, RATE_INDEX) / objective.steps
     assert np.abs(y_hat.numpy() - expected).max() < 1e-2
     assert float(tile.bits) + error == pytest.approx(objective.least, rel=0.02)
 
 
 def test_decisions_weigh_bits_against_error(model):
-    level = np.full((4, 1, 1, 1), 20, np.uint8)
+    index = np.full((4, 1, 1, 1), 20, np.uint8)
     exact = np.array([0.55, -1.52, 7.3, 0.1], np.float32).reshape(4, 1, 1, 1)
 
-    def decided(weight, level=level):
+    def decided(weight, index=index):
         decide = RateDistortionDecision(model, np.full((4, 2, 2), weight, np.float32), 1.0)
-        return decide(0, exact, level).ravel().tolist()
+        return decide(0, exact, index).ravel().tolist()
 
     assert decided(1e6) == [1, -2, 7, 0]
     assert decided(1e-6) == [0, 0, 0, 0]
-    assert decided(1e6, level * 0) == [0, 0, 0, 0]
+    assert decided(1e6, index * 0) == [0, 0, 0, 0]
 
 
 def test_soft_rounding_is_rounding_when_cold():
@@ -172,12 +174,14 @@ def test_quarters_are_put_together_as_they_were():
 @pytest.mark.parametrize("size", [(80, 48), (112, 144)])
 def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
     view = view_tile(model, photo(*size), Tile(0, 0, 0, *size), rim=True)
-    symbols = quantise_tile(model, view.latent(model, RATE), RATE)
+    symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
     r = soft_quarters.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE, lambda step, _mu, _index: r[step])
-    real = ideal_bits(model.coder.tables, symbols.z, symbols.r, symbols.scale_index, rate_band(RATE))
+        tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
+    real = ideal_bits(
+        model.coder.tables, symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(RATE_INDEX)
+    )
     assert float(tile.bits) == pytest.approx(real, rel=0.01)
 
 
@@ -186,10 +190,10 @@ def test_gradients_of_error_are_those_of_small_changes_beside_gaps(model, photo)
     present = np.ones((8, 16), bool)
     present[:, 8:] = False
     view = view_tile(model, photo(256, 128), Tile(0, 0, 0, 128, 128), present, rim=True)
-    symbols = quantise_tile(model, view.latent(model, RATE), RATE)
-    objective = Objective(model, view, RATE, RATE, symbols, gray=False)
+    symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
+    objective = Objective(model, view, RATE_INDEX, RATE_INDEX, symbols, gray=False)
     error = SoftError(objective)
-    leaf = torch.from_numpy(dequantise_tile(model, symbols, RATE) / objective.steps).requires_grad_()
+    leaf = torch.from_numpy(dequantise_tile(model, symbols, RATE_INDEX) / objective.steps).requires_grad_()
     (slope,) = torch.autograd.grad(error(leaf), leaf)
     step = torch.randn(leaf.shape, generator=torch.Generator().manual_seed(5)) * 1e-3
     with torch.no_grad():

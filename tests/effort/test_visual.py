@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 import codec
-from codec.effort.eye import SeenError, seen_shares, unmasked
+from codec.effort.eye import PerceptualError, perceptual_shares, unmasked
 from codec.image.luma import BT601
 from codec.model.index import default_model_id
 from codec.model.lapped import unlap
@@ -34,7 +34,7 @@ def linear_path(model, y):
 
 
 def test_seen_shares_are_those_of_the_picture_that_a_latent_makes(model):
-    shares, channels = seen_shares(model), [0, 1, 7, 50, 200]
+    shares, channels = perceptual_shares(model), [0, 1, 7, 50, 200]
     assert shares.shape == (model.config.m,)
     assert shares.min() >= 0
     assert 0.1 < shares.max() < 1
@@ -75,12 +75,12 @@ def test_errors_are_seen_by_their_structure_and_by_what_masks_it():
     busy = rng.integers(0, 256, (16, 24, 3), np.uint8).repeat(4, 0).repeat(4, 1)
     coarse = rng.standard_normal((16, 24, 1), np.float32).repeat(4, 0).repeat(4, 1).repeat(3, 2)
     fine = rng.standard_normal(flat.shape, np.float32)
-    seen = SeenError(flat)
+    seen = PerceptualError(flat)
     # A window's variance lacks the energy of its mean, here a sixteenth or so, and some at the rims.
     assert seen(coarse) == pytest.approx(np.square(coarse).sum(), rel=0.15)
     assert seen(np.full_like(coarse, 3)) < 1e-3 * 9 * coarse.size
     assert seen(fine) < 0.1 * np.square(fine).sum()
-    assert SeenError(busy)(coarse) < 0.2 * seen(coarse)
+    assert PerceptualError(busy)(coarse) < 0.2 * seen(coarse)
     assert float(seen(torch.from_numpy(coarse), torch.from_numpy)) == pytest.approx(float(seen(coarse)))
 
 

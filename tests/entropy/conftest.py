@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy.coder import TileCoder
 from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.reference import Tables, step_of
-from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
+from codec.entropy.tables import TOTAL, EntropyTables
 
 Z_CHANNELS = 5
 
@@ -29,9 +30,9 @@ def _frequencies(rng, n, style):
 
 def build_tables(seed=0):
     rng = np.random.default_rng(seed)
-    half = np.concatenate(([0], rng.integers(1, 30, LEVELS - 1))).astype(np.int32)
+    half = np.concatenate(([0], rng.integers(1, 30, SCALE_COUNT - 1))).astype(np.int32)
     half[1], half[7], half[63] = 1, 1, 1000
-    z_size = rng.integers(1, 40, (BANDS, Z_CHANNELS)).astype(np.int32)
+    z_size = rng.integers(1, 40, (RATE_POINTS, Z_CHANNELS)).astype(np.int32)
     z_size[:, 0], z_size[:, 1], z_size[:, 2] = 1, 255, 2
     z_lo = (-(z_size // 2)).astype(np.int16)
     z_lo[:, 0] = -3
@@ -62,9 +63,9 @@ def plain(tables):
     h = tables.z_channels
     return Tables(
         r_half=tables.r_half.tolist(),
-        r_freq=[[]] + [tables.r_table(level).tolist() for level in range(1, LEVELS)],
+        r_freq=[[]] + [tables.r_table(index).tolist() for index in range(1, SCALE_COUNT)],
         z_lo=tables.z_lo.tolist(),
-        z_freq=[[tables.z_table(b, c).tolist() for c in range(h)] for b in range(BANDS)],
+        z_freq=[[tables.z_table(b, c).tolist() for c in range(h)] for b in range(RATE_POINTS)],
     )
 
 
@@ -72,11 +73,11 @@ def plain(tables):
 def draw(tables):
     """Return a function that draws a tile's symbols, escapes and extremes included."""
 
-    def _draw(seed, m=4, hz=2, wz=3, ratio=2, band=0, coded=0.7, escape=0.1):
+    def _draw(seed, m=4, hz=2, wz=3, ratio=2, rate_point=0, coded=0.7, escape=0.1):
         rng = np.random.default_rng(seed)
-        z = tables.clamp_z(np.rint(rng.normal(0, 20, (tables.z_channels, hz, wz))), band)
+        z = tables.clamp_z(np.rint(rng.normal(0, 20, (tables.z_channels, hz, wz))), rate_point)
         shape = (m, hz * ratio, wz * ratio)
-        scale_index = (rng.integers(1, LEVELS, shape) * (rng.random(shape) < coded)).astype(np.uint8)
+        scale_index = (rng.integers(1, SCALE_COUNT, shape) * (rng.random(shape) < coded)).astype(np.uint8)
         half = tables.r_half[scale_index]
         r = np.rint(rng.uniform(-1, 1, shape) * half).astype(np.int64)
         far = rng.random(shape) < escape
@@ -115,12 +116,12 @@ class PlainEncoder:
 def plain_encode(plain):
     """Return a function that encodes a tile the textbook way."""
 
-    def _encode(z, r, scale_index, band):
+    def _encode(z, r, scale_index, rate_point):
         encoder = PlainEncoder()
-        for c, freq in enumerate(plain.z_freq[band]):
+        for c, freq in enumerate(plain.z_freq[rate_point]):
             for value in z[c].ravel().tolist():
                 if len(freq) > 1:
-                    encoder.put(freq, value - plain.z_lo[band][c])
+                    encoder.put(freq, value - plain.z_lo[rate_point][c])
         steps = np.array([step_of(*at) for at in np.ndindex(r.shape)]).reshape(r.shape)
         for step in range(4):
             _encode_step(encoder, r[steps == step], scale_index[steps == step])
@@ -128,11 +129,11 @@ def plain_encode(plain):
 
     def _encode_step(encoder, r, scale_index):
         escaped = []
-        for level in range(1, LEVELS):
-            half = plain.r_half[level]
-            for value in r[scale_index == level].tolist():
+        for index in range(1, SCALE_COUNT):
+            half = plain.r_half[index]
+            for value in r[scale_index == index].tolist():
                 inside = abs(value) <= half
-                encoder.put(plain.r_freq[level], value + half if inside else 2 * half + 1)
+                encoder.put(plain.r_freq[index], value + half if inside else 2 * half + 1)
                 if not inside:
                     escaped.append(2 * (abs(value) - half - 1) + (value < 0) + 1)
         for value in escaped:

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.entropy import reference
 from codec.entropy.coder import symbol_crc
 from codec.entropy.rate import ideal_bits
 from codec.entropy.steps import STEPS, step_of
-from codec.entropy.tables import BANDS
 from codec.errors import CodecError, CorruptPayload, UsageError
 
 
-def _decode(coder, words, z_shape, scale_index, band=0):
-    decoder = coder.decoder(words, band)
+def _decode(coder, words, z_shape, scale_index, rate_point=0):
+    decoder = coder.decoder(words, rate_point)
     z = decoder.z(*z_shape[1:])
     for _ in range(STEPS):
         r = decoder.r(scale_index)
@@ -24,9 +24,9 @@ def _decode(coder, words, z_shape, scale_index, band=0):
     return z, r
 
 
-def _decode_plain(plain, words, z_shape, scale_index, band=0):
+def _decode_plain(plain, words, z_shape, scale_index, rate_point=0):
     decoder = reference.RangeDecoder(words)
-    z = reference.decode_z(decoder, plain, band, *z_shape[1:])
+    z = reference.decode_z(decoder, plain, rate_point, *z_shape[1:])
     indices = scale_index.tolist()
     r = reference.decode_r(decoder, plain, scale_index.shape, lambda *_: indices)
     decoder.finish()
@@ -34,16 +34,16 @@ def _decode_plain(plain, words, z_shape, scale_index, band=0):
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32), band=st.integers(0, 7), coded=st.sampled_from([0.0, 0.1, 1.0]))
-def test_fast_coder_agrees_with_both_plain_ones(coder, plain, plain_encode, draw, seed, band, coded):
-    z, r, scale_index = draw(seed, band=band, coded=coded, escape=0.2)
-    words = coder.encode(z, r, scale_index, band)
-    assert words == plain_encode(z, r, scale_index, band)
-    z_hat, r_hat = _decode(coder, words, z.shape, scale_index, band)
+@given(seed=st.integers(0, 2**32), rate_point=st.integers(0, 7), coded=st.sampled_from([0.0, 0.1, 1.0]))
+def test_fast_coder_agrees_with_both_plain_ones(coder, plain, plain_encode, draw, seed, rate_point, coded):
+    z, r, scale_index = draw(seed, rate_point=rate_point, coded=coded, escape=0.2)
+    words = coder.encode(z, r, scale_index, rate_point)
+    assert words == plain_encode(z, r, scale_index, rate_point)
+    z_hat, r_hat = _decode(coder, words, z.shape, scale_index, rate_point)
     assert z_hat.dtype == r_hat.dtype == np.int16
     assert np.array_equal(z_hat, z)
     assert np.array_equal(r_hat, r)
-    z_ref, r_ref = _decode_plain(plain, words, z.shape, scale_index, band)
+    z_ref, r_ref = _decode_plain(plain, words, z.shape, scale_index, rate_point)
     assert z_ref == z.tolist()
     assert r_ref == r.tolist()
     assert reference.symbol_crc(z_ref, r_ref) == symbol_crc(z, r)
@@ -51,11 +51,11 @@ def test_fast_coder_agrees_with_both_plain_ones(coder, plain, plain_encode, draw
 
 @settings(max_examples=60, deadline=None)
 @given(
-    levels=st.lists(st.integers(0, 63), min_size=4, max_size=4),
+    indices=st.lists(st.integers(0, 63), min_size=4, max_size=4),
     values=st.lists(st.integers(-32767, 32767), min_size=4, max_size=4),
 )
-def test_any_residual_survives(coder, plain, tables, levels, values):
-    scale_index = np.array(levels, dtype=np.uint8).reshape(1, 2, 2)
+def test_any_residual_survives(coder, plain, tables, indices, values):
+    scale_index = np.array(indices, dtype=np.uint8).reshape(1, 2, 2)
     r = np.where(scale_index > 0, np.array(values).reshape(1, 2, 2), 0).astype(np.int16)
     z = tables.clamp_z(np.zeros((tables.z_channels, 1, 1)), 0)
     words = coder.encode(z, r, scale_index, 0)
@@ -64,27 +64,27 @@ def test_any_residual_survives(coder, plain, tables, levels, values):
 
 
 def test_every_symbol_of_every_table(coder, plain, tables):
-    """Each level sees all its values, the first escape on both sides, and the last."""
+    """Each index sees all its values, the first escape on both sides, and the last."""
     rows = []
-    for level in range(1, 64):
-        half = min(int(tables.r_half[level]), 40)
-        top = int(tables.r_half[level])
+    for index in range(1, 64):
+        half = min(int(tables.r_half[index]), 40)
+        top = int(tables.r_half[index])
         values = [*range(-half, half + 1), -top, top, -top - 1, top + 1, -32767, 32767]
-        rows.append([(level, v) for v in values])
+        rows.append([(index, v) for v in values])
     width = max(map(len, rows))
     scale_index = np.zeros((63, 1, width), dtype=np.uint8)
     r = np.zeros((63, 1, width), dtype=np.int16)
     for i, row in enumerate(rows):
-        for j, (level, v) in enumerate(row):
-            scale_index[i, 0, j], r[i, 0, j] = level, v
-    for band in range(BANDS):
+        for j, (index, v) in enumerate(row):
+            scale_index[i, 0, j], r[i, 0, j] = index, v
+    for rate_point in range(RATE_POINTS):
         span = np.arange(-127, 128).reshape(1, 1, -1).repeat(tables.z_channels, 0)
-        z = tables.clamp_z(span, band)
-        words = coder.encode(z, r, scale_index, band)
-        z_hat, r_hat = _decode(coder, words, z.shape, scale_index, band)
+        z = tables.clamp_z(span, rate_point)
+        words = coder.encode(z, r, scale_index, rate_point)
+        z_hat, r_hat = _decode(coder, words, z.shape, scale_index, rate_point)
         assert np.array_equal(z_hat, z)
         assert np.array_equal(r_hat, r)
-    assert _decode_plain(plain, words, z.shape, scale_index, band) == (z.tolist(), r.tolist())
+    assert _decode_plain(plain, words, z.shape, scale_index, rate_point) == (z.tolist(), r.tolist())
 
 
 def test_nothing_coded_takes_no_words(coder, tables):
@@ -102,11 +102,11 @@ def test_rate_is_what_the_tables_say(coder, tables):
     shape = (40, 64, 64)
     scale_index = rng.integers(0, 64, shape).astype(np.uint8)
     r = np.zeros(shape, dtype=np.int16)
-    for level in range(1, 64):
-        here = scale_index == level
-        table = tables.r_table(level)
+    for index in range(1, 64):
+        here = scale_index == index
+        table = tables.r_table(index)
         drawn = rng.choice(table.size - 1, here.sum(), p=table[:-1] / table[:-1].sum())
-        r[here] = drawn - int(tables.r_half[level])
+        r[here] = drawn - int(tables.r_half[index])
     r[0, 0, :16] = np.where(scale_index[0, 0, :16] > 0, 30000, 0)
     z = tables.clamp_z(np.rint(rng.normal(0, 3, (tables.z_channels, 32, 32))), 1)
     bits = ideal_bits(tables, z, r, scale_index, 1)
@@ -132,14 +132,14 @@ def test_non_contiguous_arrays_code_the_same(coder, draw):
 def test_threads_share_a_coder(tables, draw):
     from codec.entropy.coder import TileCoder
 
-    cases = [draw(seed, m=8, band=seed % BANDS) for seed in range(16)]
-    alone = [TileCoder(tables).encode(*case, i % BANDS) for i, case in enumerate(cases)]
+    cases = [draw(seed, m=8, rate_point=seed % RATE_POINTS) for seed in range(16)]
+    alone = [TileCoder(tables).encode(*case, i % RATE_POINTS) for i, case in enumerate(cases)]
     shared = TileCoder(tables)
 
     def work(i):
-        (z, r, scale_index), band = cases[i % 16], i % 16 % BANDS
-        words = shared.encode(z, r, scale_index, band)
-        z_hat, r_hat = _decode(shared, words, z.shape, scale_index, band)
+        (z, r, scale_index), rate_point = cases[i % 16], i % 16 % RATE_POINTS
+        words = shared.encode(z, r, scale_index, rate_point)
+        z_hat, r_hat = _decode(shared, words, z.shape, scale_index, rate_point)
         return words == alone[i % 16] and np.array_equal(z_hat, z) and np.array_equal(r_hat, r)
 
     with ThreadPoolExecutor(8) as pool:
@@ -193,9 +193,9 @@ def test_every_truncation_and_extension_is_noticed(coder, draw):
 def test_too_large_escape_is_refused(coder, plain, tables):
     """A length of 15 with all low bits set stands for a magnitude past 32767 at every half-width."""
     encoder = coder._models.range_coder.encoder()
-    level, half = 7, int(tables.r_half[7])
-    scale_index = np.full((1, 1, 1), level, dtype=np.uint8)
-    for symbol, model in ((2 * half + 1, coder._models.r(level)), (15, coder._models.uniform(4))):
+    index, half = 7, int(tables.r_half[7])
+    scale_index = np.full((1, 1, 1), index, dtype=np.uint8)
+    for symbol, model in ((2 * half + 1, coder._models.r(index)), (15, coder._models.uniform(4))):
         encoder.encode(np.array([symbol], dtype=np.int32), model)
     encoder.encode(np.array([2**15 - 1], dtype=np.int32), coder._models.uniform(15))
     words = np.trim_zeros(encoder.get_compressed(), "b").astype("<u4").tobytes()
@@ -217,7 +217,7 @@ def test_too_large_escape_is_refused(coder, plain, tables):
         lambda z, r, s: (z, r, s.astype(np.int16), 0),
         lambda z, r, s: (z, r * 0, s + 64, 0),
         lambda z, r, s: (z, r[0], s[0], 0),
-        lambda z, r, s: (z, r, s, BANDS),
+        lambda z, r, s: (z, r, s, RATE_POINTS),
     ],
 )
 def test_the_encoder_refuses_what_it_cannot_code(coder, draw, change):

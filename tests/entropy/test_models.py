@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.entropy.models import TableModels
 from codec.entropy.range_coder import BEST
-from codec.entropy.tables import BANDS, LEVELS
 
 constriction = pytest.importorskip("constriction", reason="has no wheel for this machine")
 START = 2**64 - 1
@@ -32,14 +32,14 @@ def _frequencies(model, n):
 
 def test_every_table_is_exact(tables):
     models = TableModels(tables, BEST)
-    for level in range(1, LEVELS):
-        table = tables.r_table(level)
-        assert _frequencies(models.r(level), table.size) == table.tolist()
-    for band in range(BANDS):
+    for index in range(1, SCALE_COUNT):
+        table = tables.r_table(index)
+        assert _frequencies(models.r(index), table.size) == table.tolist()
+    for rate_point in range(RATE_POINTS):
         for channel in range(tables.z_channels):
-            table = tables.z_table(band, channel)
+            table = tables.z_table(rate_point, channel)
             if table.size > 1:
-                assert _frequencies(models.z(band, channel), table.size) == table.tolist()
+                assert _frequencies(models.z(rate_point, channel), table.size) == table.tolist()
 
 
 @pytest.mark.parametrize("bits", range(1, 11))
@@ -64,7 +64,7 @@ def test_threads_share_one_model_per_table(tables):
 
     def look():
         barrier.wait()
-        seen.append([id(models.r(level)) for level in range(1, LEVELS)])
+        seen.append([id(models.r(index)) for index in range(1, SCALE_COUNT)])
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:

@@ -48,12 +48,12 @@ class Plain:
             channels = out // 4 if shuffle else out
         return made
 
-    def scale_index(self, step, z, r, quality):
+    def scale_index(self, step, z, r, rate_index):
         """Scale indices of a step from residuals that are 0 where not yet decoded."""
         hidden, s = reference.run(z.tolist(), self.base)
         if step:
             s = reference.scale_context(s, hidden, r.tolist(), self.context[step - 1])
-        return np.array(reference.scale_indices(s, self.offset, quality, False), np.uint8)
+        return np.array(reference.scale_indices(s, self.offset, rate_index, False), np.uint8)
 
 
 def _steps(shape):
@@ -62,21 +62,21 @@ def _steps(shape):
 
 @pytest.mark.parametrize("z_stride", [32, 64])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (1, 17)])
-@pytest.mark.parametrize("quality", [0, 1000, 2560])
-def test_same_integers(z_stride, shape, quality):
+@pytest.mark.parametrize("rate_index", [0, 1000, 2560])
+def test_same_integers(z_stride, shape, rate_index):
     plain = Plain(z_stride)
     rng = np.random.default_rng(1)
     z = rng.integers(-127, 128, (2, *shape)).astype(np.int16)
     start = plain.fast.start(z)
-    assert start.levels.tolist() == reference.run(z.tolist(), plain.base)[1]
-    r = np.rint(rng.choice([-1, 1], start.levels.shape) * 32767 ** rng.random(start.levels.shape))
+    assert start.sixteenths.tolist() == reference.run(z.tolist(), plain.base)[1]
+    r = np.rint(rng.choice([-1, 1], start.sixteenths.shape) * 32767 ** rng.random(start.sixteenths.shape))
     r = r.astype(np.int16)
     steps = _steps(r.shape)
-    whole = plain.fast.scale_indices(z, r, quality)
+    whole = plain.fast.scale_indices(z, r, rate_index)
     for step in range(4):
         known = np.where(steps < step, r, 0).astype(np.int16)
-        expected = plain.scale_index(step, z, known, quality)
-        own = plain.fast.scale_index(step, start, known, quality)
+        expected = plain.scale_index(step, z, known, rate_index)
+        own = plain.fast.scale_index(step, start, known, rate_index)
         assert np.array_equal(own, np.where(steps == step, expected, 0))
         assert np.array_equal(whole[steps == step], expected[steps == step])
 
@@ -95,7 +95,7 @@ def test_known_answer_is_the_crc_that_format_md_defines():
     r = np.where(2 * y < s.shape[1], count % 7 - 3, count % 511 - 255)
     assert np.array_equal(known_residuals(*s.shape), r)
     parts, steps = [s.tobytes()], _steps(s.shape)
-    for quality in (0, 2560):
-        every = [plain.scale_index(k, z, np.where(steps < k, r, 0), quality) for k in range(4)]
+    for rate_index in (0, 2560):
+        every = [plain.scale_index(k, z, np.where(steps < k, r, 0), rate_index) for k in range(4)]
         parts.append(np.choose(steps, every).astype(np.uint8).tobytes())
     assert plain.fast.known_answer(z) == zlib.crc32(b"".join(parts))

@@ -38,7 +38,7 @@ def computed(files: list[Path], out: Path) -> None:
         for tile in tile_grid(header.width, header.height, header.tile_size):
             payload = found.tiles[tile.index]
             if isinstance(payload, TilePayload):
-                symbols = decode_symbols(model, tile, payload, header.quality)
+                symbols = decode_symbols(model, tile, payload, header.rate_index)
                 arrays[f"{file.stem} z {tile.index}"] = np.array(symbols.z.shape[1:])
                 arrays[f"{file.stem} scale_index {tile.index}"] = symbols.scale_index
     np.savez(out, **arrays)
@@ -50,7 +50,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     from codec.bitstream.alpha import parse_alpha
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
-    from codec.bitstream.quality import rate_band
+    from codec.bitstream.quality import nearest_rate_point
     from codec.bitstream.tile import TilePayload
     from codec.entropy.coder import TileCoder, symbol_crc
     from codec.entropy.range_coder import BEST
@@ -71,7 +71,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
             if not isinstance(payload, TilePayload):
                 digest.update(unpack(payload.stream, file.name).tobytes())
                 continue
-            decoder = coder.decoder(payload.words, rate_band(payload.quality(header.quality)))
+            decoder = coder.decoder(payload.words, nearest_rate_point(payload.rate_index(header.rate_index)))
             z = decoder.z(*arrays[f"{file.stem} z {tile.index}"].tolist())
             for _ in range(STEPS):
                 r = decoder.r(arrays[f"{file.stem} scale_index {tile.index}"])

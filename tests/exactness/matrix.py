@@ -34,12 +34,12 @@ AXES = {
     "memory": ("channels", "rows"),
 }
 AT_ONCE = (1, 4)
-# Picture, quality 0..2560, binary logarithm of the tiles' side.
+# Picture, rate_index 0..2560, binary logarithm of the tiles' side.
 FILES = (("photo", 2560, 6), ("photo", 2560, 7), ("photo", 1168, 9), ("noise", 2168, 7))
 MAX_LEVELS, MAX_SHARE = 1, 1e-4
 
 
-def encoded(pixels: np.ndarray, quality: int, tile_log2: int) -> bytes:
+def encoded(pixels: np.ndarray, rate_index: int, tile_log2: int) -> bytes:
     """A file of tiles as small as asked, which the encoder has no option for, none of them lossless."""
     from codec.bitstream.container import write_container
     from codec.bitstream.geometry import tile_grid
@@ -50,10 +50,10 @@ def encoded(pixels: np.ndarray, quality: int, tile_log2: int) -> bytes:
     from codec.runtime.threads import map_ordered
 
     model = load_model(default_model_id())
-    header = Header(pixels.shape[1], pixels.shape[0], quality, model.model_id, tile_log2)
+    header = Header(pixels.shape[1], pixels.shape[0], rate_index, model.model_id, tile_log2)
     grid = tile_grid(header.width, header.height, header.tile_size)
     return write_container(
-        header, map_ordered(lambda tile: encode_tile(model, pixels, tile, quality=quality), grid, 1)
+        header, map_ordered(lambda tile: encode_tile(model, pixels, tile, rate_index=rate_index), grid, 1)
     )
 
 
@@ -64,9 +64,9 @@ def make_files(folder: Path) -> list[Path]:
     # Far from any photo: most of its residuals are escapes.
     shown["noise"] = np.random.default_rng(0).integers(0, 2, (64, 160, 3), dtype=np.uint8) * 255
     files = []
-    for name, quality, log2 in FILES:
-        files.append(folder / f"{name}-{quality}-{log2}.vae")
-        files[-1].write_bytes(encoded(shown[name], quality, log2))
+    for name, rate_index, log2 in FILES:
+        files.append(folder / f"{name}-{rate_index}-{log2}.vae")
+        files[-1].write_bytes(encoded(shown[name], rate_index, log2))
     return files
 
 

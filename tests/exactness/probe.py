@@ -31,7 +31,7 @@ from codec.encoder import Encoder
 from codec.model.index import default_model_id
 from codec.model.inference.torch_ops import TorchOps
 from codec.model.inference.torch_runner import TorchRunner
-from codec.model.rates import rate_tensor
+from codec.model.rates import rate_point_tensor
 from codec.model.weights import LoadedModel, load_model
 from codec.runtime.latents import dequantise_tile
 
@@ -57,10 +57,12 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
     model = load_model(header.model_id)
 
     def one(tile: Tile, payload: TilePayload) -> tuple[bytes, bytes]:
-        decoded = decode_symbols(model, tile, payload, header.quality)
+        decoded = decode_symbols(model, tile, payload, header.rate_index)
         with torch.inference_mode():
-            y_hat = torch.from_numpy(dequantise_tile(model, decoded, header.quality))[None]
-            floats = model.network.g_s(y_hat, rate_tensor(header.quality)).contiguous().numpy().tobytes()
+            y_hat = torch.from_numpy(dequantise_tile(model, decoded, header.rate_index))[None]
+            floats = (
+                model.network.g_s(y_hat, rate_point_tensor(header.rate_index)).contiguous().numpy().tobytes()
+            )
         return decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes(), floats
 
     tiles = tile_grid(header.width, header.height, header.tile_size)

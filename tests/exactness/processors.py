@@ -75,7 +75,7 @@ def symbol_hash(data: bytes, load_model: Callable[[bytes], LoadedModel]) -> str:
     grid = tile_grid(header.width, header.height, header.tile_size)
     for tile, payload in zip(grid, found.tiles, strict=True):
         if isinstance(payload, TilePayload):
-            decoded = decode_symbols(load_model(header.model_id), tile, payload, header.quality)
+            decoded = decode_symbols(load_model(header.model_id), tile, payload, header.rate_index)
             digest.update(decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes())
     return digest.hexdigest()
 

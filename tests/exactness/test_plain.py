@@ -11,12 +11,12 @@ import pytest
 
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid, z_shape
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT, nearest_rate_point
 from codec.bitstream.tile import TilePayload
 from codec.decoder import decode_symbols
 from codec.encoder import Encoder
 from codec.entropy import reference
-from codec.entropy.tables import BANDS, LEVELS, EntropyTables
+from codec.entropy.tables import EntropyTables
 from codec.model.config import ModelConfig, ScaleLayer
 from codec.model.index import default_model_id, model_entry
 from codec.model.weights import load_model, read_verified
@@ -32,9 +32,9 @@ def tables(shipped):
     fast = EntropyTables.from_arrays(shipped[0])
     return reference.Tables(
         r_half=fast.r_half.tolist(),
-        r_freq=[[]] + [fast.r_table(level).tolist() for level in range(1, LEVELS)],
+        r_freq=[[]] + [fast.r_table(index).tolist() for index in range(1, SCALE_COUNT)],
         z_lo=fast.z_lo.tolist(),
-        z_freq=[[fast.z_table(b, c).tolist() for c in range(fast.z_channels)] for b in range(BANDS)],
+        z_freq=[[fast.z_table(b, c).tolist() for c in range(fast.z_channels)] for b in range(RATE_POINTS)],
     )
 
 
@@ -51,22 +51,24 @@ def layers(shipped, prefix, name):
     ]
 
 
-def plain_symbols(shipped, tables, tile, payload, quality):
+def plain_symbols(shipped, tables, tile, payload, header_rate_index):
     """FORMAT.md sections 6 to 8, of one tile."""
-    own = payload.quality(quality)
+    rate_index = payload.rate_index(header_rate_index)
     decoder = reference.RangeDecoder(bytes(payload.words))
     stride = ModelConfig.from_json(shipped[1]["config"]).z_stride
-    z = reference.decode_z(decoder, tables, rate_band(own), *z_shape(tile.width, tile.height, stride))
+    z = reference.decode_z(
+        decoder, tables, nearest_rate_point(rate_index), *z_shape(tile.width, tile.height, stride)
+    )
     base = layers(shipped, "scale", "scale_layers")
-    hidden, levels = reference.run(z, base)
+    hidden, sixteenths = reference.run(z, base)
     offset = shipped[0]["scale.offset"].astype(int).tolist()
 
     def index(step, r):
         context = layers(shipped, f"scale.context.{step - 1}", "context_layers") if step else None
-        s = reference.scale_context(levels, hidden, r, context) if context else levels
-        return reference.scale_indices(s, offset, own, payload.lift)
+        s = reference.scale_context(sixteenths, hidden, r, context) if context else sixteenths
+        return reference.scale_indices(s, offset, rate_index, payload.lift)
 
-    shape = (len(levels), len(levels[0]), len(levels[0][0]))
+    shape = (len(sixteenths), len(sixteenths[0]), len(sixteenths[0][0]))
     r = reference.decode_r(decoder, tables, shape, index)
     decoder.finish()
     return z, r
@@ -82,8 +84,8 @@ def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
     header, payload = found.header, found.tiles[0]
     assert isinstance(payload, TilePayload)
     (tile,) = tile_grid(header.width, header.height, header.tile_size)
-    fast = decode_symbols(load_model(header.model_id), tile, payload, header.quality)
-    z, r = plain_symbols(shipped, tables, tile, payload, header.quality)
+    fast = decode_symbols(load_model(header.model_id), tile, payload, header.rate_index)
+    z, r = plain_symbols(shipped, tables, tile, payload, header.rate_index)
     assert fast.z.tolist() == z
     assert fast.r.tolist() == r
     assert np.count_nonzero(fast.r) > 20

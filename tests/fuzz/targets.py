@@ -24,6 +24,7 @@ from codec.bitstream.container import parse_container, read_info, write_containe
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header, parse_header
 from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
 from codec.bitstream.tile import LosslessTile
 from codec.cli import formats
 from codec.coding.tile import encode_tile
@@ -32,7 +33,6 @@ from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
 from codec.entropy.range_coder import PLAIN
 from codec.entropy.steps import STEPS, step_of
-from codec.entropy.tables import BANDS, LEVELS
 from codec.errors import CodecError
 from codec.image.lossless import pack, pack_plane
 from codec.image.metadata import attach
@@ -104,9 +104,9 @@ def _decoders() -> tuple[tuple[TileCoder, TileCoder], reference.Tables]:
     h = tables.z_channels
     return (TINY.coder, TileCoder(tables, PLAIN)), reference.Tables(
         r_half=tables.r_half.tolist(),
-        r_freq=[[]] + [tables.r_table(level).tolist() for level in range(1, LEVELS)],
+        r_freq=[[]] + [tables.r_table(index).tolist() for index in range(1, SCALE_COUNT)],
         z_lo=tables.z_lo.tolist(),
-        z_freq=[[tables.z_table(b, c).tolist() for c in range(h)] for b in range(BANDS)],
+        z_freq=[[tables.z_table(b, c).tolist() for c in range(h)] for b in range(RATE_POINTS)],
     )
 
 
@@ -115,7 +115,7 @@ def _own_index(step: int, r: list[list[list[int]]]) -> list[list[list[int]]]:
     total = sum(abs(v) for plane in r for row in plane for v in row)
     return [
         [
-            [(7 * c + 5 * y + 3 * x + step + total) % LEVELS for x in range(R_SHAPE[2])]
+            [(7 * c + 5 * y + 3 * x + step + total) % SCALE_COUNT for x in range(R_SHAPE[2])]
             for y in range(R_SHAPE[1])
         ]
         for c in range(R_SHAPE[0])
@@ -296,7 +296,7 @@ def files() -> list[bytes]:
                 exact.add(tile.index)
                 payloads.append(pack(pixels[here]))
             else:
-                payloads.append(encode_tile(TINY, pixels, tile, quality=700))
+                payloads.append(encode_tile(TINY, pixels, tile, rate_index=700))
             parts.append(pack_plane(pixels[here][..., 1]))
         alpha = pack_alpha(parts) if head.has_alpha else None
         beside = Metadata(

@@ -9,8 +9,9 @@ import json
 import numpy as np
 import torch
 
-from codec.entropy.tables import BANDS, LEVELS, TOTAL, EntropyTables
-from codec.model.config import RATE_POINTS, ModelConfig
+from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
+from codec.entropy.tables import TOTAL, EntropyTables
+from codec.model.config import ModelConfig
 from codec.model.inference.folding import NETWORK, scale_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
@@ -28,11 +29,11 @@ def tables(channels: int) -> EntropyTables:
     r[3] += TOTAL // 2
     z = [TOTAL // 8] * 8
     return EntropyTables(
-        r_half=np.array([0, *[3] * (LEVELS - 1)], np.int32),
-        r_freq=np.array(r * (LEVELS - 1), np.uint32),
-        z_lo=np.full((BANDS, channels), -4, np.int16),
-        z_size=np.full((BANDS, channels), 8, np.int32),
-        z_freq=np.array(z * BANDS * channels, np.uint32),
+        r_half=np.array([0, *[3] * (SCALE_COUNT - 1)], np.int32),
+        r_freq=np.array(r * (SCALE_COUNT - 1), np.uint32),
+        z_lo=np.full((RATE_POINTS, channels), -4, np.int16),
+        z_size=np.full((RATE_POINTS, channels), 8, np.int32),
+        z_freq=np.array(z * RATE_POINTS * channels, np.uint32),
     )
 
 

@@ -89,7 +89,7 @@ def describe(data: bytes, pixels: np.ndarray) -> dict[str, object]:
         if isinstance(payload, LosslessTile):
             symbols.update(unpack(payload.stream, "golden").tobytes())
             continue
-        decoded = decode_symbols(model, tile, payload, header.quality)
+        decoded = decode_symbols(model, tile, payload, header.rate_index)
         for part in (decoded.z, decoded.r):
             symbols.update(part.astype("<i2").tobytes())
     error = np.square(np.asarray(Decoder().decode(data)).astype(float) - pixels).mean()

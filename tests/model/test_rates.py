@@ -9,17 +9,17 @@ TABLE = torch.tensor([0.0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100])[:, None] * tor
 
 
 def test_rows_at_rate_points():
-    rates = torch.arange(11.0)
-    out = interpolate(TABLE, rates)
+    points = torch.arange(11.0)
+    out = interpolate(TABLE, points)
     assert out.shape == (11, 2, 1, 1)
     assert torch.equal(out[:, :, 0, 0], TABLE)
 
 
 @pytest.mark.parametrize(
-    ("rate", "value"), [(0.5, 0.5), (1.25, 1.75), (9.0, 81.0), (9.75, 95.25), (10.0, 100.0)]
+    ("point", "value"), [(0.5, 0.5), (1.25, 1.75), (9.0, 81.0), (9.75, 95.25), (10.0, 100.0)]
 )
-def test_between(rate, value):
-    out = interpolate(TABLE, torch.tensor([rate]))[0, :, 0, 0]
+def test_between(point, value):
+    out = interpolate(TABLE, torch.tensor([point]))[0, :, 0, 0]
     assert out.tolist() == pytest.approx([value, -2 * value], rel=1e-6)
 
 

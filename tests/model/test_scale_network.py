@@ -9,10 +9,11 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
+from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS
 from codec.entropy import reference
 from codec.entropy.steps import step_of
 from codec.errors import WeightsError
-from codec.model.config import MAX_RATE, RATE_POINTS, ModelConfig
+from codec.model.config import ModelConfig
 from codec.model.inference.folding import scale_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
@@ -53,16 +54,16 @@ def plain_run(a, layers, arrays, prefix):
     return hidden, a.astype(np.int64)
 
 
-def plain_index(model, arrays, z, r, step, quality):
+def plain_index(model, arrays, z, r, step, rate_index):
     """FORMAT.md 8.2 and 8.3: the scale indices of one step."""
     hidden, s = plain_run(z, model.scale.layers, arrays, "scale")
     if step:
         code = np.floor(16 * np.log2(1 + np.abs(r.astype(np.float64)))).clip(0, 127)
         stacked = np.concatenate([code, hidden])
         s = s + plain_run(stacked, model.scale.context_layers, arrays, f"scale.context.{step - 1}")[1]
-    i = min(quality >> 8, 9)
+    i = min(rate_index >> 8, 9)
     low, high = arrays["scale.offset"][i : i + 2].astype(np.int64)
-    offset = (low * (256 - (quality - 256 * i)) + high * (quality - 256 * i) + 128) >> 8
+    offset = (low * (256 - (rate_index - 256 * i)) + high * (rate_index - 256 * i) + 128) >> 8
     return ((s + offset[:, None, None]) >> 4).clip(0, 63)
 
 
@@ -82,12 +83,12 @@ def draw_r(kind, shape, step, seed=0):
 def test_installed_network_by_array_arithmetic(model, arrays, kind, shape):
     z = draw(kind, (model.config.h, *shape))
     start = model.scale.start(z)
-    assert np.array_equal(start.levels, plain_run(z, model.scale.layers, arrays, "scale")[1])
+    assert np.array_equal(start.sixteenths, plain_run(z, model.scale.layers, arrays, "scale")[1])
     for step in range(4):
-        r = draw_r(kind, start.levels.shape, step)
-        for quality in (0, 1, 255, 700, 1537, MAX_RATE):
-            expected = plain_index(model, arrays, z, r, step, quality)
-            found = model.scale.scale_index(step, start, r, quality)
+        r = draw_r(kind, start.sixteenths.shape, step)
+        for rate_index in (0, 1, 255, 700, 1537, MAX_RATE_INDEX):
+            expected = plain_index(model, arrays, z, r, step, rate_index)
+            found = model.scale.scale_index(step, start, r, rate_index)
             assert np.array_equal(found, np.where(step_of(*r.shape) == step, expected, 0))
 
 
@@ -105,13 +106,13 @@ def test_installed_network_by_the_reference(model, arrays, kind):
     z = draw(kind, (model.config.h, 1, 1), 1)
     start = model.scale.start(z)
     hidden, s = reference.run(z.tolist(), stack("scale", model.scale.layers))
-    assert start.levels.tolist() == s
+    assert start.sixteenths.tolist() == s
     for step in (0, 1, 2, 3):
-        r = draw_r(kind, start.levels.shape, step, 1)
+        r = draw_r(kind, start.sixteenths.shape, step, 1)
         if step:
             layers = stack(f"scale.context.{step - 1}", model.scale.context_layers)
-        levels = reference.scale_context(s, hidden, r.tolist(), layers) if step else s
-        indices = reference.scale_indices(levels, arrays["scale.offset"].tolist(), 777, False)
+        sixteenths = reference.scale_context(s, hidden, r.tolist(), layers) if step else s
+        indices = reference.scale_indices(sixteenths, arrays["scale.offset"].tolist(), 777, False)
         own = step_of(*r.shape) == step
         assert np.array_equal(model.scale.scale_index(step, start, r, 777)[own], np.array(indices)[own])
 
@@ -133,9 +134,9 @@ def test_installed_network_uses_its_input(model):
 
 def test_offsets_interpolate_like_the_reference():
     table = np.random.default_rng(3).integers(-1000, 1000, (RATE_POINTS, 5)).astype(np.int16)
-    for quality in range(0, MAX_RATE + 1, 7):
-        index = reference.scale_indices([[[16 * 200]]] * 5, table.tolist(), quality, False)
-        expected = [((3200 + o) >> 4) for o in interpolate_offset(table, quality).tolist()]
+    for rate_index in range(0, MAX_RATE_INDEX + 1, 7):
+        index = reference.scale_indices([[[16 * 200]]] * 5, table.tolist(), rate_index, False)
+        expected = [((3200 + o) >> 4) for o in interpolate_offset(table, rate_index).tolist()]
         assert [plane[0][0] for plane in index] == [min(max(v, 0), 63) for v in expected]
 
 
@@ -174,16 +175,16 @@ def test_training_computes_what_is_exported(z_stride, scale):
     config = SMALL[z_stride]
     network = randomised(config, scale, seed=z_stride)
     frozen = exported(config, network)
-    cases = [("small", 0), ("any", 640), ("extreme", MAX_RATE - 1), ("small", MAX_RATE)]
+    cases = [("small", 0), ("any", 640), ("extreme", MAX_RATE_INDEX - 1), ("small", MAX_RATE_INDEX)]
     batch = np.stack([draw(kind, (config.h, 3, 5)) for kind, _ in cases])
-    rates = torch.tensor([quality / 256 for _, quality in cases])
+    rates = torch.tensor([rate_index / 256 for _, rate_index in cases])
     start = network.start(torch.from_numpy(batch.astype(np.float32)), rates)
     for step in range(4):
         r = np.stack([draw_r(kind, tuple(start[1].shape[1:]), step) for kind, _ in cases])
         trained = network(step, start, torch.from_numpy(r.astype(np.float32))).detach().numpy()
-        for z, known, index, (_, quality) in zip(batch, r, trained, cases, strict=True):
+        for z, known, index, (_, rate_index) in zip(batch, r, trained, cases, strict=True):
             own = step_of(*known.shape) == step
-            found = frozen.scale_index(step, frozen.start(z), known, quality)
+            found = frozen.scale_index(step, frozen.start(z), known, rate_index)
             assert np.array_equal(index[own], found[own])
 
 

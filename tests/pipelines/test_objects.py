@@ -59,7 +59,7 @@ def test_pickles_as_options(files, photo):
     sent = pickle.dumps((encoder, decoder))
     assert len(sent) < 1_000
     again, bounded = pickle.loads(sent)  # noqa: S301
-    assert (again.rate, again.threads) == (encoder.rate, 3)
+    assert (again.rate_index, again.threads) == (encoder.rate_index, 3)
     picture = Image.fromarray(photo(20, 10))
     picture.info["dpi"] = (300, 300)
     data = again.encode(picture)

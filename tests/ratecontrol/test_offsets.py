@@ -29,7 +29,7 @@ def test_a_region_is_better_at_equal_bytes(photo):
     assert len(tuned) <= len(plain)
     assert error(tuned, x, box) >= error(plain, x, box) + 1
     header = parse_container(tuned).header
-    offsets = [tile.quality_offset for tile in parse_container(tuned).tiles]
+    offsets = [tile.rate_offset for tile in parse_container(tuned).tiles]
     inside = [
         t.x < 110 and t.x + t.width > 20 and t.y < 240 and t.y + t.height > 150
         for t in tile_grid(*SIZE, header.tile_size)
@@ -42,7 +42,7 @@ def test_a_mask_says_how_much(photo, tmp_path):
     mask[:128, :128], mask[128:256, :128] = 255, 128
     Image.fromarray(mask).save(tmp_path / "mask.png")
     data = codec.compress(photo(*SIZE), quality=50, roi=f"{tmp_path / 'mask.png'}:+20", effort=0)
-    offsets = [tile.quality_offset for tile in parse_container(data).tiles]
+    offsets = [tile.rate_offset for tile in parse_container(data).tiles]
     full, half = offsets[0], offsets[4]
     assert full > half > 0
     assert half == pytest.approx(full / 2, rel=0.3)

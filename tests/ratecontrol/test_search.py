@@ -9,11 +9,11 @@ import pytest
 from codec.ratecontrol.search import MAX_TRIALS, search
 
 CURVES = {
-    "straight": lambda rate: rate / 100,
-    "bent": lambda rate: math.log(2000 + rate**1.5),
-    "logarithmic": lambda rate: 5 * math.log(rate + 250),
-    "stepped": lambda rate: rate // 4 / 25,
-    "exponential": lambda rate: math.exp(rate / 300),
+    "straight": lambda rate_index: rate_index / 100,
+    "bent": lambda rate_index: math.log(2000 + rate_index**1.5),
+    "logarithmic": lambda rate_index: 5 * math.log(rate_index + 250),
+    "stepped": lambda rate_index: rate_index // 4 / 25,
+    "exponential": lambda rate_index: math.exp(rate_index / 300),
 }
 
 
@@ -25,14 +25,14 @@ def test_lands_in_the_band_in_few_trials(name, wanted, start):
     middle = curve(wanted)
     spread = 0.01 * (curve(2560) - curve(0)) / 2 if name == "exponential" else 0.03
 
-    def attempt(rate):
-        seen.append(rate)
-        return curve(rate), str(rate)
+    def attempt(rate_index):
+        seen.append(rate_index)
+        return curve(rate_index), str(rate_index)
 
     found = search(attempt, (middle - spread, middle + spread), start, 2560, from_below=True)
     assert found.chosen is not None
     assert abs(found.chosen.value - middle) <= spread
-    assert found.chosen.result == str(found.chosen.rate)
+    assert found.chosen.result == str(found.chosen.rate_index)
     assert len(seen) == len(set(seen)) <= MAX_TRIALS
 
 
@@ -40,17 +40,21 @@ def test_lands_in_the_band_in_few_trials(name, wanted, start):
 def test_a_gap_around_the_band_gives_the_nearest_on_the_side_asked_for(from_below, expected):
     # The curve jumps from 2 to 4; nothing lies in 2.9..3.1.
     found = search(
-        lambda rate: (2.0 if rate < 900 else 4.0, None), (2.9, 3.1), 100, 2560, from_below=from_below
+        lambda rate_index: (2.0 if rate_index < 900 else 4.0, None),
+        (2.9, 3.1),
+        100,
+        2560,
+        from_below=from_below,
     )
     assert found.chosen is not None
     assert found.chosen.value == expected
 
 
 @pytest.mark.parametrize(
-    ("band", "from_below", "rate"),
+    ("band", "from_below", "rate_index"),
     [((-9, -8), True, None), ((-9, -8), False, 0), ((99, 100), True, 2560), ((99, 100), False, None)],
 )
-def test_a_band_beyond_an_end_gives_that_end_or_nothing(band, from_below, rate):
+def test_a_band_beyond_an_end_gives_that_end_or_nothing(band, from_below, rate_index):
     found = search(lambda r: (r / 100, None), band, 800, 2560, from_below=from_below)
-    assert (None if found.chosen is None else found.chosen.rate) == rate
-    assert (found.low.rate == 0) if band[0] < 0 else (found.high.rate == 2560)
+    assert (None if found.chosen is None else found.chosen.rate_index) == rate_index
+    assert (found.low.rate_index == 0) if band[0] < 0 else (found.high.rate_index == 2560)

@@ -67,7 +67,7 @@ def symbols(data):
     model = load_model(header.model_id)
     tiles = tile_grid(header.width, header.height, header.tile_size)
     return [
-        decode_symbols(model, tile, payload, header.quality)
+        decode_symbols(model, tile, payload, header.rate_index)
         for tile, payload in zip(tiles, container.tiles, strict=True)
         if not isinstance(payload, LosslessTile)
     ]

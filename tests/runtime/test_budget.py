@@ -58,7 +58,7 @@ def coded(photo):
         model, pixels = load_model(default_model_id()), photo(width, height)
         header = Header(width, height, 1715, model.model_id, log2)
         tiles = tile_grid(width, height, header.tile_size)
-        return write_container(header, [encode_tile(model, pixels, tile, quality=1715) for tile in tiles])
+        return write_container(header, [encode_tile(model, pixels, tile, rate_index=1715) for tile in tiles])
 
     return make
 

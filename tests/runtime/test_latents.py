@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.model.factors import dead_zone
 from codec.model.index import default_model_id
-from codec.model.rates import interpolate, rate_tensor
+from codec.model.rates import interpolate, rate_point_tensor
 from codec.model.weights import load_model
 from codec.runtime.latents import dequantise_tile, quantise_tile
 from codec.runtime.transform_blocks import Block, analyse
@@ -21,30 +21,30 @@ def model():
 
 @pytest.fixture(scope="module", params=[0, 1468, 2560])
 def tile(request, model, photo):
-    """A tile's latent and its symbols at one quality: (quality, y, symbols)."""
+    """A tile's latent and its symbols at one rate index: (rate_index, y, symbols)."""
     y = analyse(model, photo(96, 128), Block(0, 0, 8, 6), 8, 6, request.param)
     return request.param, y, quantise_tile(model, y, request.param)
 
 
 def rebuilt(model, tile):
     """What the decoder makes of the symbols, in units of the quantiser step."""
-    quality, _, symbols = tile
-    return dequantise_tile(model, symbols, quality) / unscaling(model, quality)
+    rate_index, _, symbols = tile
+    return dequantise_tile(model, symbols, rate_index) / unscaling(model, rate_index)
 
 
-def unscaling(model, quality):
-    return interpolate(model.network.inverse_gain, rate_tensor(quality)).exp().numpy()[0]
+def unscaling(model, rate_index):
+    return interpolate(model.network.inverse_gain, rate_point_tensor(rate_index)).exp().numpy()[0]
 
 
 def test_symbols(model, tile):
-    quality, y, symbols = tile
+    rate_index, y, symbols = tile
     tables = model.coder.tables
     stride = model.config.z_stride // 16
     assert symbols.r.shape == symbols.scale_index.shape == y.shape == (model.config.m, 8, 6)
     assert symbols.z.shape == (model.config.h, 8 // stride, 6 // stride)
     assert (symbols.z.dtype, symbols.r.dtype, symbols.scale_index.dtype) == (np.int16, np.int16, np.uint8)
-    assert np.array_equal(tables.clamp_z(symbols.z, rate_band(quality)), symbols.z)
-    assert np.array_equal(model.scale.scale_indices(symbols.z, symbols.r, quality), symbols.scale_index)
+    assert np.array_equal(tables.clamp_z(symbols.z, nearest_rate_point(rate_index)), symbols.z)
+    assert np.array_equal(model.scale.scale_indices(symbols.z, symbols.r, rate_index), symbols.scale_index)
     assert not symbols.r[symbols.scale_index == 0].any()
     assert symbols.r.any()
 
@@ -83,6 +83,6 @@ def test_lift_codes_everything(model, photo):
 
 
 def test_residuals_stay_within_the_format(model, tile):
-    quality, y, _ = tile
-    symbols = quantise_tile(model, np.sign(y) * np.float32(1e6), quality)
+    rate_index, y, _ = tile
+    symbols = quantise_tile(model, np.sign(y) * np.float32(1e6), rate_index)
     assert np.abs(symbols.r.astype(int)).max() == 32767

@@ -12,7 +12,7 @@ from codec.model.inference.folding import float_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
 from codec.model.network import Network
-from codec.model.rates import rate_tensor
+from codec.model.rates import rate_point_tensor
 from codec.model.weights import LoadedModel
 from codec.runtime.transform_blocks import (
     BLOCK_COLUMNS,
@@ -80,7 +80,7 @@ def test_analysis_of_a_block(small, block):
     whole = padded_region(pixels, Block(0, 0, 12, 12)).reshape(192, 192, 3) + np.float32(0.5)
     y = small.network.g_a(torch.from_numpy(whole).permute(2, 0, 1)[None])
     part = analyse(small, pixels, block, 12, 12, 0)
-    whole = small.network.scale_latent(y, rate_tensor(0))
+    whole = small.network.scale_latent(y, rate_point_tensor(0))
     expected = whole[0, :, block.top : block.bottom, block.left : block.right].numpy()
     assert np.abs(part - expected).max() < 1e-4 * np.abs(expected).max()
 
@@ -88,7 +88,9 @@ def test_analysis_of_a_block(small, block):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_synthesis_of_a_block(small, block):
     y_hat = 0.2 * torch.randn(1, 8, 12, 12, generator=torch.Generator().manual_seed(2))
-    whole = small.network.g_s(y_hat, rate_tensor(700))[0].mul(255).clamp(0, 255).permute(1, 2, 0).numpy()
+    whole = (
+        small.network.g_s(y_hat, rate_point_tensor(700))[0].mul(255).clamp(0, 255).permute(1, 2, 0).numpy()
+    )
     assert ((whole > 0) & (whole < 255)).mean() > 0.3
     part = synthesise(small, y_hat[0].numpy(), block, 700)
     expected = whole[16 * block.top : 16 * block.bottom, 16 * block.left : 16 * block.right]
@@ -102,7 +104,9 @@ def test_reach_is_needed(small):
     y_hat = torch.zeros(1, 8, 1, 24)
     moved = y_hat.clone()
     moved[..., 12 + halo - 1] = 50
-    difference = small.network.g_s(moved, rate_tensor(0)) - small.network.g_s(y_hat, rate_tensor(0))
+    difference = small.network.g_s(moved, rate_point_tensor(0)) - small.network.g_s(
+        y_hat, rate_point_tensor(0)
+    )
     columns = np.flatnonzero(difference[0].abs().amax((0, 1)).numpy() > 1e-5)
     assert columns.min() // 16 <= 12
     assert columns.min() // 16 >= 11

@@ -15,9 +15,10 @@ import torch
 pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 import codec
+from codec.bitstream.quality import RATE_POINTS
 from codec.entropy.steps import step_of
 from codec.errors import TrainingError
-from codec.model.config import RATE_POINTS, ModelConfig
+from codec.model.config import ModelConfig
 from codec.model.inference.folding import scale_weights
 from codec.model.inference.graphs import Architecture
 from codec.model.inference.torch_runner import TorchRunner
@@ -115,17 +116,17 @@ def test_exported_integers_are_those_of_training(scale, z_stride):
     frozen = ScaleNetwork(*layers, config.z_stride, arrays, runner)
     frozen.verify(arrays["scale.kat_z"], int(arrays["scale.kat_crc"][0]))
     z = known_input(config.h, 512 // z_stride)[:, -5:, :4]
-    qualities = [0, 255, 1664, 2560]
+    rate_indices = [0, 255, 1664, 2560]
     with torch.no_grad():
         batch = torch.from_numpy(z.astype(np.float32)).repeat(4, 1, 1, 1)
-        start = model.scale.start(batch, torch.tensor([q / 256 for q in qualities]))
+        start = model.scale.start(batch, torch.tensor([q / 256 for q in rate_indices]))
         for step in range(4):
             r = known_residuals(*start[1].shape[1:])
             known = np.where(step_of(*r.shape) < step, r, np.int16(0))
             trained = model.scale(step, start, torch.from_numpy(known.astype(np.float32)).repeat(4, 1, 1, 1))
-            for quality, index in zip(qualities, trained.numpy(), strict=True):
+            for rate_index, index in zip(rate_indices, trained.numpy(), strict=True):
                 here = np.where(step_of(*r.shape) == step, index, 0)
-                assert np.array_equal(frozen.scale_index(step, frozen.start(z), known, quality), here)
+                assert np.array_equal(frozen.scale_index(step, frozen.start(z), known, rate_index), here)
                 assert here.any() or scale < 0.1
 
 

@@ -6,34 +6,35 @@ import torch
 pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
 from codec.model.config import ModelConfig
-from codec.train.loss import distortion_of, draw_rates, lmbda_of, loss_of, rate_of
+from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
 from codec.train.model import Output
 from codec.train.perceptual import perceptual_error
 
 
 def test_rates_fill_their_bands():
-    rates = torch.stack([draw_rates(22, torch.Generator().manual_seed(i)) for i in range(300)])
-    band = torch.arange(22) % 11
-    assert (rates >= (band - 0.5).clamp(min=0)).all()
-    assert (rates <= (band + 0.5).clamp(max=10)).all()
-    spread = rates.amax(0) - rates.amin(0)
+    rate_points = torch.stack([draw_rate_points(22, torch.Generator().manual_seed(i)) for i in range(300)])
+    point = torch.arange(22) % 11
+    assert (rate_points >= (point - 0.5).clamp(min=0)).all()
+    assert (rate_points <= (point + 0.5).clamp(max=10)).all()
+    spread = rate_points.amax(0) - rate_points.amin(0)
     assert (spread[1:10] > 0.95).all()
     assert torch.equal(
-        draw_rates(11, torch.Generator().manual_seed(1)), draw_rates(11, torch.Generator().manual_seed(1))
+        draw_rate_points(11, torch.Generator().manual_seed(1)),
+        draw_rate_points(11, torch.Generator().manual_seed(1)),
     )
 
 
 def test_lmbda_of_rates():
     config = ModelConfig()
-    rates = torch.tensor([0.0, 2.5, 10.0])
+    rate_points = torch.tensor([0.0, 2.5, 10.0])
     expected = [config.lmbda(0), config.lmbda(2.5), config.lmbda(10)]
-    assert lmbda_of(config, rates).tolist() == pytest.approx(expected, rel=1e-5)
+    assert lmbda_of(config, rate_points).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_loss_by_hand():
     x = torch.zeros(2, 3, 4, 4)
     x_hat = x + torch.tensor([0.1, 0.2])[:, None, None, None]
-    bpp = rate_of(Output(x_hat, torch.tensor([16.0, 32]), torch.tensor([0.0, 16])), x)
+    bpp = bpp_of(Output(x_hat, torch.tensor([16.0, 32]), torch.tensor([0.0, 16])), x)
     distortion, mse = distortion_of(x_hat, x, 0, 0)
     assert bpp.tolist() == pytest.approx([1, 3])
     assert mse.tolist() == pytest.approx([0.01, 0.04])

@@ -9,8 +9,8 @@ import torch
 
 pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
 
+from codec.bitstream.quality import RATE_POINTS
 from codec.errors import TrainingError
-from codec.model.config import RATE_POINTS
 from codec.train.checkpoint import load_parameters, read_tensors
 from codec.train.evaluate import evaluate
 from codec.train.loop import MAX_BAD_STEPS, Run, run

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import rate_band
+from codec.bitstream.quality import nearest_rate_point
 from codec.entropy.rate import ideal_bits
 from codec.errors import UsageError
 from codec.vae import elbo
@@ -18,11 +18,11 @@ from codec.vae.symbol_bits import cell_bits
 
 def test_cells_add_up_to_the_bits_that_the_tables_promise(photo):
     setting = choose(60)
-    model, rate = setting.model, setting.rate
-    (symbols,) = encode_latents(model, photo(90, 70), rate, threads=1).symbols
-    tables, band = model.coder.tables, rate_band(rate)
-    bits_z, bits_y = cell_bits(tables, symbols, band)
-    promised = ideal_bits(tables, symbols.z, symbols.r, symbols.scale_index, band)
+    model, rate_index = setting.model, setting.rate_index
+    (symbols,) = encode_latents(model, photo(90, 70), rate_index, threads=1).symbols
+    tables, rate_point = model.coder.tables, nearest_rate_point(rate_index)
+    bits_z, bits_y = cell_bits(tables, symbols, rate_point)
+    promised = ideal_bits(tables, symbols.z, symbols.r, symbols.scale_index, rate_point)
     assert bits_z.sum() + bits_y.sum() == pytest.approx(promised, rel=1e-4)
 
 
@@ -49,8 +49,8 @@ def test_noise_weighs_more_than_a_photo_and_flat_less(photo):
 
 def test_beta_alone_chooses_the_rate_trained_for_it():
     config = choose().model.config
-    assert choose(beta=1 / config.lmbda(3)).rate == 3 * 256
-    assert choose(beta=1e9).rate == 0
+    assert choose(beta=1 / config.lmbda(3)).rate_index == 3 * 256
+    assert choose(beta=1e9).rate_index == 0
     for wrong in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UsageError, match="beta"):
             choose(beta=wrong)

@@ -13,9 +13,9 @@ from PIL import Image
 from codec.bench.codecs import BenchCodec, MissingCodec, find_codec, read_pixels
 from codec.bench.metrics import psnr_rgb
 from codec.bench.report.tables import OURS
+from codec.bitstream.quality import MAX_RATE_INDEX
 from codec.errors import BenchmarkError
 from codec.image.convert import RgbArray
-from codec.model.config import MAX_RATE
 
 RIVALS = ("jpeg", "webp", "avif")
 TARGET_BPP = (0.25, 0.5)
@@ -103,7 +103,7 @@ def side_by_side(path: Path) -> SideBySide:
 
 
 def _version(row: BenchCodec, pixels: RgbArray, limit: int) -> Version:
-    highest = MAX_RATE if row.name == OURS else 100
+    highest = MAX_RATE_INDEX if row.name == OURS else 100
     data = largest_within(lambda quality: row.encode(pixels, quality), highest, limit)
     decoded = row.decode(data)
     mime = _MIME.get(row.name)

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 from codec.entropy import quarters
 from codec.entropy.steps import STEPS
 from codec.errors import WeightsError
-from codec.model.config import ScaleLayer
+from codec.model.config import COLOURS, PATCH, ScaleLayer
 
 Arrays = Mapping[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
 
 NETWORK = "network."
-PATCH = 8
-COLOURS = 3
-LEVELS = np.float32(255)
+SAMPLE_MAX = np.float32(255)
 
 
 def float_weights(arrays: Arrays) -> Weights:
@@ -137,10 +135,10 @@ def _fold_analysis(w: Weights) -> None:
 
 def _fold_synthesis(w: Weights) -> None:
     """The patches go into the two layers that make them; samples become levels around mid-gray."""
-    unpatch: NDArray[np.float32] = LEVELS * w.pop("g_s.unpatch.weight")[:, :, 0, 0][_patch_order()]
+    unpatch: NDArray[np.float32] = SAMPLE_MAX * w.pop("g_s.unpatch.weight")[:, :, 0, 0][_patch_order()]
     w["g_s.out.weight"] = (unpatch @ w["g_s.out.weight"][:, :, 0, 0])[:, :, None, None]
     # The lapped filter keeps what is the same everywhere.
-    w["g_s.out.bias"] = unpatch @ w["g_s.out.bias"] + np.float32(LEVELS / 2)
+    w["g_s.out.bias"] = unpatch @ w["g_s.out.bias"] + np.float32(SAMPLE_MAX / 2)
     linear = w["g_s.linear.weight"][:, :, 0, 0]
     linear = linear.reshape(-1, 4, linear.shape[1]).transpose(1, 0, 2)
     w["g_s.linear.weight"] = (unpatch @ linear).reshape(-1, linear.shape[2], 1, 1)

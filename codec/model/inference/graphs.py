@@ -167,15 +167,15 @@ def _mean(step: int) -> Graph:
 
 
 def _scale(ops: Ops[T], layers: Sequence[ScaleLayer], z: T, insides: Sequence[T]) -> list[T]:
-    """The integer scale network: the input of its last layer, and the levels [4, M, n] of all steps."""
+    """The integer scale network: the input of its last layer, and 16 times the scale indices [4, M, n]."""
     x, size = z, 0
     for i, layer in enumerate(layers[:-1]):
         x = _integer(ops, ops.conv(x, f"scale.{i}", layer.kernel), layer)
         if layer.shuffle:
             x, size = ops.up(x), size + 1
         x = ops.mul(x, insides[size])
-    levels = ops.matmul(ops.parities(x), f"scale.{len(layers) - 1}")
-    return [x, ops.floor(levels, 2.0 ** -layers[-1].shift)]
+    sixteenths = ops.matmul(ops.parities(x), f"scale.{len(layers) - 1}")
+    return [x, ops.floor(sixteenths, 2.0 ** -layers[-1].shift)]
 
 
 def _integer(ops: Ops[T], total: T, layer: ScaleLayer) -> T:
@@ -183,7 +183,7 @@ def _integer(ops: Ops[T], total: T, layer: ScaleLayer) -> T:
 
 
 def _scale_context(step: int, layers: Sequence[ScaleLayer]) -> Graph:
-    """What the residuals of all steps before, as codes [4, step * M/4, n], add to the levels of a step."""
+    """What the residuals of all steps before, as codes [4, step * M/4, n], add to a step's sixteenths."""
     name = f"scale.context.{step - 1}"
 
     def compute(ops: Ops[T], hidden: T, inside: T, codes: T, grid: T) -> list[T]:
@@ -192,7 +192,7 @@ def _scale_context(step: int, layers: Sequence[ScaleLayer]) -> Graph:
         x = ops.mul(x, inside)
         for i, layer in enumerate(layers[1:-1], start=1):
             x = ops.mul(_integer(ops, ops.conv(x, f"{name}.{i}", layer.kernel), layer), inside)
-        levels = ops.matmul(ops.parities(x), f"{name}.{len(layers) - 1}")
-        return [ops.floor(levels, 2.0 ** -layers[-1].shift)]
+        sixteenths = ops.matmul(ops.parities(x), f"{name}.{len(layers) - 1}")
+        return [ops.floor(sixteenths, 2.0 ** -layers[-1].shift)]
 
     return Graph({"hidden": 4, "inside": 4, "codes": 3, "grid": 1}, compute)
