@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import ROOT, read_photo, usual
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 
 N_PICTURES = usual(2000, small=4)
 ROUNDS = usual(3, small=1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.common import ROOT, mirrored_photo, usual
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 
 ROUNDS = usual(7, small=1)
 PACKAGES = usual({"onnx": "onnxruntime", "torch": "torch"}, small={"onnx": "onnxruntime"})

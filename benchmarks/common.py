@@ -67,8 +67,8 @@ def peak_bytes(*arguments: str | Path) -> int:
 def macs_by_weight() -> dict[str, float]:
     """Return multiplications per pixel of each weight of the graphs, without halos."""
     # Here, because profile_stages.py also runs on an old package without these.
+    from codec.inference.weights import architecture, folded_weights, read_verified
     from codec.model.index import default_model_id, model_entry
-    from codec.model.weights import architecture, folded_weights, read_verified
 
     arrays, meta = read_verified(model_entry(default_model_id()))
     weights = folded_weights(architecture(meta), arrays)

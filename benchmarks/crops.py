@@ -23,10 +23,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from codec.bench.codecs import find_codec, read_pixels
 from codec.bench.metrics import psnr_rgb
-from codec.bench.report.side_by_side import largest_within, lossless
-from codec.bench.report.tables import OURS
-from codec.bitstream.quality import MAX_RATE_INDEX
-from codec.image.convert import RgbArray
+from codec.bench.page import largest_within, lossless
+from codec.bench.plots import OURS
+from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.image.load import RgbArray
 
 PICTURES = ("coffee.png", "rocket.jpg")
 RIVALS = ("webp", "avif")

@@ -30,11 +30,11 @@ import codec
 from codec.bench.codecs import read_pixels
 from codec.bench.curves import bd_rate, rising
 from codec.bench.metrics import measure as measured
-from codec.bench.report.plots import svg
-from codec.bench.report.readme import replace_between
-from codec.effort import levels
+from codec.bench.plots import svg
+from codec.bench.readme import replace_between
+from codec.encode import options as levels
+from codec.encode.options import TUNES
 from codec.model.index import default_model_id
-from codec.ratecontrol.roi import TUNES
 
 QUALITIES = (25, 45, 65, 85)
 CLASSICAL = ("webp", "avif")

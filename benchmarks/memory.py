@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.common import peak_bytes, read_photo
-from codec.model.inference.runner import choose_backend
+from codec.inference.backends import choose_backend
 
 
 def make(path: Path, side: int) -> None:

@@ -29,26 +29,26 @@ from PIL import Image
 
 import codec
 from benchmarks.common import macs_per_pixel, matrix_gflops, mirrored_photo, usual
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
 
 SIZES = usual({"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}, small={"small": ((96, 64), 1)})
 COMMIT_BEFORE = "fa46ee0"
 RATE_INDEX = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
 STAGES = {
-    "decisions": ["codec.coding.tile:improved"],
-    "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encoder:load_picture"],
-    "transforms": ["codec.effort.view:analyse_unscaled", "codec.runtime.painting:synthesise"],
+    "decisions": ["codec.encode.tile_coder:improved"],
+    "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encode.encoder:load_picture"],
+    "transforms": ["codec.encode.tile_view:analyse_unscaled", "codec.tiles.synthesis:synthesise"],
     "hyper networks": [
-        "codec.runtime.latents:hyper_latents",
-        "codec.runtime.latents:_Context.__init__",
-        "codec.model.scale_network:ScaleNetwork.start",
+        "codec.tiles.quantise:hyper_latents",
+        "codec.tiles.quantise:_Context.__init__",
+        "codec.inference.scale_network:ScaleNetwork.start",
     ],
-    "mean context": ["codec.runtime.latents:_Context.mean"],
-    "scale context": ["codec.model.scale_network:ScaleNetwork.step_index"],
-    "quantisation": ["codec.coding.tile:quantise_tile", "codec.decoder:dequantise_tile"],
+    "mean context": ["codec.tiles.quantise:_Context.mean"],
+    "scale context": ["codec.inference.scale_network:ScaleNetwork.step_index"],
+    "quantisation": ["codec.encode.tile_coder:quantise_tile", "codec.decode.decoder:dequantise_tile"],
     "grouping of symbols": [
         "codec.entropy.coder:TileCoder.encode",
         "codec.entropy.coder:TileDecoder.z",
@@ -56,36 +56,40 @@ STAGES = {
     ],
     "coder": ["codec.entropy.coder:TileDecoder._decode"],
     "lossless candidates": [
-        "codec.coding.tile:may_pay",
-        "codec.coding.tile:pack",
-        "codec.coding.tile:exact_pays",
+        "codec.encode.tile_coder:may_pay",
+        "codec.encode.tile_coder:pack",
+        "codec.encode.tile_coder:exact_pays",
     ],
     "container and CRC": [
-        "codec.coding.picture:write_container",
-        "codec.decoder:locate_tiles",
-        "codec.decoder:read_tile",
-        "codec.decoder:symbol_crc",
-        "codec.coding.tile:symbol_crc",
+        "codec.encode.picture_coder:write_container",
+        "codec.decode.decoder:locate_tiles",
+        "codec.decode.decoder:read_tile",
+        "codec.decode.decoder:symbol_crc",
+        "codec.encode.tile_coder:symbol_crc",
     ],
 }
 BEFORE = {
     "decisions": [],
-    "transforms": ["codec.encoder:analyse", "codec.runtime.painting:synthesise"],
+    "transforms": ["codec.encode.encoder:analyse", "codec.tiles.synthesis:synthesise"],
     "hyper networks": [
-        "codec.runtime.latents:_features",
-        "codec.model.hyperprior:HyperAnalysis.forward",
-        "codec.model.scale_network:ScaleNetwork.start",
+        "codec.tiles.quantise:_features",
+        "codec.networks.network:HyperAnalysis.forward",
+        "codec.inference.scale_network:ScaleNetwork.start",
     ],
-    "mean context": ["codec.model.hyperprior:MeanContext.forward"],
-    "scale context": ["codec.model.scale_network:ScaleNetwork.scale_index"],
-    "quantisation": ["codec.encoder:quantise_tile", "codec.decoder:dequantise_tile"],
-    "lossless candidates": ["codec.encoder:may_pay", "codec.encoder:pack", "codec.encoder:exact_pays"],
+    "mean context": ["codec.networks.network:MeanContext.forward"],
+    "scale context": ["codec.inference.scale_network:ScaleNetwork.scale_index"],
+    "quantisation": ["codec.encode.encoder:quantise_tile", "codec.decode.decoder:dequantise_tile"],
+    "lossless candidates": [
+        "codec.encode.encoder:may_pay",
+        "codec.encode.encoder:pack",
+        "codec.encode.encoder:exact_pays",
+    ],
     "container and CRC": [
-        "codec.encoder:write_container",
-        "codec.decoder:locate_tiles",
-        "codec.decoder:read_tile",
-        "codec.decoder:symbol_crc",
-        "codec.encoder:symbol_crc",
+        "codec.encode.encoder:write_container",
+        "codec.decode.decoder:locate_tiles",
+        "codec.decode.decoder:read_tile",
+        "codec.decode.decoder:symbol_crc",
+        "codec.encode.encoder:symbol_crc",
     ],
 }
 OTHER = "other"

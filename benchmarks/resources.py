@@ -26,10 +26,10 @@ from benchmarks.common import ROOT, read_photo, usual
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile
 from codec.bitstream.header import Header
-from codec.coding.tile import encode_tile
+from codec.encode.tile_coder import encode_tile
+from codec.inference.backends import choose_backend
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.inference.runner import choose_backend
-from codec.model.weights import load_model
 
 BASE, PER_PIXEL = 350 << 20, 8
 DECODES, WARM_UP = usual((1000, 100), small=(3, 1))
@@ -37,8 +37,8 @@ GROWN = f"grown_bytes_over_{DECODES}_decodes"
 STATUS = """
 import json, resource, sys
 from pathlib import Path
-from codec.decoder import Decoder
-from codec.heap import share_one_heap
+from codec.decode.decoder import Decoder
+from codec.io.memory import share_one_heap
 
 def status(name):
     with open("/proc/self/status") as lines:
@@ -64,7 +64,7 @@ LEAK = (
     STATUS
     + f"""
 import gc, time
-from codec.heap import handed_out
+from codec.io.memory import handed_out
 
 def kept():
     time.sleep(1)

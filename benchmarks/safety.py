@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT, usual
-from codec.bench.report.readme import replace_between
+from codec.bench.readme import replace_between
 
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
 CHEAP = ("header", "container", "metadata", "frames")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 
 LABELS = {
     "vaezip": "vaezip",

@@ -27,11 +27,11 @@ import codec
 from benchmarks.common import mirrored_photo, peak_bytes, usual
 from codec.bench.codecs import MissingCodec, find_codec
 from codec.bitstream.geometry import tile_grid
-from codec.bitstream.quality import nearest_rate_point
-from codec.coding.tile import tile_symbols
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.encode.tile_coder import tile_symbols
 from codec.entropy.steps import STEPS
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
 
 SIZES = usual(
     {"kodak": (768, 512), "2mpx": (1632, 1224), "12mpx": (4000, 3000)},

@@ -19,11 +19,11 @@ _EXPORTS = {
     "BadMagic": "codec.errors",
     "ChecksumMismatch": "codec.errors",
     "CodecError": "codec.errors",
-    "ConversionWarning": "codec.image.convert",
+    "ConversionWarning": "codec.image.load",
     "CorruptPayload": "codec.errors",
-    "Decoder": "codec.decoder",
-    "EncodeOptions": "codec.options",
-    "Encoder": "codec.encoder",
+    "Decoder": "codec.decode.decoder",
+    "EncodeOptions": "codec.encode.options",
+    "Encoder": "codec.encode.encoder",
     "Failure": "codec.types",
     "FormatError": "codec.errors",
     "ImageInfo": "codec.types",
@@ -35,15 +35,19 @@ _EXPORTS = {
     "UnsupportedVersion": "codec.errors",
     "UsageError": "codec.errors",
     "WeightsError": "codec.errors",
-    "compress": "codec.encoder",
-    "decompress": "codec.oneshot",
-    "info": "codec.inspect",
-    "salvage": "codec.salvaging",
+    "compress": "codec.encode.encoder",
+    "decompress": "codec.api",
+    "info": "codec.api",
+    "salvage": "codec.decode.salvage",
 }
 
 if TYPE_CHECKING:
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder, compress
+    from codec.api import decompress, info
+    from codec.bitstream.header import ImageInfo
+    from codec.decode.decoder import Decoder
+    from codec.decode.salvage import salvage
+    from codec.encode.encoder import Encoder, compress
+    from codec.encode.options import EncodeOptions
     from codec.errors import (
         BackendMismatch,
         BackendMissing,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
         ChecksumMismatch,
         CodecError,
         CorruptPayload,
+        Failure,
         FormatError,
         LimitExceeded,
         TruncatedData,
@@ -60,13 +65,8 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from codec.image.convert import ConversionWarning
-    from codec.inspect import info
+    from codec.image.load import ConversionWarning
     from codec.limits import Limits
-    from codec.oneshot import decompress
-    from codec.options import EncodeOptions
-    from codec.salvaging import salvage
-    from codec.types import Failure, ImageInfo
 
 __all__ = [
     "BackendMismatch",

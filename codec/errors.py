@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 
 class CodecError(Exception):
     """Base of every error this package raises on purpose.
@@ -75,3 +77,11 @@ class TrainingError(CodecError):
 
 class BenchmarkError(CodecError):
     """A benchmark cannot start or go on."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What `map` yields in the place of a result, if asked to: which item failed, from 0, and how."""
+
+    index: int
+    error: Exception

@@ -1,4 +1,6 @@
-"""The Pillow plugin: importing this module lets Pillow open and save `.vae` files.
+"""The package's errors as Pillow's formats raise theirs: each is the same CodecError, and an OSError too.
+
+Loaders that skip what is damaged go by OSError, and by UnidentifiedImageError where a file is opened.
 
     import codec.pillow
     from PIL import Image
@@ -18,22 +20,63 @@ import functools
 import math
 import os
 import warnings
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from codec import errors
 from codec.bitstream.header import SIGNATURE
-from codec.bitstream.incoming import Source, read_file, read_head
-from codec.bitstream.metadata import parse_metadata
-from codec.errors import UsageError
+from codec.bitstream.metadata_chunks import parse_metadata
+from codec.bitstream.sequential_reader import Source, read_file, read_head
+from codec.encode.options import EncodeKeywords, EncodeOptions
+from codec.errors import CodecError, UsageError
 from codec.image.metadata import attach
-from codec.image.os_errors import os_errors
 from codec.limits import DEFAULT_LIMITS, Limits
-from codec.options import EncodeKeywords, EncodeOptions
 
 if TYPE_CHECKING:
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder
+    from collections.abc import Iterator
+
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
+
+_ERROR_KINDS = [
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CodecError)
+]
+
+
+def _doubled(prefix: str, base: type[OSError]) -> dict[type, type[CodecError]]:
+    """Return, for each error, a class that is a `base` as well."""
+    made: dict[type, type[CodecError]] = {}
+    for kind in _ERROR_KINDS:
+        named = {"__module__": __name__, "__doc__": kind.__doc__}
+        made[kind] = type(prefix + kind.__name__, (kind, base), named)
+    # Errors pass between processes by the names of their classes.
+    globals().update({cls.__name__: cls for cls in made.values()})
+    return made
+
+
+_OPENING = _doubled("Unidentified", UnidentifiedImageError)
+_OTHERWISE = _doubled("File", OSError)
+
+
+@contextmanager
+def os_errors(name: str = "", *, opening: bool = False) -> Iterator[None]:
+    """Let a CodecError about a file out as an OSError too, and as an UnidentifiedImageError in `opening`.
+
+    Its message begins with the file's name, if it has one. Wrong arguments are no fault of a file: a
+    UsageError stays as it is.
+    """
+    try:
+        yield
+    except UsageError:
+        raise
+    except CodecError as error:
+        made = _OPENING if opening else _OTHERWISE
+        kind = next(made[kind] for kind in type(error).__mro__ if kind in made)
+        message = f"{name}: {error}" if name else str(error)
+        raise kind(message, field=error.field, offset=error.offset) from error
+
 
 FORMAT = "VAEZIP"
 MIME = "image/x-vaezip"
@@ -102,7 +145,7 @@ class VaezipImageFile(ImageFile.ImageFile):
 
         Open it again to load it. Raises as load().
         """
-        from codec.verify import verify
+        from codec.decode.symbols import verify
 
         try:
             with os_errors(self._name):
@@ -191,14 +234,14 @@ def _limits() -> Limits:
 
 @functools.lru_cache(maxsize=4)
 def _decoder(limits: Limits) -> Decoder:
-    from codec.decoder import Decoder
+    from codec.decode.decoder import Decoder
 
     return Decoder(limits=limits)
 
 
 @functools.lru_cache(maxsize=16)
 def _encoder(options: EncodeOptions, threads: int | None) -> Encoder:
-    from codec.encoder import Encoder
+    from codec.encode.encoder import Encoder
 
     return Encoder.of(options, threads=threads)
 

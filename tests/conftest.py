@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse to run where tests of the trainer, which skip without compressai, must run and cannot."""
     if config.getoption("--with-trainer"):
         try:
-            import codec.train.entropy_models  # noqa: F401
+            import codec.train.model  # noqa: F401
         except Exception as error:
             raise pytest.UsageError(f"--with-trainer: {type(error).__name__}: {error}") from error
 

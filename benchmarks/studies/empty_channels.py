@@ -24,17 +24,17 @@ from PIL import Image
 
 import codec
 from benchmarks.common import macs_by_weight, macs_per_pixel
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
-from codec.bitstream.quality import RATE_POINTS, STEP_UNITS
-from codec.coding.tile import tile_symbols
-from codec.entropy import quarters
+from codec.bitstream.rate_index import RATE_POINTS, STEP_UNITS
+from codec.encode.tile_coder import tile_symbols
+from codec.entropy import steps
 from codec.entropy.steps import STEPS
+from codec.inference.scale_network import MAGNITUDE_CODE
+from codec.inference.weights import LoadedModel, architecture, folded_weights, load_model, read_verified
 from codec.model.index import default_model_id, model_entry
-from codec.model.scale_network import MAGNITUDE_CODE
-from codec.model.weights import LoadedModel, architecture, folded_weights, load_model, read_verified
-from codec.runtime.latents import dequantise_tile, quantise_tile
-from codec.runtime.transform_blocks import Block, analyse_unscaled, scaled, synthesise
+from codec.tiles.quantise import dequantise_tile, quantise_tile
+from codec.tiles.transforms import Block, analyse_unscaled, scaled, synthesise
 
 # Larger than what float arithmetic leaves of a constant.
 SAME = 1e-4
@@ -97,7 +97,7 @@ def code_products(model: LoadedModel, picture: Image.Image) -> dict[str, float]:
     for tile in tile_grid(picture.width, picture.height, 512):
         r = tile_symbols(model, pixels, tile, 0).r
         for step in range(1, STEPS):
-            known = np.concatenate([quarters.take(r, before) for before in range(step)], 1)
+            known = np.concatenate([steps.take(r, before) for before in range(step)], 1)
             codes = MAGNITUDE_CODE[np.abs(known)].reshape(*known.shape[:2], -1)
             pairs.append((weights[f"scale.context.{step - 1}.codes.weight"], codes))
 

@@ -26,14 +26,14 @@ import codec
 from benchmarks.common import mirrored_photo, usual
 from benchmarks.profile_stages import RATE_INDEX
 from benchmarks.studies.onnx_graph import runs, shipped, whole_graph
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 from codec.bitstream.geometry import tile_grid
-from codec.coding.tile import tile_symbols
-from codec.model.factors import factors
+from codec.encode.tile_coder import tile_symbols
+from codec.inference.scale_network import factors
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile
-from codec.runtime.transform_blocks import Block, analyse_unscaled, scaled
+from codec.tiles.quantise import dequantise_tile
+from codec.tiles.transforms import Block, analyse_unscaled, scaled
 
 ROUNDS = usual(100, small=2)
 SIDE = 32
@@ -150,7 +150,7 @@ def markdown(shares: dict[str, float]) -> str:
         "\n".join(lines)
         + f"""
 
-Everything that does not depend on quality is folded (codec/model/inference/folding.py): the patches
+Everything that does not depend on quality is folded (codec/inference/folding.py): the patches
 into the 1x1 layers beside them, the scale of samples, pixel shuffles. What is left takes {encode:.1f} % of
 encoding and {decode:.1f} % of decoding. It stays: folded in, it would make other weights for every quality,
 which onnxruntime would have to take as inputs rather than pack once for its kernels.

@@ -9,12 +9,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from codec.inference.graphs import Architecture, graphs
+from codec.inference.onnx_backend import onnxruntime, unpack_graph
+from codec.inference.onnx_export import serialise
+from codec.inference.weights import architecture, folded_weights, read_verified
 from codec.model.index import default_model_id, model_entry
-from codec.model.inference.graphs import Architecture, graphs
-from codec.model.inference.onnx_export import serialise
-from codec.model.inference.onnx_library import onnxruntime
-from codec.model.inference.onnx_runner import unpack_graph
-from codec.model.weights import architecture, folded_weights, read_verified
 
 Weights = dict[str, NDArray[Any]]
 

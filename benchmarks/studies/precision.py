@@ -38,15 +38,15 @@ from PIL import Image
 
 from benchmarks.common import PHOTO, usual
 from benchmarks.studies.onnx_graph import runs, shipped, whole_graph
-from codec.bench.machine import machine, versions
+from codec.bench.results import machine, versions
 from codec.bitstream.geometry import LATENT_STRIDE, tile_grid
-from codec.coding.tile import tile_symbols
+from codec.encode.tile_coder import tile_symbols
+from codec.inference.graphs import Architecture, graphs
+from codec.inference.torch_backend import TorchOps
+from codec.inference.weights import LoadedModel, load_model
 from codec.model.index import default_model_id
-from codec.model.inference.graphs import Architecture, graphs
-from codec.model.inference.torch_ops import TorchOps
-from codec.model.weights import LoadedModel, load_model
-from codec.runtime.latents import dequantise_tile
-from codec.runtime.transform_blocks import Block, synthesise, to_samples
+from codec.tiles.quantise import dequantise_tile
+from codec.tiles.transforms import Block, synthesise, to_samples
 
 PICTURES, ROUNDS = 4, usual(5, small=1)
 RATE_INDICES = usual((1024, 1664, 2304), small=(1664,))

@@ -38,13 +38,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
 from codec.entropy.tables import Z_MAX
+from codec.inference.gradients import floor_through, round_through
+from codec.inference.graphs import ACTIVATION_MAX
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN, ModelConfig
-from codec.model.inference.graphs import ACTIVATION_MAX
-from codec.model.straight_through import floor_through, round_through
-from codec.train.data import split_held_out
-from codec.train.drawn import draw_over
+from codec.train.crops import draw_over, split_held_out
 
 TILE = 512
 SCALED_SIDES = (320, 384, 448, 512)
@@ -88,9 +87,10 @@ except ModuleNotFoundError:
     stand_in()
     from codec.train.model import TrainModel
 
-from codec.model.quadtree import step_masks  # noqa: E402
-from codec.train import perceptual, structure  # noqa: E402
-from codec.train.fake_quantised import FakeQuantisedConv, magnitude_code  # noqa: E402
+from codec.networks.integer_scales import FakeQuantisedConv, magnitude_code  # noqa: E402
+from codec.networks.layers import step_masks  # noqa: E402
+from codec.train import loss as perceptual  # noqa: E402
+from codec.train import loss as structure
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 

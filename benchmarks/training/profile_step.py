@@ -17,12 +17,12 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import usual
-from codec.bitstream.quality import RATE_POINTS
-from codec.files import write_atomic
+from codec.bitstream.rate_index import RATE_POINTS
+from codec.io.files import write_atomic
 from codec.model.config import ModelConfig
 from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
 from codec.train.model import TrainModel
-from codec.train.precision import bf16_pays
+from codec.train.settings import bf16_pays
 
 CROP = 192
 STEPS = usual(7, small=1)

@@ -3,7 +3,7 @@
     python -m benchmarks.training.slope DIR_OF_PICTURES
 
 Prints for some rate indices how many bits more a picture takes for how much less squared error, from one to
-the next, over all pictures, as a multiple of lmbda: what codec.effort.sensitivity weighs errors with.
+the next, over all pictures, as a multiple of lmbda: what codec.encode.rdo.decision weighs errors with.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import numpy as np
 
 import codec
 from codec.bench.codecs import read_pixels
-from codec.bitstream.quality import MAX_RATE_INDEX, STEP_UNITS
-from codec.model.index import default_model_id, model_entry
-from codec.model.quality import from_rate_index
-from codec.model.weights import load_model
+from codec.bitstream.rate_index import MAX_RATE_INDEX, STEP_UNITS
+from codec.inference.weights import load_model
+from codec.model.index import default_model_id, from_rate_index, model_entry
 
 RATE_INDICES = range(128, MAX_RATE_INDEX, 256)
 HALF = 64

@@ -15,10 +15,10 @@ from PIL import Image
 
 from benchmarks.uses.defects import add_defect, holes
 from benchmarks.uses.measure import DRAWN, FOR_SAMPLES, SEED, crops, read, skimage_folder
-from codec.cli.folders import contact_sheet
-from codec.train.classical import digits, train_classical
+from codec.cli.output_formats import contact_sheet
+from codec.train.classical_trainer import digits, train_classical
 from codec.vae import AnomalyModel, elbo, impute, interpolate, sample, traverse
-from codec.vae.anomaly import heat_map
+from codec.vae.anomaly_detection import heat_map
 
 STEPS = (-48, -32, -16, 0, 16, 32, 48)
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from benchmarks.common import usual
 from benchmarks.uses.defects import KINDS, add_defect, holes
-from codec.runtime.threads import map_ordered, worker_count
-from codec.train.classical import digits, train_classical
-from codec.vae.anomaly import AnomalyModel
+from codec.inference.threads import map_ordered, worker_count
+from codec.train.classical_trainer import digits, train_classical
+from codec.vae.anomaly_detection import AnomalyModel
 from codec.vae.evidence import elbo
 from codec.vae.generation import sample
 from codec.vae.imputation import impute

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT
-from codec.bench.report.readme import replace_between
+from codec.bench.readme import replace_between
 
 START, END = "<!-- uses: start, written by benchmarks/uses/run.py -->", "<!-- uses: end -->"
 

@@ -4,8 +4,8 @@
 numpy before there is work to do.
 """
 
-from codec.batch.many import compress_many
-from codec.batch.ray import CompressBatch
+from codec.batch.cluster import CompressBatch
+from codec.batch.scheduler import compress_many
 from codec.batch.task import Result
 
 __all__ = ["CompressBatch", "Result", "compress_many"]

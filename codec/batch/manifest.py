@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from codec.batch.task import Result, RunOptions, Status, Task
+from codec.encode.options import EncodeOptions
 from codec.errors import UsageError
+from codec.io.storage import local_path, stamp
 from codec.model.index import default_model_id
-from codec.options import EncodeOptions
-from codec.storage.access import local_path, stamp
 
 if TYPE_CHECKING:
     from types import TracebackType

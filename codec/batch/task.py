@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from codec.encode.options import EncodeOptions
+from codec.io.processes import WorkerDied
+from codec.io.storage import Stamp
 from codec.limits import DEFAULT_LIMITS, Limits
-from codec.options import EncodeOptions
-from codec.processes import WorkerDied
-from codec.storage.access import Stamp
 
 
 class Status(StrEnum):

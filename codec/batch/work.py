@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from codec.batch.task import Result, RunOptions, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
-from codec.heap import giving_back, share_one_heap
+from codec.io.memory import giving_back, share_one_heap
+from codec.io.processes import MAX_TRIES, portable
+from codec.io.storage import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 from codec.limits import DEFAULT_LIMITS
-from codec.processes import MAX_TRIES, portable
-from codec.storage.access import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
+    from codec.encode.options import EncodeOptions
     from codec.image.picture import Picture
     from codec.limits import Limits
-    from codec.options import EncodeOptions
 
     Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int, int], None] | None]]
 
@@ -111,7 +111,7 @@ def pack(options: RunOptions, source: str | bytes, name: str, bar: Bar | None = 
 
 
 def _load(source: str | bytes, options: RunOptions) -> tuple[Picture, tuple[str, ...]]:
-    from codec.image.convert import load_picture
+    from codec.image.load import load_picture
 
     with _collecting, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
@@ -154,7 +154,7 @@ def _read_back(target: str, packed: Packed) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _encoder(options: EncodeOptions, threads: int | None) -> Encoder:
-    from codec.encoder import Encoder
+    from codec.encode.encoder import Encoder
 
     share_one_heap()
     return Encoder.of(options, threads=threads)
@@ -162,6 +162,6 @@ def _encoder(options: EncodeOptions, threads: int | None) -> Encoder:
 
 @functools.cache
 def _decoder() -> Decoder:
-    from codec.decoder import Decoder
+    from codec.decode.decoder import Decoder
 
     return Decoder(threads=1)

@@ -21,14 +21,14 @@ import PIL
 from PIL import Image, features
 
 import codec
-from codec.bitstream.quality import MAX_RATE_INDEX
-from codec.effort.levels import DEFAULT_EFFORT
+from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.encode.options import DEFAULT_EFFORT
 from codec.errors import BenchmarkError, UsageError
-from codec.image.convert import ConversionWarning, RgbArray, load_rgb
+from codec.image.load import ConversionWarning, RgbArray, load_rgb
 from codec.model.index import default_model_id
 
 if TYPE_CHECKING:
-    from codec.encoder import Encoder
+    from codec.encode.encoder import Encoder
 
 
 class MissingCodec(BenchmarkError):

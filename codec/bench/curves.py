@@ -1,14 +1,39 @@
-"""Rate-distortion curves, and how many bits one codec needs beside another at equal quality (BD-rate)."""
+"""Rate-distortion curves and BD-rate; matplotlib and bjontegaard leave nothing in the user's folders.
+
+matplotlib makes a folder for settings and keeps a list of fonts in the user's cache. Here it has a temporary
+folder while it loads, after which it asks for neither, unless the user has named one or has loaded it before.
+So curves do not depend on the user's settings either.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import sys
+import tempfile
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.bench.results import Results
+
+_FOLDER = "MPLCONFIGDIR"
+
+if _FOLDER not in os.environ and "matplotlib" not in sys.modules:
+    with tempfile.TemporaryDirectory(prefix="vaezip-") as folder:
+        os.environ[_FOLDER] = folder
+        try:
+            import matplotlib.font_manager
+        finally:
+            del os.environ[_FOLDER]
+
+import bjontegaard  # noqa: E402
+import matplotlib  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+__all__ = ["Figure", "bjontegaard", "matplotlib"]
+
 
 # Name and unit of each metric on the scale that curves are drawn and compared on.
 METRIC_LABELS = {
@@ -100,7 +125,6 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate:
     share = (high - low) / float(max(anchor.value[-1], test.value[-1]) - min(anchor.value[0], test.value[0]))
     if share <= 0:
         return BdRate(None, low, high, 0.0)
-    from codec.bench.matplotlib_library import bjontegaard
 
     percent = bjontegaard.bd_rate(
         anchor.bpp,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from codec.image.convert import RgbArray
-from codec.image.luma import BT601
-from codec.ratecontrol.likeness import psnr, psnr_of
+from codec.image.load import RgbArray
+from codec.image.picture import BT601
+from codec.image.similarity import psnr, psnr_of
 
 if TYPE_CHECKING:
     import torch

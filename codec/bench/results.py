@@ -1,14 +1,64 @@
-"""The file of results: every point of every codec on every picture, and all it takes to repeat them."""
+"""Benchmark results: every point of every codec on every picture, and the machine."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import re
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from codec.errors import BenchmarkError
-from codec.files import write_atomic
+from codec.io.files import write_atomic
+
+_PACKAGES = (
+    "vaezip",
+    "torch",
+    "onnxruntime",
+    "compressai",
+    "numpy",
+    "pillow",
+    "constriction",
+    "pillow-jxl-plugin",
+    "pytorch-msssim",
+    "ssimulacra2",
+    "bjontegaard",
+)
+
+
+def machine() -> dict[str, str | int]:
+    """Processor, cores this process may use, and system; nothing that names the machine itself."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(affinity(0)) if affinity else (os.cpu_count() or 1),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of every package that numbers may depend on, as far as installed."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
 
 FORMAT = 1
 # Codec, quality, SHA-256 of the picture's file.

@@ -16,11 +16,10 @@ import torch
 from PIL import Image
 
 from codec.bench.codecs import BenchCodec, MissingCodec, find_codec, read_pixels
-from codec.bench.machine import machine, versions
 from codec.bench.metrics import measure
-from codec.bench.results import CodecFacts, Key, Picture, Point, Results
+from codec.bench.results import CodecFacts, Key, Picture, Point, Results, machine, versions
 from codec.errors import BenchmarkError, CodecError
-from codec.image.convert import RgbArray
+from codec.image.load import RgbArray
 
 # How often the file of results is written while a run goes on: what a crash may cost.
 SAVE_SECONDS = 10.0

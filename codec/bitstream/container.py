@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from codec.bitstream import chunks
+from codec.bitstream import wire
 from codec.bitstream.geometry import tile_at
-from codec.bitstream.header import BIT_DEPTHS, VERSION, Header, read_header
-from codec.bitstream.tile import (
+from codec.bitstream.header import BIT_DEPTHS, VERSION, Header, ImageInfo, read_header
+from codec.bitstream.tile_payloads import (
     MIN_TILE_BYTES,
     LosslessTile,
     TilePayload,
@@ -17,14 +17,13 @@ from codec.bitstream.tile import (
 from codec.bitstream.wire import Reader, varint
 from codec.errors import CorruptPayload, TruncatedData, UnsupportedVersion, UsageError
 from codec.limits import DEFAULT_LIMITS, Limits
-from codec.types import ImageInfo
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-_TILES = (chunks.TILE, chunks.LOSSLESS_TILE)
-_KNOWN = (*_TILES, chunks.INDEX, chunks.ALPHA)
+_TILES = (wire.TILE, wire.LOSSLESS_TILE)
+_KNOWN = (*_TILES, wire.INDEX, wire.ALPHA)
 
 
 class Span(NamedTuple):
@@ -38,7 +37,7 @@ class FileMap(NamedTuple):
     """A file whose tiles are located but not read: header, chunks before the first tile, tile chunks."""
 
     header: Header
-    chunks: list[chunks.Chunk]
+    chunks: list[wire.Chunk]
     spans: list[Span]
 
 
@@ -47,7 +46,7 @@ class Container(NamedTuple):
 
     header: Header
     tiles: list[TilePayload | LosslessTile]
-    chunks: list[chunks.Chunk]
+    chunks: list[wire.Chunk]
 
 
 def write_container(
@@ -69,19 +68,19 @@ def write_container(
     if len(tile_payloads) != header.tiles:
         msg = f"container: the header announces {header.tiles} tiles, {len(tile_payloads)} were given"
         raise UsageError(msg, field="tiles")
-    if any(not kind & chunks.ANCILLARY for kind, _ in metadata):
+    if any(not kind & wire.ANCILLARY for kind, _ in metadata):
         msg = "container: metadata chunks must have an ancillary type, 0x80 or more"
         raise UsageError(msg, field="metadata")
     if (alpha is not None) != header.has_alpha:
         msg = f"container: layout {header.mode}, and alpha is {'missing' if alpha is None else 'given'}"
         raise UsageError(msg, field="alpha")
-    parts = [header.pack(), *(chunks.pack_chunk(kind, payload) for kind, payload in metadata)]
+    parts = [header.pack(), *(wire.pack_chunk(kind, payload) for kind, payload in metadata)]
     if alpha is not None:
-        parts.append(chunks.pack_chunk(chunks.ALPHA, alpha))
+        parts.append(wire.pack_chunk(wire.ALPHA, alpha))
     if len(tile_payloads) > 1:
-        parts.append(chunks.pack_chunk(chunks.INDEX, b"".join(varint(len(p)) for p in tile_payloads)))
+        parts.append(wire.pack_chunk(wire.INDEX, b"".join(varint(len(p)) for p in tile_payloads)))
     for index, payload in enumerate(tile_payloads):
-        parts.append(chunks.pack_chunk(chunks.LOSSLESS_TILE if index in lossless else chunks.TILE, payload))
+        parts.append(wire.pack_chunk(wire.LOSSLESS_TILE if index in lossless else wire.TILE, payload))
     return b"".join(parts)
 
 
@@ -103,7 +102,7 @@ def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> F
     reader = Reader(data)
     header = read_header(reader, limits)
     # A tile costs at least so many bytes: this bounds every allocation below by the size of the file.
-    least = header.tiles * chunks.chunk_size(MIN_TILE_BYTES)
+    least = header.tiles * wire.chunk_size(MIN_TILE_BYTES)
     if reader.left < least:
         msg = (
             f"tiles: {header.width} x {header.height} pixels take {header.tiles} tiles of {least} bytes at "
@@ -115,8 +114,8 @@ def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> F
     sizes = _tile_sizes(reader, found, header.tiles)
     spans, offset = [], reader.offset
     for size in sizes:
-        spans.append(Span(offset, chunks.chunk_size(size)))
-        offset += chunks.chunk_size(size)
+        spans.append(Span(offset, wire.chunk_size(size)))
+        offset += wire.chunk_size(size)
     _check_end(reader, offset)
     return FileMap(header, found, spans)
 
@@ -128,7 +127,7 @@ def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePa
     """
     span = file_map.spans[index]
     reader = Reader(memoryview(data).cast("B")[: span.offset + span.n_bytes], span.offset)
-    chunk = chunks.read_chunk(reader)
+    chunk = wire.read_chunk(reader)
     if chunk.kind not in _TILES:
         _refuse_unknown(chunk)
         msg = f"tile {index} at byte {span.offset}: a {chunk.name} chunk is in its place"
@@ -136,7 +135,7 @@ def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePa
     if reader.left:
         msg = f"tile {index} at byte {span.offset}: the index gives another length; the file is damaged"
         raise CorruptPayload(msg, field="tile", offset=span.offset)
-    if chunk.kind == chunks.TILE:
+    if chunk.kind == wire.TILE:
         return parse_tile(chunk.payload, index)
     header = file_map.header
     tile = tile_at(header.width, header.height, header.tile_size, index)
@@ -158,32 +157,32 @@ def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Imag
         model_id=header.model_id.hex(),
         tile_size=header.tile_size,
         tiles=header.tiles,
-        lossless_tiles=sum(view[span.offset] == chunks.LOSSLESS_TILE for span in file_map.spans),
+        lossless_tiles=sum(view[span.offset] == wire.LOSSLESS_TILE for span in file_map.spans),
         n_bytes=view.nbytes,
         version=f"{VERSION[0]}.{VERSION[1]}",
         chunks=tuple((chunk.name, len(chunk.payload)) for chunk in file_map.chunks),
     )
 
 
-def _read_chunks(reader: Reader, limits: Limits) -> list[chunks.Chunk]:
+def _read_chunks(reader: Reader, limits: Limits) -> list[wire.Chunk]:
     """Read the chunks before the first tile; an index is the last of them."""
-    found: list[chunks.Chunk] = []
+    found: list[wire.Chunk] = []
     metadata = 0
-    while not found or found[-1].kind != chunks.INDEX:
+    while not found or found[-1].kind != wire.INDEX:
         if reader.left and reader.data[reader.offset] in _TILES:
             break
-        chunk = chunks.read_chunk(reader)
+        chunk = wire.read_chunk(reader)
         _refuse_unknown(chunk)
         found.append(chunk)
         limits.check_chunks(len(found))
-        metadata += len(chunk.payload) if chunk.kind & chunks.ANCILLARY else 0
+        metadata += len(chunk.payload) if chunk.kind & wire.ANCILLARY else 0
         limits.check_metadata(metadata)
     return found
 
 
-def _tile_sizes(reader: Reader, found: list[chunks.Chunk], tiles: int) -> list[int]:
+def _tile_sizes(reader: Reader, found: list[wire.Chunk], tiles: int) -> list[int]:
     """Return the payload length of every tile: from the index, or of one tile from its own chunk."""
-    has_index = bool(found) and found[-1].kind == chunks.INDEX
+    has_index = bool(found) and found[-1].kind == wire.INDEX
     if has_index != (tiles > 1):
         msg = f"index: {'there' if has_index else 'missing'} in a file of {tiles} tiles; the file is damaged"
         raise CorruptPayload(msg, field="index", offset=reader.offset)
@@ -211,16 +210,16 @@ def _check_end(reader: Reader, end: int) -> None:
         raise CorruptPayload(msg, field="end", offset=end)
 
 
-def _check_alpha(found: list[chunks.Chunk], header: Header) -> None:
+def _check_alpha(found: list[wire.Chunk], header: Header) -> None:
     """Refuse alpha that is missing, superfluous or not right before index and tiles."""
-    critical = [chunk.kind for chunk in found if not chunk.kind & chunks.ANCILLARY]
+    critical = [chunk.kind for chunk in found if not chunk.kind & wire.ANCILLARY]
     after = found[-len(critical) :] if critical else []
-    if critical.count(chunks.ALPHA) != header.has_alpha or [c.kind for c in after] != critical:
+    if critical.count(wire.ALPHA) != header.has_alpha or [c.kind for c in after] != critical:
         msg = f"alpha: missing, superfluous or misplaced in a picture of layout {header.mode}"
         raise CorruptPayload(f"{msg}; the file is damaged", field="alpha")
 
 
-def _refuse_unknown(chunk: chunks.Chunk) -> None:
-    if not chunk.kind & chunks.ANCILLARY and chunk.kind not in _KNOWN:
+def _refuse_unknown(chunk: wire.Chunk) -> None:
+    if not chunk.kind & wire.ANCILLARY and chunk.kind not in _KNOWN:
         msg = f"chunk {chunk.name} at byte {chunk.offset}: this release cannot decode it; install a newer one"
         raise UnsupportedVersion(msg, field="chunk", offset=chunk.offset)

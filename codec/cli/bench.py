@@ -12,7 +12,7 @@ import click
 
 from codec.cli.report import Exit, fail, say
 from codec.errors import BenchmarkError
-from codec.files import write_atomic
+from codec.io.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ def rd(
         from codec.bench.metrics import DEFAULT_METRICS
         from codec.bench.results import Results, load_results
         from codec.bench.run import run
-        from codec.runtime.threads import worker_count
+        from codec.inference.threads import worker_count
 
         names = codecs or tuple(row.name for row in CODECS if not row.slow)
         results = load_results(output) if output.exists() else Results()
@@ -164,7 +164,7 @@ def report(
 ) -> None:
     """Draw the curves of a file of results and write a page that needs no network."""
     with _needs_extra():
-        from codec.bench.report.page import write_report
+        from codec.bench.page import write_report
 
         page, left_out = write_report(results_file, output, pictures, notes, published_file)
     for name in left_out:
@@ -182,7 +182,7 @@ def readme(folder: Path, files: tuple[Path, ...]) -> None:
     of both.
     """
     with _needs_extra():
-        from codec.bench.report.readme import write_blocks
+        from codec.bench.readme import write_blocks
 
         for file in files:
             shown_as = os.path.relpath(folder, file.parent).replace(os.sep, "/")

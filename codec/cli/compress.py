@@ -1,26 +1,70 @@
-"""`vaezip compress`: pictures to .vae files."""
+"""`vaezip compress`: pictures to .vae files, or to a .vaes stream."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from typing import TYPE_CHECKING
+import warnings
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from codec.batch.task import RunOptions
 from codec.batch.work import pack
-from codec.cli.jobs import STANDARD, Job, Writer, plan, read_input, run
-from codec.cli.many import Many, explain, summary
-from codec.cli.options import batch_options, encoding_options, file_options, jobs_option, limit_option
+from codec.cli.batch import Many, explain, summary
+from codec.cli.jobs import STANDARD, Job, UpToError, Writer, fill, opened, plan, plan_stream, read_input, run
+from codec.cli.parameters import batch_options, encoding_options, file_options, jobs_option, limit_option
 from codec.cli.progress import progress_bar
-from codec.cli.report import EXIT_CODES_HELP, say
+from codec.cli.report import EXIT_CODES_HELP, Exit, say, warn
 from codec.errors import UsageError
-from codec.storage.access import local_path
-from codec.storage.pictures import is_picture, is_stream
+from codec.io.mapping import is_picture, is_stream
+from codec.io.storage import local_path
+from codec.limits import DEFAULT_LIMITS
+from codec.stream import Writer as StreamWriter
 
 if TYPE_CHECKING:
+    from codec.encode.options import EncodeOptions
     from codec.limits import Limits
-    from codec.options import EncodeOptions
+
+
+def compress_stream(
+    sources: tuple[str, ...], output: str | None, options: RunOptions, *, quiet: bool
+) -> Exit:
+    """Compress the frames of one pipe or file, each written as soon as it is done."""
+
+    def work(job: Job) -> None:
+        from codec.image.frames import split_frames
+
+        count = n_bytes = 0
+        done = UpToError[bytes]()
+
+        def write(out: IO[bytes]) -> None:
+            nonlocal count, n_bytes
+            with opened(job) as file:
+                pictures = split_frames(file, DEFAULT_LIMITS)
+                first = list(itertools.islice(pictures, 1))  # a faulty one is refused before torch is loaded
+                from codec.encode.encoder import Encoder
+
+                encoder = Encoder.of(options.encoding, threads=options.threads)
+                stream = StreamWriter(out)
+                for data in done.of(encoder.map(itertools.chain(first, pictures))):
+                    stream.write(data)
+                    count += 1
+                    n_bytes += len(data)
+                if done.error is None:
+                    stream.close()  # without its end, readers know that it was cut short
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("once", UserWarning)
+            fill(job, write, force=options.overwrite)
+        if not quiet:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                warn(job.source_name, text)
+            say(f"{job.source_name} -> {job.target_name}: {count} frames, {n_bytes} bytes")
+        if done.error is not None:
+            raise done.error
+
+    return run([plan_stream(sources, output, ".vaes", force=options.overwrite)], work)
 
 
 @click.command("compress", epilog=EXIT_CODES_HELP)
@@ -67,7 +111,6 @@ def compress(
     if stream:
         if jobs > 1 or manifest or remove_sources or as_json or skip_existing:
             raise UsageError("--jobs, --json, --manifest, --rm and --skip-existing are not for --stream")
-        from codec.cli.stream_in import compress_stream
 
         return compress_stream(pictures, output, options, quiet=quiet)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)

@@ -27,7 +27,7 @@ def data() -> None:
 @click.option("--from", "address", metavar="URL", help="A mirror of the folder with the files.")
 def fetch(name: str, output: Path | None, address: str | None) -> None:
     """Fetch a data set, every file checked against its SHA-256."""
-    from codec.data.fetch import fetch as fetch_files
+    from codec.datasets import fetch as fetch_files
 
     folder = output or Path(name)
     fetched = 0
@@ -54,7 +54,7 @@ def tiles(folder: Path, packages: tuple[str, ...]) -> None:
 
     Fetches about 2 GB in all, one package at a time. Tiles already in DIR are kept, so it can be interrupted.
     """
-    from codec.data.tiles import rebuild, recipe
+    from codec.datasets import rebuild, recipe
 
     wanted = [
         tile

@@ -1,21 +1,78 @@
-"""`vaezip decompress`: .vae files to pictures."""
+"""`vaezip decompress`: .vae files or a .vaes stream to pictures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from codec.cli import formats
-from codec.cli.jobs import Job, Writer, plan, run
-from codec.cli.options import file_options, jobs_option, limit_option, parse_region, parse_scale
-from codec.cli.report import EXIT_CODES_HELP
-from codec.cli.unpack import Unpacking, tell, unpack
+from codec.cli import output_formats
+from codec.cli.decompress_files import Unpacking, tell, unpack
+from codec.cli.jobs import Job, UpToError, Writer, fill, opened, plan, plan_stream, run
+from codec.cli.parameters import file_options, jobs_option, limit_option, parse_region, parse_scale
+from codec.cli.report import EXIT_CODES_HELP, Exit, fail, say, warn
 from codec.errors import UsageError
-from codec.storage.pictures import is_stream
+from codec.io.files import write_all
+from codec.io.mapping import is_stream
+from codec.stream import Reader
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from codec.limits import Limits
+
+
+def decompress_stream(
+    sources: tuple[str, ...],
+    output: str | None,
+    *,
+    suffix: str,
+    limits: Limits,
+    force: bool,
+    threads: int | None,
+    quiet: bool,
+) -> Exit:
+    """Decompress one stream. Damaged frames are told, left out, and cost exit code 1."""
+    lost = 0
+    chosen = output_formats.FORMATS[suffix]
+
+    def work(job: Job) -> None:
+        from io import BytesIO
+
+        count = 0
+        losses: dict[str, None] = {}
+        done: UpToError[Image.Image] = UpToError()
+
+        def write(out: IO[bytes]) -> None:
+            nonlocal count, lost
+            with opened(job) as file:
+                reader = Reader(file, on_loss="skip")
+                from codec.decode.decoder import Decoder
+
+                decoder = Decoder(threads=threads, limits=limits)
+                for picture in done.of(decoder.map(frame.data for frame in reader)):
+                    buffer = BytesIO()
+                    output_formats.save(picture, chosen, buffer)
+                    losses.update(dict.fromkeys(output_formats.losses(picture, chosen)))
+                    write_all(out, buffer.getbuffer())
+                    count += 1
+            for frames in reader.lost:
+                lost += len(frames)
+                fail(f"{job.source_name}: frames {frames[0]} to {frames[-1]} are damaged and left out")
+            if not reader.ended and done.error is None:
+                lost += 1
+                fail(f"{job.source_name}: the stream was cut short behind frame {count - 1}; fetch it again")
+
+        fill(job, write, force=force)
+        if not quiet:
+            for loss in losses:
+                warn(job.target_name, loss)
+            say(f"{job.source_name} -> {job.target_name}: {count} frames")
+        if done.error is not None:
+            raise done.error
+
+    done = run([plan_stream(sources, output, suffix, force=force)], work)
+    return Exit.SOME_FAILED if done == Exit.OK and lost else done
 
 
 @click.command("decompress", epilog=EXIT_CODES_HELP)
@@ -72,8 +129,6 @@ def decompress(
     if salvage and (region is not None or scale != 1 or stream):
         raise UsageError("--salvage takes one whole picture, without --region, --scale and --stream")
     if stream:
-        from codec.cli.stream_out import decompress_stream
-
         if region is not None or scale != 1 or jobs > 1:
             raise UsageError("--jobs, --region and --scale are not for --stream")
         return decompress_stream(
@@ -88,10 +143,10 @@ def decompress(
     planned = plan(files, output, ".png", force=force, accepts=is_stream)
     for job in planned:
         if job.error is None:
-            formats.choose(job.target)
+            output_formats.choose(job.target)
     how = Unpacking(region, scale, salvage, limits, force, threads, quiet)
     if min(jobs, len(planned)) > 1:
-        from codec.cli.unpack_many import unpack_many
+        from codec.cli.decompress_files import unpack_many
 
         return unpack_many(how, planned, jobs)
     writer = Writer(force, planned)

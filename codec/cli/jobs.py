@@ -1,32 +1,25 @@
-"""The files of one run: where each input goes, how it is read and written, and what a failure costs."""
+"""The files of one run, and the input and output of a stream."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Generic, TypeVar
 
 from codec.cli.report import Exit, describe, exit_code, fail, is_expected
-from codec.errors import LimitExceeded, UsageError
-from codec.files import descriptor_of, write_into
-from codec.storage.access import (
-    MAX_INPUT_BYTES,
-    keep_mtime,
-    local_path,
-    make_parents,
-    read,
-    stamp,
-    write,
-)
-from codec.storage.access import check as check_target
-from codec.storage.claims import Claims
-from codec.storage.listing import NothingFound
-from codec.storage.mapping import expand, is_many, one_file, target_of
+from codec.errors import CodecError, LimitExceeded, UsageError
+from codec.io.files import descriptor_of, write_atomic, write_into
+from codec.io.listing import NothingFound
+from codec.io.mapping import Claims, expand, is_many, one_file, target_of
+from codec.io.storage import MAX_INPUT_BYTES, keep_mtime, local_path, make_parents, read, stamp, write
+from codec.io.storage import check as check_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 STANDARD = "-"
 _STDOUT = 1
@@ -201,3 +194,53 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None]) -> Exit:
             fail(describe(error, job.source_name))
             worst = exit_code(error) if len(jobs) == 1 else Exit.SOME_FAILED
     return worst
+
+
+T = TypeVar("T")
+
+
+def plan_stream(sources: tuple[str, ...], output: str | None, suffix: str, *, force: bool) -> Job:
+    """Return the one job of a stream, refused where it makes no sense."""
+    if len(sources) != 1:
+        raise UsageError("--stream takes one input, such as '-' for standard input")
+    return plan(sources, output, suffix, force=force)[0]
+
+
+@contextmanager
+def opened(job: Job) -> Iterator[IO[bytes]]:
+    """Open the input of a job."""
+    if job.source == STANDARD:
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError("standard input is a terminal; name a file or pipe one in")
+        yield sys.stdin.buffer
+        return
+    with Path(job.source).open("rb") as file:
+        yield file
+
+
+def fill(job: Job, write: Callable[[IO[bytes]], object], *, force: bool) -> None:
+    """Let `write` write the output of a job: a file whole or not at all, a pipe as it goes."""
+    if job.target == STANDARD:
+        write(sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    Writer(force).check(job)
+    write_atomic(Path(job.target), write, overwrite=force)
+
+
+class UpToError(Generic[T]):
+    """Takes what comes before an error, so that it is delivered. error: what ended it, or None."""
+
+    def __init__(self) -> None:
+        self.error: CodecError | OSError | None = None
+
+    def of(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items, and end where they fail; raises what they raise in place of the first one."""
+        count = 0
+        try:
+            for count, item in enumerate(items, 1):  # noqa: B007
+                yield item
+        except (CodecError, OSError) as error:
+            if not count:
+                raise
+            self.error = error

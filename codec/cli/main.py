@@ -1,4 +1,4 @@
-"""Entry points of the commands, and the one place where errors become exit codes."""
+"""Entry points of the commands, shell completion, and the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from click.shell_completion import shell_complete
+from click.shell_completion import get_completion_class, shell_complete
 
+from codec import __version__
+from codec.bitstream.header import VERSION
 from codec.cli.report import (
     EXIT_CODES_HELP,
     Exit,
@@ -21,29 +23,63 @@ from codec.cli.report import (
     fail,
     is_expected,
 )
-from codec.errors import TrainingError
+from codec.errors import CodecError, TrainingError
+from codec.model.index import default_model_id, model_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+
+
+def version_lines() -> list[str]:
+    """Return the versions of package, bitstream and model, a line each."""
+    try:
+        entry = model_entry(default_model_id())
+        model = f"{entry.model_id.hex()} ({entry.name})"
+    except CodecError as error:
+        model = f"none: {error}"
+    return [f"vaezip {__version__}", f"bitstream {'.'.join(map(str, VERSION))}", f"model {model}"]
+
+
+_PROGRAMS = ("vaezip", "vaezip-encode", "vaezip-decode")
+
+
+@click.command("completion", epilog=EXIT_CODES_HELP)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what lets SHELL complete commands, options and file names.
+
+    \b
+    bash:  source <(vaezip completion bash)         in ~/.bashrc
+    zsh:   source <(vaezip completion zsh)          in ~/.zshrc, after compinit
+    fish:  vaezip completion fish | source          in ~/.config/fish/config.fish
+    """
+    scripts = get_completion_class(shell)
+    if scripts is None:
+        raise click.UsageError(f"click does not know {shell}")
+    for program in _PROGRAMS:
+        variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+        click.echo(scripts(context.find_root().command, {}, program, variable).source())
+
 
 # Modules are loaded when their command runs: `train` needs torch, and help must not wait for it.
 _COMMANDS = {
     "compress": ("codec.cli.compress:compress", "Compress pictures into .vae files."),
     "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
     "batch": ("codec.cli.batch:batch", "Compress many pictures, on all cores or a cluster."),
-    "info": ("codec.cli.info:info", "Show what a .vae file says about itself."),
-    "verify": ("codec.cli.verify:verify", "Check .vae files without decoding their pixels."),
-    "elbo": ("codec.cli.elbo:elbo", "Weigh pictures by the model: the evidence lower bound."),
-    "sample": ("codec.cli.explore:sample", "Draw new pictures from the model."),
-    "interpolate": ("codec.cli.explore:interpolate", "Go from one picture to another in latent space."),
-    "traverse": ("codec.cli.explore:traverse", "Change one latent channel of a picture."),
-    "anomaly": ("codec.cli.anomaly:anomaly", "Find what is unlike normal pictures."),
-    "impute": ("codec.cli.impute:impute", "Fill in missing parts of a picture."),
-    "train": ("codec.train.cli:train", "Train weights and export them."),
+    "info": ("codec.cli.inspect:info", "Show what a .vae file says about itself."),
+    "verify": ("codec.cli.inspect:verify", "Check .vae files without decoding their pixels."),
+    "elbo": ("codec.cli.scores:elbo", "Weigh pictures by the model: the evidence lower bound."),
+    "sample": ("codec.cli.generate:sample", "Draw new pictures from the model."),
+    "interpolate": ("codec.cli.generate:interpolate", "Go from one picture to another in latent space."),
+    "traverse": ("codec.cli.generate:traverse", "Change one latent channel of a picture."),
+    "anomaly": ("codec.cli.scores:anomaly", "Find what is unlike normal pictures."),
+    "impute": ("codec.cli.generate:impute", "Fill in missing parts of a picture."),
+    "train": ("codec.train.commands:train", "Train weights and export them."),
     "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
     "data": ("codec.cli.data:data", "Get pictures to train on and to measure with."),
-    "completion": ("codec.cli.completion:completion", "Print what lets a shell complete commands."),
+    "completion": ("codec.cli.main:completion", "Print what lets a shell complete commands."),
 }
 
 
@@ -70,8 +106,6 @@ class LazyGroup(click.Group):
 
 def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and not context.resilient_parsing:
-        from codec.cli.version import version_lines
-
         click.echo("\n".join(version_lines()))
         context.exit()
 

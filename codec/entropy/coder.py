@@ -1,4 +1,4 @@
-"""The fast symbol coder: latents of one tile <-> range coder words (FORMAT.md sections 6 and 7)."""
+"""Code the symbols of a tile: latents <-> range coder words (FORMAT.md sections 6 and 7)."""
 
 from __future__ import annotations
 
@@ -7,19 +7,66 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
-from codec.entropy import escapes
-from codec.entropy.models import TableModels
-from codec.entropy.range_coder import BEST, RangeCoder
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.entropy.range_coder import BEST, RangeCoder, TableModels
 from codec.entropy.steps import STEPS, step_positions
 from codec.entropy.tables import R_MAX
 from codec.errors import CorruptPayload, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from codec.entropy.range_coder import Model
     from codec.entropy.tables import EntropyTables
+
+LENGTH_BITS = 4
+MAX_LENGTH = (1 << LENGTH_BITS) - 1
+
+_POWERS = np.left_shift(1, np.arange(MAX_LENGTH + 1, dtype=np.int32))
+
+
+def lengths(r: NDArray[np.int32], half: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Map escaped residuals to (n, e + 1): the length and the value of their Exp-Golomb numbers.
+
+    r, half: int32 [count] with half < abs(r) <= 32767. n lies in 0..15 and 2**n <= e + 1 < 2**(n + 1).
+    """
+    value = 2 * (np.abs(r) - half - 1) + (r < 0) + 1
+    n = np.searchsorted(_POWERS, value, side="right") - 1
+    return n.astype(np.int32), value.astype(np.int32)
+
+
+def write(
+    r: NDArray[np.int32], half: NDArray[np.int32], put: Callable[[NDArray[np.int32], int], None]
+) -> None:
+    """Write escaped residuals by calls put(values int32, bits), each value uniform over 2**bits."""
+    n, value = lengths(r, half)
+    put(n, LENGTH_BITS)
+    for bits in range(1, MAX_LENGTH + 1):
+        chosen = value[n == bits]
+        if chosen.size:
+            put(chosen - (1 << bits), bits)
+
+
+def read(half: NDArray[np.int32], get: Callable[[int, int], NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Read the residuals of all escapes by calls get(count, bits) -> int32 [count].
+
+    half: int32 [count], the half-width of the table that each escape left.
+    Raises CorruptPayload for a residual outside -32767..32767.
+    """
+    n = get(half.size, LENGTH_BITS)
+    value = np.ones(half.size, dtype=np.int32)
+    for bits in range(1, MAX_LENGTH + 1):
+        where = np.flatnonzero(n == bits)
+        if where.size:
+            value[where] = get(where.size, bits) + (1 << bits)
+    e = value - 1
+    magnitude = (e >> 1) + half + 1
+    if magnitude.size and int(magnitude.max()) > R_MAX:
+        msg = f"tile words: residual of magnitude {int(magnitude.max())}, at most {R_MAX} is allowed"
+        raise CorruptPayload(msg + "; the file is damaged", field="words")
+    return np.where(e & 1, -magnitude, magnitude).astype(np.int32)
 
 
 class TileCoder:
@@ -97,7 +144,7 @@ class TileCoder:
         for index in np.flatnonzero(counts).tolist():
             encoder.encode(symbols[stop[index - 1] : stop[index]], self._models.r(index))
         if left.size:
-            escapes.write(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
+            write(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
 
 
 class TileDecoder:
@@ -165,7 +212,7 @@ class TileDecoder:
         escaped = np.flatnonzero(grouped > 2 * half)
         grouped -= half
         if escaped.size:
-            grouped[escaped] = escapes.read(half[escaped], self._uniform)
+            grouped[escaped] = read(half[escaped], self._uniform)
         r = np.zeros(scale_index.size, dtype=np.int16)
         r[order] = grouped
         return r

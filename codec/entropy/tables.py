@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.errors import WeightsError
 
 if TYPE_CHECKING:

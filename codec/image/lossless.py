@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec.bitstream.vp8l import unwrap_webp, wrap_webp
+from codec.bitstream.tile_payloads import unwrap_webp, wrap_webp
 from codec.errors import CorruptPayload
 
 # The first is best for flat areas, the second for all else; more takes seconds and gains nothing on text.

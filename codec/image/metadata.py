@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from codec.bitstream.metadata import Metadata
-from codec.image import tiff_tags
-from codec.image.density import stored_dpi
-from codec.image.exif import ORIENTATION, PREFIX, exif_orientation, upright_exif, without_prefix
+from codec.bitstream.metadata_chunks import Metadata
+from codec.image import tiff
+from codec.image.exif import (
+    ORIENTATION,
+    PREFIX,
+    exif_orientation,
+    turn_thumbnail,
+    upright_exif,
+    without_prefix,
+)
 from codec.image.jpeg import other_segments, segments, stored_profile
 from codec.image.photoshop import stored_resources
-from codec.image.png_text import repeated_texts
-from codec.image.raw_profile import profile_kind, read_profile, write_profile
-from codec.image.thumbnail import turn_thumbnail
+from codec.image.png import profile_kind, read_profile, repeated_texts, write_profile
+from codec.image.tiff import stored_dpi
 from codec.image.xmp import (
     EXTENDED_PREFIX,
     MAIN_PREFIX,
@@ -186,7 +191,7 @@ def _sound(exif: bytes, notes: list[str]) -> bytes:
 def _tiff_tags(picture: Image.Image, notes: list[str]) -> bytes:
     """Return the descriptive tags of a TIFF file as EXIF data; none at all where they cannot be written."""
     try:
-        kept = tiff_tags.descriptive(picture.getexif(), notes)
+        kept = tiff.descriptive(picture.getexif(), notes)
         return without_prefix(kept.tobytes()) if len(kept) else b""
     except Exception:  # tags of any type and any damage: they must not cost the picture
         notes.append("TIFF tags are damaged and not kept")

@@ -1,17 +1,84 @@
-"""Pillow's modes as the layouts of the format: one or three channels of 8 bits, with alpha or without."""
+"""Convert Pillow's modes and colour profiles to the layouts of the format."""
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from codec.errors import UnsupportedImage
-from codec.image import color, tiff
-from codec.image.colour_key import ColourKey, is_beyond_pillow
-from codec.image.depth import is_deep_file
+from codec.image import tiff
 from codec.image.jpeg import stored_profile
+from codec.image.transparency import ColourKey, is_beyond_pillow
+
+
+def is_srgb(profile: bytes) -> bool:
+    """Tell whether an ICC profile calls itself sRGB, so that converting would only cost rounding."""
+    try:
+        description = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return False
+    return "srgb" in description.lower()
+
+
+def profile_to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
+    """Convert an L, RGB or CMYK picture from its ICC profile to 8-bit sRGB; None where that fails."""
+    try:
+        return _transform(picture, ImageCms.ImageCmsProfile(BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+def lab_to_srgb(picture: Image.Image) -> Image.Image | None:
+    """Convert an 8-bit CIE Lab picture to sRGB; None where Pillow was built without colour management."""
+    try:
+        return _transform(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+    except (ImageCms.PyCMSError, ImportError):
+        return None
+
+
+def _transform(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
+    srgb = ImageCms.createProfile("sRGB")
+    transform = ImageCms.buildTransform(
+        source, srgb, picture.mode, "RGB", renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
+    return transform.apply(picture)
+
+
+# Both boxes, and the marker, come before any coded sample.
+_HEAD_BYTES = 1 << 16
+_J2K_SIZE, _J2K_COUNT, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40, 42
+_AVIF_BOX, _AVIF_FLAGS, _AVIF_HIGH_DEPTH = b"av1C", 6, 0x40
+
+
+def is_deep_file(picture: Image.Image) -> bool:
+    """Tell of a JPEG 2000, AVIF or SGI picture, not yet loaded, whether a sample has more than 8 bits."""
+    if picture.format == "SGI":
+        return any(tile[0] == "SGI16" or 2 in tile[3] for tile in getattr(picture, "tile", ()))
+    if picture.format == "JPEG2000":
+        head = _head(picture)
+        at = head.find(_J2K_SIZE)
+        n_components = int.from_bytes(head[at + _J2K_COUNT : at + _J2K_DEPTHS], "big") if at >= 0 else 0
+        return any((depth & 0x7F) >= 8 for depth in head[at + _J2K_DEPTHS :][: 3 * n_components : 3])
+    if picture.format == "AVIF":
+        head = _head(picture)
+        at = head.find(_AVIF_BOX)
+        return at >= 0 and bool(head[at + _AVIF_FLAGS : at + _AVIF_FLAGS + 1][0] & _AVIF_HIGH_DEPTH)
+    return False
+
+
+def _head(picture: Image.Image) -> bytes:
+    fp = getattr(picture, "fp", None)
+    if fp is None:
+        return b""
+    before = fp.tell()
+    fp.seek(0)
+    head: bytes = fp.read(_HEAD_BYTES)
+    fp.seek(before)
+    return head
+
 
 _ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
 _GRAY_MODES = ("L", "1", "LA", "La")
@@ -100,7 +167,7 @@ def _from_deep(picture: Image.Image) -> Planes:
 def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
     """Convert a picture of a colour model that the format does not hold to RGB, by its profile if any."""
     if picture.mode == "LAB":
-        converted = color.lab_to_srgb(picture)
+        converted = lab_to_srgb(picture)
         if converted is None:
             raise UnsupportedImage(
                 "Lab picture, and Pillow has no colour management; convert it to RGB first"
@@ -108,7 +175,7 @@ def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
         return converted
     profile = stored_profile(picture, notes) if picture.mode == "CMYK" else None
     if profile:
-        converted = color.profile_to_srgb(picture, profile)
+        converted = profile_to_srgb(picture, profile)
         if converted is not None:
             return converted
         notes.append("the colour profile cannot be applied and is not kept: colours may look different")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codec.image import tiff_tags
+from codec.image import tiff
 from codec.image.jpeg import PHOTOSHOP_PREFIX, segments
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) ->
     iptc = b""
     if picture.format == "TIFF":
         tags = getattr(picture, "tag_v2", {})
-        block, iptc = (_tag_bytes(tags, tag) for tag in (tiff_tags.PHOTOSHOP, tiff_tags.IPTC))
+        block, iptc = (_tag_bytes(tags, tag) for tag in (tiff.PHOTOSHOP, tiff.IPTC))
     found = read_resources(block)
     if found is None:
         notes.append("IPTC and other data of Photoshop are damaged and not kept")

@@ -1,4 +1,4 @@
-"""A picture as the codec takes it: colour, alpha and metadata."""
+"""Pictures as samples: colour, alpha and metadata, and the canvas that a decoder paints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from codec.bitstream.metadata import Metadata
+from codec.bitstream.metadata_chunks import Metadata
+
+# BT.601, as JPEG and WebP weigh the channels.
+BT601 = (0.299, 0.587, 0.114)
 
 
 class Samples(Protocol):
@@ -67,3 +70,67 @@ class Picture:
     def height(self) -> int:
         """In pixels."""
         return int(self.colour.shape[0])
+
+
+# Looked at a few rows at a time: a picture with colour shows it in the first of them.
+_ROWS = 64
+
+
+def is_gray(picture: Picture) -> bool:
+    """Tell whether a picture has one channel of colour, or three that are the same everywhere."""
+    if picture.layout in ("L", "LA"):
+        return True
+    for top in range(0, picture.height, _ROWS):
+        rows = picture.colour[top : min(top + _ROWS, picture.height), 0 : picture.width]
+        if (rows[..., 1] != rows[..., 0]).any() or (rows[..., 1] != rows[..., 2]).any():
+            return False
+    return True
+
+
+class Canvas:
+    """A PIL image of mode RGB, L, LA or RGBA that shows one rectangle of a picture.
+
+    left, top, width, height: the rectangle in pixels. alpha: uint8 [height, width] for modes that have it.
+    gray: whether the picture has no colour, in whatever mode.
+    Parts are painted straight into the image, so that a large picture is in memory once. Threads may paint
+    different parts at a time.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        left: int,
+        top: int,
+        width: int,
+        height: int,
+        alpha: NDArray[np.uint8] | None,
+        *,
+        gray: bool,
+    ) -> None:
+        self.image = Image.new(mode, (width, height))
+        self._gray = gray
+        self._left, self._top = left, top
+        self._alpha = alpha
+
+    def paint(self, left: int, top: int, samples: NDArray[np.uint8]) -> None:
+        """Paint samples, uint8 [h, w, 1 or 3], at a place of the picture; what lies outside is dropped.
+
+        A gray canvas takes the second of three channels for all it has.
+        """
+        x, y = left - self._left, top - self._top
+        part = samples[max(0, -y) : self.image.height - y, max(0, -x) : self.image.width - x]
+        if not part.size or y >= self.image.height or x >= self.image.width:
+            return
+        x, y = max(0, x), max(0, y)
+        if self._gray:
+            gray = part[:, :, part.shape[2] // 2, None]
+            part = gray if self.image.mode in ("L", "LA") else np.repeat(gray, 3, 2)
+        if self._alpha is not None:
+            height, width = part.shape[:2]
+            part = np.dstack([part, self._alpha[y : y + height, x : x + width]])
+        self.image.paste(Image.fromarray(part.squeeze(2) if part.shape[2] == 1 else part), (x, y))
+
+
+def reduced(samples: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Return the means over squares of samples, uint8 [h, w] or [h, w, 3]; sizes are rounded up."""
+    return samples if scale == 1 else np.asarray(Image.fromarray(samples).reduce(scale))

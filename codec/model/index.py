@@ -1,17 +1,19 @@
-"""The index of shipped weights: ids, files, hashes, calibration of quality. Never imports torch or numpy."""
+"""The index of shipped models: ids, files, hashes, and quality by rate index. Imports no numpy."""
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
 
-from codec.bitstream.quality import MAX_RATE_INDEX
-from codec.errors import UnknownModel, WeightsError
+from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.errors import UnknownModel, UsageError, WeightsError
 
 FOLDER_VARIABLE = "VAEZIP_MODEL_DIR"
 INDEX = "index.json"
@@ -92,3 +94,55 @@ def model_entry(model_id: bytes) -> ModelEntry:
         known = ", ".join(sorted(entries))
         raise UnknownModel(f"model {model_id.hex()} is not installed (installed: {known}); update vaezip")
     return entries[model_id.hex()]
+
+
+LOWEST, HIGHEST = 0.0, 100.0
+
+
+def check_quality(quality: float) -> None:
+    """Raise UsageError unless a quality is a number from 0 to 100."""
+    if isinstance(quality, bool) or not isinstance(quality, int | float) or not math.isfinite(quality):
+        raise UsageError(f"quality must be a number from 0 to 100, not {quality!r}", field="quality")
+    if not LOWEST <= quality <= HIGHEST:
+        raise UsageError(f"quality must be from 0 to 100, not {quality:g}", field="quality")
+
+
+def to_rate_index(quality: float, entry: ModelEntry) -> int:
+    """Rate index of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
+    check_quality(quality)
+    points = entry.calibration
+    if quality <= points[0][0]:
+        return points[0][1]
+    if quality >= points[-1][0]:
+        return points[-1][1]
+    index = bisect.bisect_right([q for q, _ in points], quality) - 1
+    (q0, r0), (q1, r1) = points[index], points[index + 1]
+    return round(r0 + (r1 - r0) * (quality - q0) / (q1 - q0))
+
+
+def from_rate_index(rate_index: int, entry: ModelEntry) -> float:
+    """Quality that gives this rate index; at a clamped end, the quality where the clamping begins."""
+    points = entry.calibration
+    if rate_index <= points[0][1]:
+        return points[0][0]
+    for (q0, r0), (q1, r1) in itertools.pairwise(points):
+        if rate_index <= r1:
+            return q0 + (q1 - q0) * (rate_index - r0) / (r1 - r0)
+    return points[-1][0]
+
+
+def clamped_below(entry: ModelEntry) -> float:
+    """Quality at and below which files are all the same."""
+    return entry.calibration[0][0]
+
+
+def clamped_above(entry: ModelEntry) -> float:
+    """Quality at and above which files are all the same."""
+    return entry.calibration[-1][0]
+
+
+def write_index(folder: Path, index: dict[str, Any]) -> None:
+    """Write the index of a weights folder by temporary file and rename."""
+    partial = folder / f"{INDEX}.part"
+    partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, folder / INDEX)

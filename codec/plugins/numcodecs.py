@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codec.bitstream.metadata import Metadata
-from codec.effort.levels import DEFAULT_EFFORT
+from codec.bitstream.metadata_chunks import Metadata
+from codec.encode.options import DEFAULT_EFFORT, EncodeOptions
 from codec.errors import UnsupportedImage, UsageError
-from codec.image.arrays import to_channels
-from codec.image.hidden import fill_hidden
+from codec.image.load import to_channels
 from codec.image.picture import Picture
+from codec.image.transparency import fill_hidden
 from codec.limits import DEFAULT_LIMITS
-from codec.options import EncodeOptions
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
 
 try:
     from numcodecs.abc import Codec
@@ -102,14 +101,14 @@ def _picture(array: NDArray[Any]) -> NDArray[Any]:
 
 @functools.lru_cache(maxsize=16)
 def _encoder(options: EncodeOptions) -> Encoder:
-    from codec.encoder import Encoder
+    from codec.encode.encoder import Encoder
 
     return Encoder.of(options, threads=1)
 
 
 @functools.cache
 def _decoder() -> Decoder:
-    from codec.decoder import Decoder
+    from codec.decode.decoder import Decoder
 
     return Decoder(threads=1)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from codec.decoder import Decoder
+    from codec.decode.decoder import Decoder
 
 
 class PictureHandler:
@@ -42,6 +42,6 @@ class PictureHandler:
 
 @functools.cache
 def _decoder() -> Decoder:
-    from codec.decoder import Decoder
+    from codec.decode.decoder import Decoder
 
     return Decoder(threads=1)

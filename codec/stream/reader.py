@@ -1,4 +1,4 @@
-"""Read the frames of a stream, and go on behind damage."""
+"""Read the frames of a .vaes stream, and go on behind damage."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from codec.errors import (
     UnsupportedVersion,
     UsageError,
 )
+from codec.io.files import read_some
 from codec.limits import UNLIMITED
-from codec.stream.buffer import Lookahead
-from codec.stream.records import (
+from codec.stream.writer import (
     CRC_BYTES,
     DEFAULT_FRAME_BYTES,
     END,
@@ -33,6 +33,42 @@ from codec.stream.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_BLOCK = 1 << 16
+
+
+class Lookahead:
+    """A window on a file object that gives what it has, in whatever pieces.
+
+    Never reads beyond what is asked for, so that a live source is not waited for in vain.
+    """
+
+    def __init__(self, fp: IO[bytes]) -> None:
+        self._fp = fp
+        self._held = bytearray()
+
+    def peek(self, n_bytes: int) -> bytes:
+        """Return the next bytes, which stay; fewer at the end of the source."""
+        while len(self._held) < n_bytes:
+            part = read_some(self._fp, min(n_bytes - len(self._held), _BLOCK))
+            if not part:
+                break
+            self._held += part
+        return bytes(self._held[:n_bytes])
+
+    def skip(self, n_bytes: int) -> None:
+        """Pass over bytes that were peeked at."""
+        del self._held[:n_bytes]
+
+    def find(self, start: bytes) -> None:
+        """Pass over bytes up to where `start` may begin, or the end of the source."""
+        while True:
+            at = self._held.find(start)
+            if at >= 0:
+                return self.skip(at)
+            self.skip(max(0, len(self._held) - len(start) + 1))
+            if len(self.peek(len(start))) < len(start):
+                return self.skip(len(start))
 
 
 _MAX_DAMAGED = 1_000

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from codec.errors import TrainingError
 
-from .schedule import WeightAverage
-
 MODEL, AVERAGE, MOMENTS = "model.", "average.", "adamw."
 
 
@@ -87,3 +85,19 @@ def load_parameters(model: nn.Module, tensors: dict[str, Tensor], prefix: str, p
                 f"{path}: parameter {name} is missing or has another shape; use the same sizes"
             )
         parameter.copy_(value)
+
+
+class WeightAverage:
+    """Exponential moving average of a model's parameters; its memory is short at first."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the parameters after `step` optimiser steps."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        parameters = dict(model.named_parameters())
+        values: list[Tensor] = [self.values[name] for name in parameters]
+        torch._foreach_lerp_(values, [p.detach() for p in parameters.values()], 1 - decay)

@@ -1,4 +1,4 @@
-"""From a run's averaged weights to the file that ships: fp16 networks, integers, tables, known answer."""
+"""The graphs for onnxruntime of exported weights: one file beside them, named in their index."""
 
 from __future__ import annotations
 
@@ -14,21 +14,50 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from codec.bitstream.quality import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_RATE_INDEX
 from codec.entropy.tables import Z_MAX
 from codec.errors import TrainingError
-from codec.model.inference.folding import NETWORK, scale_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.scale_network import TILE, ScaleNetwork
+from codec.inference.folding import NETWORK, scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import TILE, ScaleNetwork
+from codec.inference.torch_backend import TorchRunner
+from codec.inference.weights import architecture, folded_weights, read_verified
+from codec.model.index import INDEX, default_model_id, model_entry, select_folder, write_index
+from codec.networks.integer_scales import FakeQuantisedConv
+from codec.train.checkpoint import AVERAGE, load_parameters, read_tensors
+from codec.train.crops import CropSource
+from codec.train.model import TrainModel
+from codec.train.probability_tables import make_tables
+from codec.train.settings import TrainOptions
 
-from .checkpoint import AVERAGE, load_parameters, read_tensors
-from .data import CropSource
-from .fake_quantised import FakeQuantisedConv
-from .model import TrainModel
-from .options import TrainOptions
-from .tables import make_tables
-from .write_index import write_index
+SUFFIX = ".graphs"
+
+
+def export_graphs(folder: Path) -> Path:
+    """Write the graphs of a weights folder's default model and note them in its index; returns their file.
+
+    The same weights file gives the same bytes, with one version of the package `onnx`; the weights stay where
+    they are. Raises TrainingError where `onnx` is not installed, WeightsError for unusable weights.
+    """
+    try:
+        from codec.inference.onnx_export import export_graphs as serialise
+    except ModuleNotFoundError as error:
+        raise TrainingError("graphs need the package onnx: pip install 'vaezip[train]'") from error
+    select_folder(folder)
+    entry = model_entry(default_model_id())
+    arrays, meta = read_verified(entry)
+    arch = architecture(meta)
+    data = serialise(arch, folded_weights(arch, arrays))
+    target = folder / Path(entry.file).with_suffix(SUFFIX)
+    partial = target.with_name(f"{target.name}.part")
+    partial.write_bytes(data)
+    os.replace(partial, target)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    graphs = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
+    index["models"][entry.model_id.hex()]["graphs"] = graphs
+    write_index(folder, index)
+    return target
+
 
 TABLE_PICTURES = 160
 # Kept in float32: rounded to fp16 they would shift flat parts by a tenth of a level.

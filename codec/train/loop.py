@@ -1,4 +1,4 @@
-"""The training loop of one rank."""
+"""The training loop of one rank, its learning rate and weight averaging."""
 
 from __future__ import annotations
 
@@ -15,24 +15,38 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
 from codec.errors import TrainingError
-
-from .checkpoint import (
+from codec.train.calibrate import evaluate
+from codec.train.checkpoint import (
+    WeightAverage,
     load_checkpoint,
     load_parameters,
     read_tensors,
     save_checkpoint,
     write_tensors,
 )
-from .data import CropSource, build_cache
-from .evaluate import evaluate
-from .linear_start import apply_linear_start
-from .loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
-from .model import TrainModel
-from .options import TrainOptions
-from .precision import bf16_pays
-from .schedule import WeightAverage, is_decaying, learning_rate_factor
+from codec.train.crops import CropSource, build_cache
+from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
+from codec.train.model import TrainModel, apply_linear_start
+from codec.train.settings import TrainOptions, bf16_pays
+
+WARM_UP_STEPS = 200
+DECAY_SHARE = 0.15
+FINAL_SHARE = 0.02
+
+
+def learning_rate_factor(step: int, progress: float) -> float:
+    """Warm-up by step, then constant, then linear decay over the last 15 % of progress, 0..1."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    left = min(1.0, max(0.0, (1.0 - progress) / DECAY_SHARE))
+    return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * left)
+
+
+def is_decaying(progress: float) -> bool:
+    """Tell whether the run has entered its decay."""
+    return progress >= 1.0 - DECAY_SHARE
+
 
 LOG = logging.getLogger(__name__)
 CLIP_NORM = 1.0

@@ -1,23 +1,54 @@
-"""The trainable model: float networks, fake-quantised scales, compressai's entropy models for the rate."""
+"""The trainable model, with compressai's entropy models for the rate.
+
+`import compressai` loads all there is: data sets, a zoo of models, point clouds, and with them torchvision,
+pandas and torch_geometric, some of which do not load beside every build of torch. EntropyBottleneck and
+GaussianConditional need only torch, scipy and numpy. So they are loaded below a parent that has compressai's
+place on disk and the two functions that they ask it for, but none of its other imports. Where something else
+has imported compressai before, that is what they come from.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
+from importlib.util import find_spec, module_from_spec
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
 from codec.entropy.steps import STEPS
-from codec.model.config import SCALE_LOG_STEP, SCALE_MIN, ModelConfig
-from codec.model.network import Network
-from codec.model.quadtree import step_masks
-from codec.model.quantiser import dead_zone, quantise
-from codec.model.straight_through import round_through
+from codec.inference.gradients import round_through
+from codec.model.config import PATCH, PATCH_CHANNELS, SCALE_LOG_STEP, SCALE_MIN, ModelConfig
+from codec.model.lapped_filter import dct2
+from codec.networks.integer_scales import OFFSET_GAIN, FakeQuantisedScale, lookup
+from codec.networks.layers import dead_zone, lap, quantise, step_masks
+from codec.networks.network import Network
 
-from .entropy_models import EntropyBottleneck, GaussianConditional
-from .fake_quantised import FakeQuantisedScale
-from .lookup import lookup
+_PACKAGE = "compressai"
+
+
+def _bare_parent() -> None:
+    """Register the package without running it. Raises ModuleNotFoundError where it is not installed."""
+    spec = find_spec(_PACKAGE)
+    if spec is None:
+        raise ModuleNotFoundError(f"No module named {_PACKAGE!r}", name=_PACKAGE)
+    parent = module_from_spec(spec)
+    # The coder of its own files, which training never runs, and every entropy model still makes one of.
+    parent.get_entropy_coder = lambda: "ans"  # type: ignore[attr-defined]
+    parent.available_entropy_coders = lambda: ["ans"]  # type: ignore[attr-defined]
+    sys.modules[_PACKAGE] = parent
+
+
+if _PACKAGE not in sys.modules:
+    _bare_parent()
+
+from compressai.entropy_models import EntropyBottleneck, GaussianConditional  # noqa: E402
+
+__all__ = ["EntropyBottleneck", "GaussianConditional"]
 
 
 @dataclasses.dataclass
@@ -123,3 +154,56 @@ class TrainModel(nn.Module):
         x_hat = net.g_s(net.unscale_latent(symbols.y_hat, rate_point), rate_point)
         bits_z = -likelihood_z.reshape(batch, -1).log2().sum(1)
         return Output(x_hat.float(), -likelihood_y.flatten(1).log2().sum(1), bits_z)
+
+
+# Orthonormal luma / chroma axes close to the principal axes of natural pictures' RGB.
+COLOUR = np.array(
+    [
+        [1 / math.sqrt(3)] * 3,
+        [1 / math.sqrt(2), 0, -1 / math.sqrt(2)],
+        [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)],
+    ]
+)
+# Local deviations are smaller than the global one: the start that the scale network refines.
+LOCAL_SHARE = 0.5
+
+
+def patch_basis() -> Tensor:
+    """Orthonormal kernels [192, 3, 8, 8]: channel 64 * c + 8 * u + v is colour c, frequency (u, v)."""
+    dct = dct2(PATCH)
+    basis = np.einsum("ck,ui,vj->cuvkij", COLOUR, dct, dct)
+    return torch.from_numpy(basis.reshape(PATCH_CHANNELS, 3, PATCH, PATCH).astype(np.float32))
+
+
+@torch.no_grad()
+def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
+    """Initialise patches, KLT, gains and scale offsets from pictures, uint8 [N, 3, H, W]."""
+    config, net = model.config, model.network
+    basis = patch_basis()
+    size = 4 * PATCH_CHANNELS
+    covariance = torch.zeros(size, size, dtype=torch.float64)
+    count = 0
+    for picture in pictures:
+        x = lap(picture[None].float() / 255 - 0.5)
+        f = F.pixel_unshuffle(F.conv2d(x, basis, stride=PATCH), 2)[0].flatten(1).double()
+        covariance += f @ f.T
+        count += f.shape[1]
+    variance, axes = torch.linalg.eigh(covariance / count)
+    order = variance.argsort(descending=True)[: config.m]
+    klt = axes[:, order].T.float()
+    net.g_a.patch.weight.copy_(basis)
+    net.g_a.linear.weight.copy_(klt[:, :, None, None])
+    net.g_s.linear.weight.copy_(klt.T[:, :, None, None])
+    # Pixel shuffle orders its inputs as channel * 64 + row * 8 + column, as the basis is laid out.
+    net.g_s.unpatch.weight.copy_(basis.reshape(PATCH_CHANNELS, PATCH_CHANNELS).T[:, :, None, None])
+    for layer in (net.g_a.out, net.g_s.out):
+        layer.weight.mul_(0.1)
+        layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+    deviation = variance[order].clamp(min=1e-12).sqrt().float()
+    for point in range(RATE_POINTS):
+        # A uniform quantiser of step d has error d^2 / 12; this d has the slope that lmbda asks for.
+        step = math.sqrt(12 * 3 / (2 * math.log(2) * config.lmbda(point))) / 255
+        net.gain[point] = -math.log(step)
+        net.inverse_gain[point] = math.log(step)
+        scale_index = (deviation * LOCAL_SHARE / step / SCALE_MIN).clamp(min=1e-3).log() / SCALE_LOG_STEP
+        model.scale.offset[point] = scale_index.clamp(-4, 62) / OFFSET_GAIN

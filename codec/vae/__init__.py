@@ -10,28 +10,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from codec.model.inference.runner import need_torch
+from codec.inference.backends import need_torch
 
 _EXPORTS = {
-    "AnomalyModel": "codec.vae.anomaly",
+    "AnomalyModel": "codec.vae.anomaly_detection",
     "ClassicalVae": "codec.vae.classical",
     "Elbo": "codec.vae.evidence",
     "elbo": "codec.vae.evidence",
     "impute": "codec.vae.imputation",
-    "interpolate": "codec.vae.paths",
+    "interpolate": "codec.vae.latent_paths",
     "sample": "codec.vae.generation",
-    "traverse": "codec.vae.paths",
+    "traverse": "codec.vae.latent_paths",
 }
 
 _TORCHLESS = frozenset({"AnomalyModel", "Elbo", "elbo", "interpolate", "traverse"})
 
 if TYPE_CHECKING:
-    from codec.vae.anomaly import AnomalyModel
+    from codec.vae.anomaly_detection import AnomalyModel
     from codec.vae.classical import ClassicalVae
     from codec.vae.evidence import Elbo, elbo
     from codec.vae.generation import sample
     from codec.vae.imputation import impute
-    from codec.vae.paths import interpolate, traverse
+    from codec.vae.latent_paths import interpolate, traverse
 
 __all__ = ["AnomalyModel", "ClassicalVae", "Elbo", "elbo", "impute", "interpolate", "sample", "traverse"]
 

@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from codec.effort.adam import Adam
 from codec.errors import UsageError, WeightsError
+from codec.inference.gradients import Adam
 
 FORMAT = "vaezip classical vae 1"
 MAX_SIDE = 64

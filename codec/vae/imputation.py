@@ -1,4 +1,4 @@
-"""Fill in what is missing of a picture: the latents that explain the known pixels best, decoded.
+"""Fill in missing pixels: the latents that explain the known pixels best, decoded.
 
 Gradient descent on y, with the distortion counted on known pixels only and the rate as the prior. Rates rise
 from coarse to fine; z and the scales are taken anew from the filled picture at each, then held.
@@ -12,19 +12,50 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
-from codec.bitstream.quality import STEP_UNITS, nearest_rate_point
-from codec.effort.adam import Adam
-from codec.effort.rate_curve import RateCurve
+from codec.bitstream.rate_index import STEP_UNITS, nearest_rate_point
+from codec.encode.rdo.soft_rate import RateCurve
 from codec.errors import UsageError
-from codec.image.convert import PictureLike, load_rgb
+from codec.image.load import PictureLike, load_rgb
+from codec.inference.gradients import Adam
+from codec.inference.threads import Progress, map_ordered
+from codec.inference.weights import LoadedModel, load_model
 from codec.model.index import default_model_id
-from codec.model.rates import rate_point_tensor
-from codec.model.weights import LoadedModel, load_model
-from codec.runtime.threads import Progress, map_ordered
-from codec.vae.hyperprior import means, scale_indices
-from codec.vae.smooth_fill import smooth_fill
+from codec.networks.layers import rate_point_tensor
+from codec.vae.generation import means, scale_indices
+
+Floats = NDArray[np.float64]
+
+
+def smooth_fill(x: Floats, missing: NDArray[np.bool_]) -> Floats:
+    """Fill x, float64 [H, W, C], wherever missing, bool [H, W], is set; at least one pixel must be known."""
+    weight = (~missing).astype(np.float64)[..., None]
+    return _pull_push(x * weight, weight)
+
+
+def _pull_push(total: Floats, weight: Floats) -> Floats:
+    height, width = weight.shape[:2]
+    known = total / np.maximum(weight, 1e-12)
+    if (weight > 0).all() or (height == 1 and width == 1):
+        return known
+    coarse = _pull_push(_halved(total), _halved(weight))
+    return np.where(weight > 0, known, _doubled(coarse)[:height, :width])
+
+
+def _halved(a: Floats) -> Floats:
+    even = np.pad(a, ((0, a.shape[0] % 2), (0, a.shape[1] % 2), (0, 0)))
+    summed: Floats = even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    return summed
+
+
+def _doubled(a: Floats) -> Floats:
+    size = 2 * a.shape[1], 2 * a.shape[0]
+    planes = [Image.fromarray(a[..., c].astype(np.float32)) for c in range(a.shape[2])]
+    grown = [np.asarray(plane.resize(size, Image.Resampling.BILINEAR), np.float64) for plane in planes]
+    return np.stack(grown, axis=-1)
+
 
 RATE_INDICES = (512, 768, 1024, 1280)
 ITERATIONS = 30

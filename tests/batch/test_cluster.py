@@ -14,7 +14,7 @@ import codec
 from codec.batch import compress_many
 from codec.batch.cluster import connect, run_cluster
 from codec.batch.task import Result, Status, Task
-from codec.processes import WorkerDied
+from codec.io.processes import WorkerDied
 
 cloudpickle = pytest.importorskip("cloudpickle", reason="needs the extra 'batch'")
 distributed = pytest.importorskip("distributed", reason="needs the extra 'batch'")

@@ -9,11 +9,11 @@ import pytest
 
 from codec.batch.manifest import Manifest
 from codec.batch.task import Result, RunOptions, Status, Task, failure
+from codec.encode.options import EncodeOptions
 from codec.errors import UsageError
+from codec.io.processes import WorkerDied
+from codec.io.storage import stamp
 from codec.model.index import default_model_id
-from codec.options import EncodeOptions
-from codec.processes import WorkerDied
-from codec.storage.access import stamp
 
 
 @pytest.fixture

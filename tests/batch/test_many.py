@@ -295,7 +295,7 @@ class ForeignError(OSError):
 def test_errors_reach_other_processes(error, kind, text):
     from multiprocessing.reduction import ForkingPickler
 
-    from codec.processes import portable
+    from codec.io.processes import portable
 
     again = ForkingPickler.loads(ForkingPickler.dumps(portable(error)))
     assert type(again) is kind

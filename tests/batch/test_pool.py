@@ -9,7 +9,7 @@ import time
 import pytest
 
 from codec.batch.task import Status, Task, set_aside
-from codec.processes import WorkerDied, WorkersUnavailable, run_pool
+from codec.io.processes import WorkerDied, WorkersUnavailable, run_pool
 
 WORK = """
 import os, signal, sys, time

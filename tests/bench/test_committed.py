@@ -14,11 +14,11 @@ from PIL import Image
 import codec
 from codec.bench.metrics import METRICS
 from codec.bench.results import load_results
-from codec.data.fetch import DATA_SETS
+from codec.datasets import DATA_SETS
 from codec.model.index import default_model_id
 
 pytest.importorskip("bjontegaard")
-from codec.bench.report.readme import PAGE, PICTURE, RESULTS, write_blocks
+from codec.bench.readme import PAGE, PICTURE, RESULTS, write_blocks
 
 ROOT = Path(__file__).parents[2]
 FOLDER = f"benchmarks/results/{codec.__version__}"

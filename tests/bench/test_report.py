@@ -9,24 +9,16 @@ import shutil
 import pytest
 from PIL import Image
 
-from codec.bench.report.side_by_side import SideBySide, Version, largest_within, lossless, middle
+from codec.bench.page import SideBySide, Version, largest_within, lossless, middle
 from codec.bench.results import CodecFacts, Picture, Point, Results
 from codec.cli.main import main
 from codec.errors import BenchmarkError
 
 pytest.importorskip("bjontegaard")
 pytest.importorskip("matplotlib")
+from codec.bench import page, plots
 from codec.bench.codecs import find_codec
-from codec.bench.report import page, plots, tables
-from codec.bench.report.readme import (
-    END,
-    START,
-    SUMMARY_END,
-    SUMMARY_START,
-    measured,
-    read_block,
-    replace_block,
-)
+from codec.bench.readme import END, START, SUMMARY_END, SUMMARY_START, measured, read_block, replace_block
 
 LABELS = {"vaezip": "vaezip", "jpeg": "JPEG <4:2:0>", "webp": "WebP"}
 NEEDED = {"vaezip": 0.8, "jpeg": 1.0, "webp": 0.5}
@@ -81,7 +73,7 @@ def test_large_pictures_are_cut_to_their_middle(photo):
 
 
 def test_comparison_has_the_known_numbers():
-    rows = {row.name: row for row in tables.compare(made_up())}
+    rows = {row.name: row for row in plots.compare(made_up())}
     assert set(rows) == {"jpeg", "webp"}
     assert rows["jpeg"].of_mean["psnr_rgb"].percent == pytest.approx(-20, abs=0.2)
     assert rows["webp"].mean_of["ms_ssim"].percent == pytest.approx(60, abs=0.4)
@@ -93,9 +85,9 @@ def test_curves_without_overlap_say_so():
     for key, point in results.points.items():
         if key[0] == "webp":
             point.metrics["psnr_rgb"] += 40
-    row = next(row for row in tables.compare(results) if row.name == "webp")
-    assert tables.percent(row.of_mean["psnr_rgb"]) == "no overlap"
-    assert tables.overlap(row.of_mean["psnr_rgb"], "dB") == ""
+    row = next(row for row in plots.compare(results) if row.name == "webp")
+    assert plots.percent(row.of_mean["psnr_rgb"]) == "no overlap"
+    assert plots.overlap(row.of_mean["psnr_rgb"], "dB") == ""
 
 
 def test_plots_are_the_same_bytes_twice():
@@ -107,9 +99,9 @@ def test_plots_are_the_same_bytes_twice():
 def render(pair) -> str:
     results = made_up()
     drawings = {
-        metric: plots.svg(plots.draw(results, metric), metric) for metric in tables.metrics_of(results)
+        metric: plots.svg(plots.draw(results, metric), metric) for metric in plots.metrics_of(results)
     }
-    return page.render(results, tables.compare(results), drawings, [pair], notes=["chelsea: CC0 & free"])
+    return page.render(results, plots.compare(results), drawings, [pair], notes=["chelsea: CC0 & free"])
 
 
 def test_page_is_whole_and_needs_no_network(pair):

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream.alpha import pack_alpha, parse_alpha
-from codec.bitstream.chunks import ALPHA, EXIF, ICC, INDEX, TILE, pack_chunk
 from codec.bitstream.container import locate_tiles, parse_container, read_info, read_tile, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
-from codec.bitstream.tile import TilePayload, parse_tile
+from codec.bitstream.tile_payloads import TilePayload, pack_alpha, parse_alpha, parse_tile
+from codec.bitstream.wire import ALPHA, EXIF, ICC, INDEX, TILE, pack_chunk
 from codec.errors import (
     ChecksumMismatch,
     CodecError,

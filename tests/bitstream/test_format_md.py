@@ -11,14 +11,19 @@ import numpy as np
 import pytest
 
 from codec import errors
-from codec.bitstream import chunks
-from codec.bitstream.alpha import parse_alpha
+from codec.bitstream import wire
 from codec.bitstream.container import parse_container, read_info, write_container
 from codec.bitstream.geometry import tile_grid, y_shape, z_shape
 from codec.bitstream.header import VERSION, Header
-from codec.bitstream.metadata import Metadata, parse_metadata
-from codec.bitstream.quality import MAX_RATE_INDEX, OFFSET_UNIT, RATE_POINTS, SCALE_COUNT, nearest_rate_point
-from codec.bitstream.tile import LosslessTile
+from codec.bitstream.metadata_chunks import Metadata, parse_metadata
+from codec.bitstream.rate_index import (
+    MAX_RATE_INDEX,
+    OFFSET_UNIT,
+    RATE_POINTS,
+    SCALE_COUNT,
+    nearest_rate_point,
+)
+from codec.bitstream.tile_payloads import LosslessTile, parse_alpha
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
 from codec.entropy.tables import TOTAL, EntropyTables
@@ -48,8 +53,8 @@ def test_files(vector):
     assert [[c.name, bytes(c.payload).hex()] for c in back.chunks] == vector["chunks"]
     found = [_described(tile) for tile in back.tiles]
     assert found == vector["tiles"]
-    metadata = [(c.kind, bytes(c.payload)) for c in back.chunks if c.kind & chunks.ANCILLARY]
-    alpha = next((bytes(c.payload) for c in back.chunks if c.kind == chunks.ALPHA), None)
+    metadata = [(c.kind, bytes(c.payload)) for c in back.chunks if c.kind & wire.ANCILLARY]
+    alpha = next((bytes(c.payload) for c in back.chunks if c.kind == wire.ALPHA), None)
     lossless_tiles = [i for i, tile in enumerate(back.tiles) if isinstance(tile, LosslessTile)]
     payloads = [t.pack() for t in back.tiles]
     assert write_container(header, payloads, metadata, alpha=alpha, lossless=lossless_tiles) == data
@@ -224,7 +229,7 @@ def test_names_and_numbers_are_those_of_the_code():
     for number in (DEFAULT_LIMITS.max_pixels, DEFAULT_LIMITS.max_side, DEFAULT_LIMITS.max_chunks):
         assert f"{number:,}" in TEXT
     assert f"{DEFAULT_LIMITS.max_metadata_bytes >> 20} MiB" in TEXT
-    for name in chunks.NAMES.values():
+    for name in wire.NAMES.values():
         assert name in TEXT
     section = TEXT.split("## 10 Errors")[1].split("## 11")[0]
     for name in re.findall(r"^\| ([A-Z]\w+) \|", section, re.M):

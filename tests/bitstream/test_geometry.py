@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.bitstream.geometry import Tile, grid_shape, tile_count, tile_grid, y_shape, z_shape
-from codec.bitstream.quality import nearest_rate_point, tile_rate_index
+from codec.bitstream.rate_index import nearest_rate_point, tile_rate_index
 
 
 def test_tiles_by_hand():

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream import chunks
-from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
+from codec.bitstream import wire
+from codec.bitstream.metadata_chunks import Metadata, pack_metadata, parse_metadata
 from codec.errors import CorruptPayload, LimitExceeded
 from codec.limits import DEFAULT_LIMITS, UNLIMITED, Limits
 
@@ -24,7 +24,7 @@ FULL = Metadata(
 
 
 def parse(pairs, limits=DEFAULT_LIMITS):
-    return parse_metadata([chunks.Chunk(kind, memoryview(data), 9) for kind, data in pairs], limits)
+    return parse_metadata([wire.Chunk(kind, memoryview(data), 9) for kind, data in pairs], limits)
 
 
 @settings(max_examples=50, deadline=None)
@@ -44,35 +44,35 @@ def test_round_trip(metadata):
 
 def test_it_is_compressed_where_that_pays():
     packed = dict(pack_metadata(FULL))
-    assert len(packed[chunks.ICC]) < 40
-    assert packed[chunks.XMP] == b"\0<x/>"
-    assert packed[chunks.DENSITY] == bytes.fromhex("80e508 b4b604")
-    assert len(dict(pack_metadata(Metadata(dpi=(72, 72))))[chunks.DENSITY]) == 3
+    assert len(packed[wire.ICC]) < 40
+    assert packed[wire.XMP] == b"\0<x/>"
+    assert packed[wire.DENSITY] == bytes.fromhex("80e508 b4b604")
+    assert len(dict(pack_metadata(Metadata(dpi=(72, 72))))[wire.DENSITY]) == 3
     assert pack_metadata(Metadata()) == []
 
 
 def test_other_chunks_do_not_matter():
-    assert parse([(chunks.INDEX, b"\1"), (0xF0, b"new"), *pack_metadata(FULL)]) == FULL
+    assert parse([(wire.INDEX, b"\1"), (0xF0, b"new"), *pack_metadata(FULL)]) == FULL
 
 
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
-        (chunks.ICC, b""),
-        (chunks.ICC, b"\2abc"),
-        (chunks.ICC, b"\1"),
-        (chunks.ICC, b"\1\5hello"),
-        (chunks.ICC, b"\1\5" + zlib.compress(b"four")),
-        (chunks.ICC, b"\1\5" + zlib.compress(b"sixsix")),
-        (chunks.ICC, b"\1\5" + zlib.compress(b"hello")[:-1]),
-        (chunks.ICC, b"\1\5" + zlib.compress(b"hello") + b"x"),
-        (chunks.TEXT, b"\0key"),
-        (chunks.TEXT, b"\0key\0\xff"),
-        (chunks.DENSITY, b""),
-        (chunks.DENSITY, b"\0"),
-        (chunks.DENSITY, b"\1\0"),
-        (chunks.DENSITY, b"\1\1\1"),
-        (chunks.DENSITY, b"\x80"),
+        (wire.ICC, b""),
+        (wire.ICC, b"\2abc"),
+        (wire.ICC, b"\1"),
+        (wire.ICC, b"\1\5hello"),
+        (wire.ICC, b"\1\5" + zlib.compress(b"four")),
+        (wire.ICC, b"\1\5" + zlib.compress(b"sixsix")),
+        (wire.ICC, b"\1\5" + zlib.compress(b"hello")[:-1]),
+        (wire.ICC, b"\1\5" + zlib.compress(b"hello") + b"x"),
+        (wire.TEXT, b"\0key"),
+        (wire.TEXT, b"\0key\0\xff"),
+        (wire.DENSITY, b""),
+        (wire.DENSITY, b"\0"),
+        (wire.DENSITY, b"\1\0"),
+        (wire.DENSITY, b"\1\1\1"),
+        (wire.DENSITY, b"\x80"),
     ],
 )
 def test_damage_is_refused(kind, payload):
@@ -88,10 +88,10 @@ def test_nothing_may_be_there_twice(kind):
 
 
 def test_a_bomb_is_refused_before_it_is_inflated():
-    bomb = (chunks.XMP, b"\1" + bytes.fromhex("80808020") + zlib.compress(bytes(1 << 26)))
+    bomb = (wire.XMP, b"\1" + bytes.fromhex("80808020") + zlib.compress(bytes(1 << 26)))
     with pytest.raises(LimitExceeded, match="67,108,864"):
         parse([bomb])
-    short = (chunks.XMP, b"\1\5" + zlib.compress(bytes(1 << 26)))
+    short = (wire.XMP, b"\1\5" + zlib.compress(bytes(1 << 26)))
     with pytest.raises(CorruptPayload):
         parse([short])
     with pytest.raises(LimitExceeded):

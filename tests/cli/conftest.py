@@ -14,7 +14,7 @@ from PIL import Image
 import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
-from codec.bitstream.tile import TilePayload
+from codec.bitstream.tile_payloads import TilePayload
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"

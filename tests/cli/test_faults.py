@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 
 import codec
-from codec.cli import formats
+from codec.cli import output_formats
 from codec.cli.jobs import Job, Writer, run
 from codec.cli.report import Exit
 from codec.errors import CodecError
-from codec.files import write_atomic
+from codec.io.files import write_atomic
 
 NEEDS_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 
@@ -60,9 +60,9 @@ def picture():
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg", ".bmp", ".ppm", ".tga"])
 def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suffix):
-    chosen = formats.FORMATS[suffix]
+    chosen = output_formats.FORMATS[suffix]
     whole = BytesIO()
-    formats.save(picture, chosen, whole)
+    output_formats.save(picture, chosen, whole)
     size = len(whole.getvalue())
     (tmp_path / "old").write_bytes(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -71,7 +71,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
             with pytest.raises(OSError, match="No space left"):
                 write_atomic(
                     tmp_path / name,
-                    lambda file, room=room: formats.save(picture, chosen, FailsAt(file, room)),
+                    lambda file, room=room: output_formats.save(picture, chosen, FailsAt(file, room)),
                     overwrite=True,
                 )
             # The same by the system's own hand: Pillow writes some formats past Python's file objects.
@@ -79,7 +79,9 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
             try:
                 with pytest.raises(OSError, match="File too large"):
                     write_atomic(
-                        tmp_path / name, lambda file: formats.save(picture, chosen, file), overwrite=True
+                        tmp_path / name,
+                        lambda file: output_formats.save(picture, chosen, file),
+                        overwrite=True,
                     )
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -147,7 +149,7 @@ def test_killed_while_it_writes(tmp_path, child_environment, exists):
     if exists:
         (tmp_path / "out").write_bytes(b"old")
     program = (
-        "import os, signal; from pathlib import Path; from codec.files import write_atomic\n"
+        "import os, signal; from pathlib import Path; from codec.io.files import write_atomic\n"
         "def fill(file):\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)\n"
         "write_atomic(Path('out'), fill, overwrite=True)"

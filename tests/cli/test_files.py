@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from codec import files
-from codec.files import write_atomic
+from codec.io import files
+from codec.io.files import write_atomic
 
 
 def names(folder):

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import codec
-from codec.cli.formats import FORMATS, losses, save
-from codec.image.convert import load_picture
+from codec.cli.output_formats import FORMATS, losses, save
+from codec.image.load import load_picture
 from codec.image.photoshop import pack_resource, read_resources
-from codec.image.raw_profile import read_profile, write_profile
+from codec.image.png import read_profile, write_profile
 
 SUFFIXES = [suffix for suffix in FORMATS if suffix not in (".jpeg", ".tiff")]
 PROFILE = b"\0" * 16 + b"RGB " + b"\0" * 16 + b"acsp"

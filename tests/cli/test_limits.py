@@ -10,7 +10,7 @@ from PIL import Image
 
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
-from codec.bitstream.tile import TilePayload
+from codec.bitstream.tile_payloads import TilePayload
 
 LIMIT = 5
 HEAVY = ("torch", "numpy", "PIL", "constriction", "safetensors")

@@ -14,7 +14,7 @@ from PIL import Image
 import codec
 from codec.batch import compress_many
 from codec.errors import UsageError
-from codec.files import check_writable, descriptor_of, write_atomic, writes_through
+from codec.io.files import check_writable, descriptor_of, write_atomic, writes_through
 
 COMMAND = f'"{sys.executable}" -m codec'
 
@@ -84,7 +84,7 @@ def test_no_force_is_needed_and_nothing_is_replaced(shell, packed, tmp_path, out
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp", "ppm", "tga", "jpg"])
 def test_every_picture_format_goes_through_a_pipe(tmp_path, suffix):
-    from codec.cli import formats
+    from codec.cli import output_formats
 
     target = tmp_path / f"out.{suffix}"
     os.mkfifo(target)
@@ -92,7 +92,7 @@ def test_every_picture_format_goes_through_a_pipe(tmp_path, suffix):
     reader = threading.Thread(target=lambda: received.append(target.read_bytes()))
     reader.start()
     picture = Image.effect_noise((40, 30), 50).convert("RGB")
-    write_atomic(target, lambda file: formats.save(picture, formats.choose(str(target)), file))
+    write_atomic(target, lambda file: output_formats.save(picture, output_formats.choose(str(target)), file))
     reader.join(timeout=10)
     (tmp_path / "copy").write_bytes(received[0])
     with Image.open(tmp_path / "copy") as again:
@@ -149,7 +149,7 @@ def test_what_another_process_has_open_is_appended_to(tmp_path):
             pytest.skip("no /proc here")
         number = os.fstat(file.fileno()).st_ino
         code = (
-            "from pathlib import Path; from codec.files import write_atomic; "
+            "from pathlib import Path; from codec.io.files import write_atomic; "
             f"write_atomic(Path({place!r}), b'data', overwrite=True)"
         )
         subprocess.run([sys.executable, "-c", code], cwd=Path(codec.__file__).parents[1], check=True)

@@ -5,15 +5,16 @@ import pytest
 
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
-from codec.decoder import Decoder, decode_symbols
-from codec.encoder import Encoder
-from codec.model.weights import load_model
+from codec.decode.decoder import Decoder
+from codec.decode.symbols import decode_symbols
+from codec.encode.encoder import Encoder
+from codec.inference.weights import load_model
 
 
 @pytest.fixture(autouse=True)
 def only_learned_tiles(monkeypatch):
     """Here it is the model that is tested: no tile is stored without loss, however small that would be."""
-    monkeypatch.setattr("codec.coding.tile.may_pay", lambda *_: False)
+    monkeypatch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import codec
-from codec.bitstream import chunks
+from codec.bitstream import wire
 from codec.bitstream.container import parse_container, write_container
 from codec.bitstream.header import Header
-from codec.bitstream.tile import TilePayload
-from codec.decoder import Decoder
+from codec.bitstream.tile_payloads import TilePayload
+from codec.decode.decoder import Decoder
 from codec.errors import (
     ChecksumMismatch,
     CodecError,
@@ -144,7 +144,7 @@ def test_unknown_ancillary_chunk_changes_nothing(decoder, data):
     container = parse_container(data)
     extended = write_container(container.header, [t.pack() for t in container.tiles], [(0xF0, b"future")])
     assert zlib.crc32(decoder.decode(extended).tobytes()) == zlib.crc32(decoder.decode(data).tobytes())
-    assert chunks.chunk_name(0xF0) in dict(codec.info(extended).chunks)
+    assert wire.chunk_name(0xF0) in dict(codec.info(extended).chunks)
 
 
 def test_a_failed_decode_spoils_nothing(decoder, data):

@@ -10,8 +10,8 @@ import torch
 
 import codec
 from codec.bitstream.container import parse_container
-from codec.decoder import Decoder
-from codec.encoder import Encoder
+from codec.decode.decoder import Decoder
+from codec.encode.encoder import Encoder
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
+from codec.inference.weights import read_verified
 from codec.model.config import ModelConfig
 from codec.model.index import model_entry
-from codec.model.weights import read_verified
 
 
 def act(t):

@@ -15,10 +15,8 @@ import codec
 import codec.pillow
 from codec.batch import compress_many
 from codec.batch.task import RunOptions
-from codec.cli.options import encoding_options
-from codec.options import EncodeKeywords, EncodeOptions
-from codec.ratecontrol.roi import Region
-from codec.ratecontrol.target import Target
+from codec.cli.parameters import encoding_options
+from codec.encode.options import EncodeKeywords, EncodeOptions, Region, Target
 
 # One value other than the default for every option, as keywords and as flags.
 CASES = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from codec.bitstream.quality import nearest_rate_point
-from codec.entropy.rate import ideal_bits
-from codec.model.weights import load_model
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.encode.rdo.decision import ideal_bits
+from codec.inference.weights import load_model
 
 
 @pytest.mark.parametrize("quality", [5, 50, 100])

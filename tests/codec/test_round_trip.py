@@ -10,14 +10,13 @@ import codec
 from codec.bitstream.container import parse_container, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
-from codec.bitstream.tile import FLAG_LIFT, TilePayload
-from codec.coding.tile import tile_symbols
+from codec.bitstream.tile_payloads import FLAG_LIFT, TilePayload
+from codec.encode.tile_coder import tile_symbols
 from codec.entropy.coder import symbol_crc
-from codec.model.index import default_model_id, model_entry
-from codec.model.quality import to_rate_index
-from codec.model.weights import load_model
-from codec.runtime.latents import quantise_tile
-from codec.runtime.transform_blocks import Block, analyse
+from codec.inference.weights import load_model
+from codec.model.index import default_model_id, model_entry, to_rate_index
+from codec.tiles.quantise import quantise_tile
+from codec.tiles.transforms import Block, analyse
 
 SIZES = [
     (1, 1),

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 import codec
-from codec.bitstream import chunks
+from codec.bitstream import wire
 from codec.bitstream.container import locate_tiles, parse_container, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
-from codec.coding.tile import encode_tile
-from codec.decoder import Decoder
+from codec.decode.decoder import Decoder
+from codec.decode.salvage import pattern, salvage
+from codec.encode.tile_coder import encode_tile
 from codec.errors import CodecError, CorruptPayload, FormatError
 from codec.image.lossless import pack, pack_plane
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
-from codec.salvaging import pattern, salvage
 
 WIDTH, HEIGHT = 180, 128  # 3 x 2 tiles of 64 pixels
 REACH = 80
@@ -43,7 +43,7 @@ def make(photo, *, alpha=False, exact=False):
     if alpha:
         parts = [pack_plane(pixels[t.y : t.y + t.height, t.x : t.x + t.width, 1]) for t in grid]
         plane = b"".join(bytes([len(p) & 127 | 128, len(p) >> 7]) + p for p in parts)
-    metadata = [(chunks.TEXT, b"\0key\0value"), (chunks.DENSITY, b"\xc0\xb2\x04")]
+    metadata = [(wire.TEXT, b"\0key\0value"), (wire.DENSITY, b"\xc0\xb2\x04")]
     return write_container(header, payloads, metadata, alpha=plane, lossless=range(6) if exact else ())
 
 
@@ -115,7 +115,7 @@ def test_truncated_inside_a_tile(exact, tile):
 
 @pytest.mark.parametrize("at", [0, 1, 3, -1])
 def test_damaged_index(exact, at):
-    index = next(c for c in locate_tiles(exact).chunks if c.kind == chunks.INDEX)
+    index = next(c for c in locate_tiles(exact).chunks if c.kind == wire.INDEX)
     end = locate_tiles(exact).spans[0].offset
     damaged = flipped(exact, end - 1 if at == -1 else index.offset + at)
     found = salvage(damaged)
@@ -145,7 +145,7 @@ def test_damaged_index_and_a_cut(exact):
 
 
 def test_damaged_metadata(exact):
-    text = next(c for c in locate_tiles(exact).chunks if c.kind == chunks.TEXT)
+    text = next(c for c in locate_tiles(exact).chunks if c.kind == wire.TEXT)
     for at in (text.offset, text.offset + 1, text.offset + 4):
         found = salvage(flipped(exact, at))
         check(found, exact, [])
@@ -161,7 +161,7 @@ def test_bytes_at_the_end(exact):
 
 def test_lost_alpha_is_opaque_and_told(photo):
     data = make(photo, alpha=True, exact=True)
-    plane = next(c for c in locate_tiles(data).chunks if c.kind == chunks.ALPHA)
+    plane = next(c for c in locate_tiles(data).chunks if c.kind == wire.ALPHA)
     found = salvage(flipped(data, plane.offset + 40))
     assert (np.asarray(found.picture)[..., 3] == 255).all()
     assert any("transparency" in note for note in found.notes)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from codec.bitstream.geometry import LATENT_STRIDE
-from codec.model.rates import rate_point_tensor
-from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile
+from codec.inference.weights import load_model
+from codec.networks.layers import rate_point_tensor
+from codec.tiles.quantise import dequantise_tile
 
 
 @pytest.fixture(scope="module")

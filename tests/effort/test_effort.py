@@ -9,21 +9,23 @@ from PIL import Image
 
 import codec
 from codec.bitstream.geometry import Tile
-from codec.bitstream.quality import nearest_rate_point
-from codec.effort import soft_quarters
-from codec.effort.bits import bits_by_magnitude
-from codec.effort.decision import RateDistortionDecision
-from codec.effort.levels import LEVELS, level_of
-from codec.effort.refine import expected, softly_rounded
-from codec.effort.search import Objective
-from codec.effort.sensitivity import error_weight, step_bits
-from codec.effort.soft_error import SoftError
-from codec.effort.soft_rate import walk_softly
-from codec.effort.view import view_tile
-from codec.entropy.rate import ideal_bits
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.encode.options import LEVELS, level_of
+from codec.encode.rdo import soft_rate
+from codec.encode.rdo.decision import (
+    RateDistortionDecision,
+    bits_by_magnitude,
+    error_weight,
+    ideal_bits,
+    step_bits,
+)
+from codec.encode.rdo.gradient_descent import SoftError, expected, softly_rounded
+from codec.encode.rdo.objective import Objective
+from codec.encode.rdo.soft_rate import walk_softly
+from codec.encode.tile_view import view_tile
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile, quantise_tile
+from codec.tiles.quantise import dequantise_tile, quantise_tile
 
 RATE_INDEX = 1468
 
@@ -113,11 +115,11 @@ def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
 
 def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
     symbols, objective = coded
-    r = soft_quarters.split(symbols.r.astype(np.float32))
+    r = soft_rate.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
         tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
-        y_hat = soft_quarters.join(tile.y_hat, symbols.r.shape)
+        y_hat = soft_rate.join(tile.y_hat, symbols.r.shape)
         error = float(SoftError(objective)(y_hat))
     real = ideal_bits(
         model.coder.tables, symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(RATE_INDEX)
@@ -166,16 +168,16 @@ def test_expected_residuals_are_those_of_rounding_at_random():
 
 def test_quarters_are_put_together_as_they_were():
     planes = np.arange(8 * 5 * 7, dtype=np.float32).reshape(8, 5, 7)
-    parts = soft_quarters.split(planes)
+    parts = soft_rate.split(planes)
     assert parts.shape == (4, 4, 2, 12)
-    assert (soft_quarters.join(parts, planes.shape).numpy() == planes).all()
+    assert (soft_rate.join(parts, planes.shape).numpy() == planes).all()
 
 
 @pytest.mark.parametrize("size", [(80, 48), (112, 144)])
 def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
     view = view_tile(model, photo(*size), Tile(0, 0, 0, *size), rim=True)
     symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
-    r = soft_quarters.split(symbols.r.astype(np.float32))
+    r = soft_rate.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
         tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])

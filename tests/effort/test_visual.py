@@ -9,12 +9,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 import codec
-from codec.effort.eye import PerceptualError, perceptual_shares, unmasked
-from codec.image.luma import BT601
+from codec.encode.rdo.perceptual import PerceptualError, perceptual_shares, unmasked
+from codec.image.picture import BT601
+from codec.image.similarity import ssim
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.lapped import unlap
-from codec.model.weights import load_model
-from codec.ratecontrol.likeness import ssim
+from codec.networks.layers import unlap
 
 
 @pytest.fixture(scope="module")

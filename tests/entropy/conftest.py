@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.coder import TileCoder
 from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.reference import Tables, step_of

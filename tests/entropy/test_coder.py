@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
+from codec.encode.rdo.decision import ideal_bits
 from codec.entropy import reference
 from codec.entropy.coder import symbol_crc
-from codec.entropy.rate import ideal_bits
 from codec.entropy.steps import STEPS, step_of
 from codec.errors import CodecError, CorruptPayload, UsageError
 

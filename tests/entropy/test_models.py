@@ -7,9 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
-from codec.entropy.models import TableModels
-from codec.entropy.range_coder import BEST
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.entropy.range_coder import BEST, TableModels
 
 constriction = pytest.importorskip("constriction", reason="has no wheel for this machine")
 START = 2**64 - 1

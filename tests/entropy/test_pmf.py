@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.entropy.pmf import quantise_pmf
 from codec.errors import UsageError
+from codec.train.probability_tables import quantise_pmf
 
 
 @given(st.lists(st.floats(0, 1e300), min_size=1, max_size=300).filter(lambda p: 1e-300 < sum(p) < 1e301))

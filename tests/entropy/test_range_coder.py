@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 import codec
 from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.tables import TOTAL
-from codec.model.inference.runner import choose_backend
+from codec.inference.backends import choose_backend
 
 needs_both = pytest.mark.skipif(BEST is PLAIN, reason="constriction has no wheel here")
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "v0").glob("*.vae"))

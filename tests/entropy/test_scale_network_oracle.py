@@ -11,11 +11,11 @@ from codec.entropy import reference
 
 pytest.importorskip("torch")
 
+from codec.inference.folding import scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import MAGNITUDE_CODE, ScaleNetwork, known_residuals
+from codec.inference.torch_backend import TorchRunner
 from codec.model.config import ModelConfig, ScaleLayer
-from codec.model.inference.folding import scale_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.scale_network import MAGNITUDE_CODE, ScaleNetwork, known_residuals
 
 M = 3
 BASE = {32: [(8, 1, 0, False), (8, 3, 3, True), (M, 1, 4, False)]}

@@ -26,9 +26,9 @@ def computed(files: list[Path], out: Path) -> None:
     """Put the tables of the model, and the indices of all learned tiles, into OUT."""
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
-    from codec.bitstream.tile import TilePayload
-    from codec.decoder import decode_symbols
-    from codec.model.weights import load_model
+    from codec.bitstream.tile_payloads import TilePayload
+    from codec.decode.symbols import decode_symbols
+    from codec.inference.weights import load_model
 
     arrays = {}
     for file in files:
@@ -46,12 +46,11 @@ def computed(files: list[Path], out: Path) -> None:
 
 def child(given: Path, files: list[Path]) -> dict[str, object]:
     """Decode on whatever this runs on; return a sha256 for each file."""
-    from codec.bitstream import chunks
-    from codec.bitstream.alpha import parse_alpha
+    from codec.bitstream import wire
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
-    from codec.bitstream.quality import nearest_rate_point
-    from codec.bitstream.tile import TilePayload
+    from codec.bitstream.rate_index import nearest_rate_point
+    from codec.bitstream.tile_payloads import TilePayload, parse_alpha
     from codec.entropy.coder import TileCoder, symbol_crc
     from codec.entropy.range_coder import BEST
     from codec.entropy.steps import STEPS
@@ -79,7 +78,7 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
             assert symbol_crc(z, r) == payload.crc, file.name
             digest.update(z.astype("<i2").tobytes() + r.astype("<i2").tobytes())
         for chunk in found.chunks:
-            if chunk.kind == chunks.ALPHA:
+            if chunk.kind == wire.ALPHA:
                 for tile, part in zip(grid, parse_alpha(chunk.payload, grid), strict=True):
                     digest.update(unpack_plane(part, (tile.height, tile.width), file.name).tobytes())
         digests[file.name], tiles = digest.hexdigest(), tiles + len(grid)

@@ -44,10 +44,10 @@ def encoded(pixels: np.ndarray, rate_index: int, tile_log2: int) -> bytes:
     from codec.bitstream.container import write_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.header import Header
-    from codec.coding.tile import encode_tile
+    from codec.encode.tile_coder import encode_tile
+    from codec.inference.threads import map_ordered
+    from codec.inference.weights import load_model
     from codec.model.index import default_model_id
-    from codec.model.weights import load_model
-    from codec.runtime.threads import map_ordered
 
     model = load_model(default_model_id())
     header = Header(pixels.shape[1], pixels.shape[0], rate_index, model.model_id, tile_log2)

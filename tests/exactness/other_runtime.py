@@ -23,11 +23,11 @@ from processors import ROOT, compared, files_to_decode, symbol_hash
 
 sys.path.insert(0, str(ROOT))
 
-import codec.decoder
+import codec.decode.decoder
 from benchmarks.studies.onnx_graph import whole_graph
+from codec.inference.graphs import Architecture
+from codec.inference.weights import LoadedModel, build, load_model, read_verified
 from codec.model.index import model_entry
-from codec.model.inference.graphs import Architecture
-from codec.model.weights import LoadedModel, build, load_model, read_verified
 
 
 class OpenVinoRunner:
@@ -66,9 +66,9 @@ def by_openvino(model_id: bytes, _device: str = "cpu") -> LoadedModel:
 
 def all_of(files: list[Path]) -> tuple[dict[str, str], dict[str, NDArray[np.uint8]]]:
     """Return hashes of symbols, and samples, by name of file."""
-    loaded = codec.decoder.load_model
+    loaded = codec.decode.decoder.load_model
     symbols = {file.stem: symbol_hash(file.read_bytes(), loaded) for file in files}
-    decoder = codec.decoder.Decoder(threads=1)
+    decoder = codec.decode.decoder.Decoder(threads=1)
     return symbols, {file.stem: np.asarray(decoder.decode(file.read_bytes())) for file in files}
 
 
@@ -76,9 +76,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         files = files_to_decode(Path(name))
         symbols, samples = all_of(files)
-        codec.decoder.load_model = by_openvino
+        codec.decode.decoder.load_model = by_openvino
         other_symbols, other_samples = all_of(files)
-        codec.decoder.load_model = load_model
+        codec.decode.decoder.load_model = load_model
     found = compared(symbols, other_symbols, samples, other_samples)
     print(json.dumps({"openvino": openvino.__version__, **found}, indent=1))
     return int(found["files_with_the_same_symbols"] < len(files) or found["largest_difference"] > 1)

@@ -25,15 +25,15 @@ import torch
 
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import Tile, tile_grid
-from codec.bitstream.tile import TilePayload
-from codec.decoder import Decoder, decode_symbols
-from codec.encoder import Encoder
+from codec.bitstream.tile_payloads import TilePayload
+from codec.decode.decoder import Decoder
+from codec.decode.symbols import decode_symbols
+from codec.encode.encoder import Encoder
+from codec.inference.torch_backend import TorchOps, TorchRunner
+from codec.inference.weights import LoadedModel, load_model
 from codec.model.index import default_model_id
-from codec.model.inference.torch_ops import TorchOps
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.rates import rate_point_tensor
-from codec.model.weights import LoadedModel, load_model
-from codec.runtime.latents import dequantise_tile
+from codec.networks.layers import rate_point_tensor
+from codec.tiles.quantise import dequantise_tile
 
 
 class RowOps(TorchOps):

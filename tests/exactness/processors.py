@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from codec.model.weights import LoadedModel
+    from codec.inference.weights import LoadedModel
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -39,11 +39,11 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
 
     The last of the files is made here if it is not there.
     """
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
     from codec.entropy.range_coder import BEST
-    from codec.model.inference.onnx_library import onnxruntime
-    from codec.model.weights import load_model
+    from codec.inference.onnx_backend import onnxruntime
+    from codec.inference.weights import load_model
 
     if not files[-1].exists():
         files[-1].write_bytes(Encoder(50, threads=1).encode(small_photo()))
@@ -67,8 +67,8 @@ def symbol_hash(data: bytes, load_model: Callable[[bytes], LoadedModel]) -> str:
     """Return the sha256 of all symbols of a file's learned tiles."""
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
-    from codec.bitstream.tile import TilePayload
-    from codec.decoder import decode_symbols
+    from codec.bitstream.tile_payloads import TilePayload
+    from codec.decode.symbols import decode_symbols
 
     found = parse_container(data)
     header, digest = found.header, hashlib.sha256()
@@ -99,7 +99,7 @@ def run_child(command: list[str], script: str, path: Path, files: list[Path]) ->
 
 def files_to_decode(folder: Path) -> list[Path]:
     """Return the golden files, and a photo coded here, put into FOLDER."""
-    from codec.encoder import Encoder
+    from codec.encode.encoder import Encoder
 
     files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
     for quality in QUALITIES:

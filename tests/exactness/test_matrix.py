@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from cell import run_cell
 
-from codec.decoder import Decoder
-from codec.encoder import Encoder
+from codec.decode.decoder import Decoder
+from codec.encode.encoder import Encoder
 
 # Name: (arguments of the probe, environment).
 CELLS = {
@@ -36,7 +36,7 @@ def files(tmp_path_factory, photo):
     made = []
     with pytest.MonkeyPatch.context() as patch:
         # Noise takes fewer bytes without loss, and then there would be no symbols.
-        patch.setattr("codec.coding.tile.may_pay", lambda *_: False)
+        patch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
         for name, (pixels, quality) in {**pictures, "noise": (noise, 90)}.items():
             made.append(folder / f"{name}.vae")
             made[-1].write_bytes(Encoder(quality).encode(pixels))

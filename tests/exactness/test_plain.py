@@ -11,15 +11,15 @@ import pytest
 
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid, z_shape
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT, nearest_rate_point
-from codec.bitstream.tile import TilePayload
-from codec.decoder import decode_symbols
-from codec.encoder import Encoder
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT, nearest_rate_point
+from codec.bitstream.tile_payloads import TilePayload
+from codec.decode.symbols import decode_symbols
+from codec.encode.encoder import Encoder
 from codec.entropy import reference
 from codec.entropy.tables import EntropyTables
+from codec.inference.weights import load_model, read_verified
 from codec.model.config import ModelConfig, ScaleLayer
 from codec.model.index import default_model_id, model_entry
-from codec.model.weights import load_model, read_verified
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def plain_symbols(shipped, tables, tile, payload, header_rate_index):
 
 @pytest.mark.parametrize(("quality", "noise"), [(100, False), (60, True)])
 def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
-    monkeypatch.setattr("codec.coding.tile.may_pay", lambda *_: False)
+    monkeypatch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
     pixels = photo(40, 24)
     if noise:
         pixels = np.random.default_rng(3).integers(0, 2, pixels.shape, dtype=np.uint8) * 255

@@ -20,8 +20,8 @@ PICTURE = ROOT / "tests" / "assets" / "chelsea.png"
 
 
 def main() -> int:
-    from codec.decoder import Decoder
-    from codec.encoder import Encoder
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
 
     failed = False
     with tempfile.TemporaryDirectory() as name:

@@ -14,21 +14,20 @@ import numpy as np
 import tiny
 from PIL import Image
 
-import codec.decoder
-import codec.encoder
-import codec.salvaging
-import codec.verify
-from codec.bitstream import chunks
-from codec.bitstream.alpha import pack_alpha, parse_alpha
+import codec.decode.decoder
+import codec.decode.salvage
+import codec.decode.symbols
+import codec.encode.encoder
+from codec.bitstream import wire
 from codec.bitstream.container import parse_container, read_info, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header, parse_header
-from codec.bitstream.metadata import Metadata, pack_metadata, parse_metadata
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
-from codec.bitstream.tile import LosslessTile
-from codec.cli import formats
-from codec.coding.tile import encode_tile
-from codec.decoder import shown_box
+from codec.bitstream.metadata_chunks import Metadata, pack_metadata, parse_metadata
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.bitstream.tile_payloads import LosslessTile, pack_alpha, parse_alpha
+from codec.cli import output_formats
+from codec.decode.decoder import shown_box
+from codec.encode.tile_coder import encode_tile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
 from codec.entropy.range_coder import PLAIN
@@ -37,8 +36,8 @@ from codec.errors import CodecError
 from codec.image.lossless import pack, pack_plane
 from codec.image.metadata import attach
 from codec.limits import UNLIMITED, Limits
-from codec.runtime.preview import SCALES
 from codec.stream import Index, Reader, Writer
+from codec.tiles.preview import SCALES
 
 LIMITS = Limits(max_pixels=1 << 16, max_side=1 << 12, max_chunks=50, max_metadata_bytes=1 << 16)
 TINY = tiny.tiny_model()
@@ -51,19 +50,19 @@ def load_tiny(_model_id: bytes, _device: str = "cpu") -> object:
     return TINY
 
 
-LOADING = (codec.decoder, codec.encoder, codec.salvaging, codec.verify)
+LOADING = (codec.decode.decoder, codec.encode.encoder, codec.decode.salvage, codec.decode.symbols)
 for module in LOADING:
     module.load_model = load_tiny  # type: ignore[attr-defined]
 
 
 @functools.cache
-def _decoder() -> codec.decoder.Decoder:
-    return codec.decoder.Decoder(threads=1, limits=LIMITS)
+def _decoder() -> codec.decode.decoder.Decoder:
+    return codec.decode.decoder.Decoder(threads=1, limits=LIMITS)
 
 
 @functools.cache
-def _encoder(quality: float, lossless: bool) -> codec.encoder.Encoder:
-    return codec.encoder.Encoder(quality, threads=1, lossless=lossless)
+def _encoder(quality: float, lossless: bool) -> codec.encode.encoder.Encoder:
+    return codec.encode.encoder.Encoder(quality, threads=1, lossless=lossless)
 
 
 def header(data: bytes) -> None:
@@ -79,23 +78,23 @@ def container(data: bytes) -> None:
     grid = tile_grid(found.header.width, found.header.height, found.header.tile_size)
     assert len(found.tiles) == len(grid)
     for chunk in found.chunks:
-        if chunk.kind == chunks.ALPHA:
+        if chunk.kind == wire.ALPHA:
             parse_alpha(chunk.payload, grid)
     exact = {i for i, tile in enumerate(found.tiles) if isinstance(tile, LosslessTile)}
-    metadata = [(c.kind, bytes(c.payload)) for c in found.chunks if c.kind & chunks.ANCILLARY]
-    alpha = next((bytes(c.payload) for c in found.chunks if c.kind == chunks.ALPHA), None)
+    metadata = [(c.kind, bytes(c.payload)) for c in found.chunks if c.kind & wire.ANCILLARY]
+    alpha = next((bytes(c.payload) for c in found.chunks if c.kind == wire.ALPHA), None)
     payloads = [tile.pack() for tile in found.tiles]
     assert write_container(found.header, payloads, metadata, alpha=alpha, lossless=exact) == data
 
 
 def metadata(data: bytes) -> None:
     """Content of metadata chunks, as far as a PNG that takes it all."""
-    kinds = (chunks.ICC, chunks.EXIF, chunks.XMP, chunks.TEXT, chunks.DENSITY)
-    kind = kinds[data[0] % len(kinds)] if data else chunks.ICC
-    found = parse_metadata([chunks.Chunk(kind, memoryview(data)[1:], 0)], LIMITS)
+    kinds = (wire.ICC, wire.EXIF, wire.XMP, wire.TEXT, wire.DENSITY)
+    kind = kinds[data[0] % len(kinds)] if data else wire.ICC
+    found = parse_metadata([wire.Chunk(kind, memoryview(data)[1:], 0)], LIMITS)
     picture = Image.new("RGB", (1, 1))
     attach(found, picture)
-    formats.save(picture, formats.FORMATS[".png"], BytesIO())
+    output_formats.save(picture, output_formats.FORMATS[".png"], BytesIO())
 
 
 @functools.cache
@@ -169,7 +168,7 @@ def _words(seed: int) -> bytes:
 
 def _is_sound(data: bytes) -> bool:
     try:
-        codec.verify.verify(data, threads=1, limits=LIMITS)
+        codec.decode.symbols.verify(data, threads=1, limits=LIMITS)
     except CodecError:
         return False
     return True
@@ -199,7 +198,7 @@ def decode(data: bytes) -> None:
 
 def salvage(data: bytes) -> None:
     """What is had of a damaged file is itself a sound file of the same size."""
-    found = codec.salvaging.salvage(data, threads=1, limits=LIMITS)
+    found = codec.decode.salvage.salvage(data, threads=1, limits=LIMITS)
     assert parse_container(found.data, LIMITS).header == parse_header(data, LIMITS)
 
 
@@ -312,7 +311,7 @@ def seeds(name: str) -> list[bytes]:
     """Inputs to start from."""
     if name == "metadata":
         found = [c for data in files() for c in parse_container(data).chunks]
-        order = [chunks.ICC, chunks.EXIF, chunks.XMP, chunks.TEXT, chunks.DENSITY]
+        order = [wire.ICC, wire.EXIF, wire.XMP, wire.TEXT, wire.DENSITY]
         return [bytes([order.index(c.kind)]) + bytes(c.payload) for c in found if c.kind in order]
     if name == "entropy":
         return [np.random.default_rng(i).bytes(4 * i) for i in range(1, 40)] + [_words(i) for i in range(20)]

@@ -63,7 +63,7 @@ def targets():
     """The targets, in this process; shipped weights are back in use afterwards."""
     import targets
 
-    from codec.model.weights import load_model
+    from codec.inference.weights import load_model
 
     for module in targets.LOADING:
         module.load_model = targets.load_tiny

@@ -9,15 +9,15 @@ import json
 import numpy as np
 import torch
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.tables import TOTAL, EntropyTables
+from codec.inference.folding import NETWORK, scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import ScaleNetwork
+from codec.inference.torch_backend import TorchRunner
+from codec.inference.weights import LoadedModel, build
 from codec.model.config import ModelConfig
-from codec.model.inference.folding import NETWORK, scale_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.network import Network
-from codec.model.scale_network import ScaleNetwork
-from codec.model.weights import LoadedModel, build
+from codec.networks.network import Network
 
 SIZES = {"c8": 8, "c16": 8, "m": 8, "h": 4, "hyper": 8, "blocks8": 1, "blocks16": 1, "scale_context": 4}
 MODEL_ID = b"tiny"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from codec.bitstream import chunks
+from codec.bitstream import wire
 from codec.bitstream.container import locate_tiles
-from codec.decoder import Decoder
+from codec.decode.decoder import Decoder
 from codec.errors import (
     BadMagic,
     ChecksumMismatch,
@@ -87,12 +87,12 @@ def header_end(data):
 def without(data, kind):
     """The file without its chunk of a kind."""
     chunk = next(c for c in locate_tiles(data).chunks if c.kind == kind)
-    return data[: chunk.offset] + data[chunk.offset + chunks.chunk_size(len(chunk.payload)) :]
+    return data[: chunk.offset] + data[chunk.offset + wire.chunk_size(len(chunk.payload)) :]
 
 
 def before_tiles(data, *more):
     at = header_end(data)
-    return data[:at] + b"".join(chunks.pack_chunk(kind, payload) for kind, payload in more) + data[at:]
+    return data[:at] + b"".join(wire.pack_chunk(kind, payload) for kind, payload in more) + data[at:]
 
 
 # Kind of golden, what is done to it, and the error that is due. Fields of the header are found from its end.
@@ -117,21 +117,21 @@ BAD = {
     "a byte too many": ("", lambda d: d + b"\0", CorruptPayload),
     "two files": ("", lambda d: d + d, CorruptPayload),
     "one tile lost": ("521x101", lambda d: d[: locate_tiles(d).spans[1].offset], TruncatedData),
-    "no index": ("521x101", lambda d: without(d, chunks.INDEX), CorruptPayload),
-    "no alpha": ("faded", lambda d: without(d, chunks.ALPHA), CorruptPayload),
-    "alpha in RGB": ("64x48", lambda d: before_tiles(d, (chunks.ALPHA, b"\xff")), CorruptPayload),
-    "index of one": ("64x48", lambda d: before_tiles(d, (chunks.INDEX, b"\x10")), CorruptPayload),
-    "animation": ("64x48", lambda d: before_tiles(d, (chunks.ANIMATION, b"")), UnsupportedVersion),
+    "no index": ("521x101", lambda d: without(d, wire.INDEX), CorruptPayload),
+    "no alpha": ("faded", lambda d: without(d, wire.ALPHA), CorruptPayload),
+    "alpha in RGB": ("64x48", lambda d: before_tiles(d, (wire.ALPHA, b"\xff")), CorruptPayload),
+    "index of one": ("64x48", lambda d: before_tiles(d, (wire.INDEX, b"\x10")), CorruptPayload),
+    "animation": ("64x48", lambda d: before_tiles(d, (wire.ANIMATION, b"")), UnsupportedVersion),
     "unknown critical": ("64x48", lambda d: before_tiles(d, (0x7E, b"")), UnsupportedVersion),
-    "EXIF twice": ("64x48", lambda d: before_tiles(d, *[(chunks.EXIF, b"\0II*\0")] * 2), CorruptPayload),
+    "EXIF twice": ("64x48", lambda d: before_tiles(d, *[(wire.EXIF, b"\0II*\0")] * 2), CorruptPayload),
     "1001 chunks": ("64x48", lambda d: before_tiles(d, *[(0xF0, b"")] * 1001), LimitExceeded),
     "metadata bomb": (
         "64x48",
-        lambda d: before_tiles(d, (chunks.ICC, b"\1\x81\x80\x80\x08x")),
+        lambda d: before_tiles(d, (wire.ICC, b"\1\x81\x80\x80\x08x")),
         LimitExceeded,
     ),
-    "no metadata method": ("64x48", lambda d: before_tiles(d, (chunks.XMP, b"\2x")), CorruptPayload),
-    "density 0": ("64x48", lambda d: before_tiles(d, (chunks.DENSITY, b"\0")), CorruptPayload),
+    "no metadata method": ("64x48", lambda d: before_tiles(d, (wire.XMP, b"\2x")), CorruptPayload),
+    "density 0": ("64x48", lambda d: before_tiles(d, (wire.DENSITY, b"\0")), CorruptPayload),
 }
 
 

@@ -18,11 +18,12 @@ from PIL import Image, ImageDraw
 
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
-from codec.bitstream.tile import LosslessTile
-from codec.decoder import Decoder, decode_symbols
-from codec.encoder import Encoder
+from codec.bitstream.tile_payloads import LosslessTile
+from codec.decode.decoder import Decoder
+from codec.decode.symbols import decode_symbols
+from codec.encode.encoder import Encoder
 from codec.image.lossless import unpack
-from codec.model.weights import load_model
+from codec.inference.weights import load_model
 
 FOLDER = Path(__file__).parent / "v0"
 SUMS = FOLDER / "SHA256SUMS.json"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from codec.errors import LimitExceeded, UnsupportedImage, UsageError
-from codec.image.convert import ConversionWarning, load_rgb
+from codec.image.load import ConversionWarning, load_rgb
 from codec.limits import Limits
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from codec.errors import CodecError
-from codec.image.convert import load_picture
+from codec.image.load import load_picture
 
 WORDS = "coded samples are damaged"
 KINDS = [

@@ -15,8 +15,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from codec.errors import CodecError
-from codec.image.convert import load_picture
 from codec.image.frames import split_frames
+from codec.image.load import load_picture
 from codec.limits import Limits
 
 # The fuzz targets are no package.

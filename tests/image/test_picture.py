@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from codec.bitstream.metadata import Metadata
+from codec.bitstream.metadata_chunks import Metadata
 from codec.errors import UnsupportedImage
-from codec.image.convert import ConversionWarning, load_picture
 from codec.image.exif import PREFIX, upright_exif
-from codec.image.hidden import fill_hidden
+from codec.image.load import ConversionWarning, load_picture
 from codec.image.lossless import may_pay, pack, pack_plane, unpack, unpack_plane
+from codec.image.transparency import fill_hidden
 from codec.image.xmp import upright_xmp
 from codec.limits import Limits
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from codec.errors import UnsupportedImage
-from codec.image.convert import load_picture
+from codec.image.load import load_picture
 
 SIZE = 13, 11
 GRAY, COLOUR, PALETTE, GRAY_ALPHA, COLOUR_ALPHA = 0, 2, 3, 4, 6

@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from codec.errors import CodecError, UnsupportedImage
-from codec.image.convert import ConversionWarning, load_picture
+from codec.image.load import ConversionWarning, load_picture
 
 HEIGHT, WIDTH = 21, 19
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK, LAB = 0, 1, 2, 3, 5, 8

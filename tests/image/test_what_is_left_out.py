@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from codec.image.convert import ConversionWarning, load_picture
+from codec.image.load import ConversionWarning, load_picture
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 
 from codec.bitstream.container import parse_container, write_container
 from codec.bitstream.header import Header
-from codec.bitstream.tile import TilePayload
-from codec.decoder import Decoder
+from codec.bitstream.tile_payloads import TilePayload
+from codec.decode.decoder import Decoder
 from codec.errors import ChecksumMismatch, CodecError, LimitExceeded, TruncatedData
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
 
 SIDE = 12_000
 MOST = 1 << 20

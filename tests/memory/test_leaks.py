@@ -13,13 +13,13 @@ import sys
 import pytest
 
 import codec
-from codec.heap import handed_out
+from codec.io.memory import handed_out
 
 CHILD = """
 import gc, json, sys, time
 from pathlib import Path
-from codec.decoder import Decoder
-from codec.heap import handed_out
+from codec.decode.decoder import Decoder
+from codec.io.memory import handed_out
 
 def kept():
     # A worker's memory goes when its thread does, some time after its result came.

@@ -13,17 +13,17 @@ from PIL import Image
 import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
+from codec.decode.symbols import verify
 from codec.errors import ChecksumMismatch, CodecError, LimitExceeded
 from codec.image.lossless import pack
+from codec.io.memory import is_out_of_memory, memory_errors
 from codec.model.index import default_model_id
-from codec.runtime.out_of_memory import is_out_of_memory, memory_errors
-from codec.verify import verify
 
 CHILD = """
 import resource
 from pathlib import Path
 from codec.cli.main import main
-from codec.decoder import Decoder
+from codec.decode.decoder import Decoder
 
 def size():
     with open("/proc/self/status") as status:

@@ -14,7 +14,7 @@ from PIL import Image
 import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
-from codec.cli.formats import FORMATS
+from codec.cli.output_formats import FORMATS
 from codec.image.lossless import pack
 from codec.model.index import default_model_id
 
@@ -33,7 +33,7 @@ SAVE = (
 from pathlib import Path
 from PIL import Image
 from codec.cli import formats
-from codec.files import write_atomic
+from codec.io.files import write_atomic
 picture = Image.effect_noise((2000, 1500), 99).convert("RGB")
 tiny = picture.crop((0, 0, 8, 8))
 grown = {}

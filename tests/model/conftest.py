@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
+from codec.inference.weights import load_model, read_verified
 from codec.model.index import INDEX, default_model_id, model_entry, weights_folder
-from codec.model.weights import load_model, read_verified
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from codec.model.lapped import Window, filter_matrix, lap, unlap
-from codec.model.lapped_matrix import dct2, dct4
+from codec.model.lapped_filter import dct2, dct4
+from codec.networks.layers import Window, filter_matrix, lap, unlap
 
 SIZES = [(16, 16), (16, 48), (64, 16), (32, 32), (160, 96)]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from codec.entropy.steps import STEPS
-from codec.model.quadtree import step_masks
+from codec.networks.layers import step_masks
 
 SIZES = [(1, 1), (1, 5), (7, 1), (2, 2), (3, 7), (32, 32)]
 

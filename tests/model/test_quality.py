@@ -8,11 +8,18 @@ import pytest
 import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
-from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS, nearest_rate_point
-from codec.bitstream.tile import TilePayload
+from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS, nearest_rate_point
+from codec.bitstream.tile_payloads import TilePayload
 from codec.errors import UsageError
-from codec.model.index import ModelEntry, default_model_id, model_entry
-from codec.model.quality import clamped_above, clamped_below, from_rate_index, to_rate_index
+from codec.model.index import (
+    ModelEntry,
+    clamped_above,
+    clamped_below,
+    default_model_id,
+    from_rate_index,
+    model_entry,
+    to_rate_index,
+)
 
 ENTRY = ModelEntry(b"abcd", "", "", "", ((20.0, 0), (50.0, 800), (52.0, 1000), (90.0, 2560)), {})
 

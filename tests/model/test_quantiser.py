@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codec.model.quantiser import dead_zone, quantise, reconstruct
+from codec.networks.layers import dead_zone, quantise, reconstruct
 
 
 def test_dead_zone_by_level():

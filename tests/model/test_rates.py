@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codec.model.rates import RateScale, interpolate
+from codec.networks.layers import RateScale, interpolate
 
 TABLE = torch.tensor([0.0, 1, 4, 9, 16, 25, 36, 49, 64, 81, 100])[:, None] * torch.tensor([1.0, -2.0])
 

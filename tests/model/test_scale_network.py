@@ -9,16 +9,16 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from codec.bitstream.quality import MAX_RATE_INDEX, RATE_POINTS
+from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS
 from codec.entropy import reference
 from codec.entropy.steps import step_of
 from codec.errors import WeightsError
+from codec.inference.folding import scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import SUM_LIMIT, ScaleNetwork, interpolate_offset
+from codec.inference.torch_backend import TorchRunner
 from codec.model.config import ModelConfig
-from codec.model.inference.folding import scale_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.scale_network import SUM_LIMIT, ScaleNetwork, interpolate_offset
-from codec.train.fake_quantised import FakeQuantisedScale, magnitude_code
+from codec.networks.integer_scales import FakeQuantisedScale, magnitude_code
 
 SMALL = {
     16: ModelConfig(m=8, h=4, z_stride=16),

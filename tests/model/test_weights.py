@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from codec.errors import BackendMismatch, UnknownModel, WeightsError
-from codec.model.config import ModelConfig
+from codec.inference.weights import build, load_model, read_verified
+from codec.model.config import ModelConfig, parameter_shapes
 from codec.model.index import default_model_id, model_entry
-from codec.model.network import Network
-from codec.model.shapes import parameter_shapes
-from codec.model.weights import build, load_model, read_verified
+from codec.networks.network import Network
 
 ID = bytes.fromhex("01020304")
 

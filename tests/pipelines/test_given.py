@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import codec
+from codec.decode.symbols import verify
 from codec.stream import Reader, Writer
-from codec.verify import verify
 
 DECODING = {
     "decompress": codec.decompress,

@@ -24,7 +24,7 @@ from PIL import Image
 
 import codec
 from codec.bitstream.header import Header
-from codec.bitstream.incoming import read_file
+from codec.bitstream.sequential_reader import read_file
 from codec.limits import DEFAULT_LIMITS
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 import codec
 import codec.pillow
-from codec.image.os_errors import os_errors
+from codec.pillow import os_errors
 
 
 @pytest.fixture

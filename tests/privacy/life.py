@@ -57,7 +57,7 @@ def main(picture: str, seconds: float) -> None:
         assert "torch" in sys.modules
         assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to load, for nothing"
     if importlib.util.find_spec("bjontegaard"):
-        from codec.bench.report.plots import Figure
+        from codec.bench.plots import Figure
 
         Figure().savefig("out/empty.png")
 

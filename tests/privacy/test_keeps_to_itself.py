@@ -97,7 +97,7 @@ def test_the_user_decides_about_telemetry(environment, tmp_path, chosen, kept):
     """CI=1 is how onnxruntime itself is kept from reporting where it was told that it may."""
     pytest.importorskip("onnxruntime")
     code = (
-        "import os, sys, codec.model.inference.onnx_runner\n"
+        "import os, sys, codec.inference.onnx_backend\n"
         "print('onnxruntime' in sys.modules, os.environ['ORT_DISABLE_TELEMETRY'])"
     )
     settings = {} if chosen is None else {"ORT_DISABLE_TELEMETRY": chosen}

@@ -164,7 +164,7 @@ def test_scripts_that_run_alone(script, out):
 @pytest.mark.train
 @pytest.mark.parametrize("script", TRAINER)
 def test_scripts_of_the_trainer(script, out):
-    pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+    pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
     alone(script, *TRAINER[script], out)
 
 
@@ -183,7 +183,7 @@ def test_a_stale_hook_is_told(out):
     code = (
         "import sys; from benchmarks import profile_stages\n"
         "profile_stages.STAGES['coder'] = ['codec.entropy.coder:TileDecoder.finish']\n"
-        "profile_stages.STAGES['mean context'] = ['codec.salvaging:salvage']\n"
+        "profile_stages.STAGES['mean context'] = ['codec.decode.salvage:salvage']\n"
         "profile_stages.main(profile_stages.Path(sys.argv[1]), before=False)"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "SMALL": "1"}

@@ -9,7 +9,7 @@ from PIL import Image
 import codec
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
-from codec.ratecontrol.roi import Region, parse_region
+from codec.encode.options import Region, parse_region
 
 SIZE = (400, 300)
 

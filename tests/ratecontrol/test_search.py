@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from codec.ratecontrol.search import MAX_TRIALS, search
+from codec.encode.target_search import MAX_TRIALS, search
 
 CURVES = {
     "straight": lambda rate_index: rate_index / 100,

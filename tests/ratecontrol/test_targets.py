@@ -10,9 +10,9 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 import codec
-import codec.coding.picture
-from codec.ratecontrol.likeness import psnr, ssim
-from codec.ratecontrol.target import Target, only_target, parse_size
+import codec.encode.picture_coder
+from codec.encode.options import Target, only_target, parse_size
+from codec.image.similarity import psnr, ssim
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -31,7 +31,7 @@ def structural(x, x_hat):
 def counted(monkeypatch):
     """Count analyses and trials of what is compressed."""
     counts = {"analyses": 0, "trials": 0}
-    analyse, code = codec.coding.picture.view_tile, codec.coding.picture.PictureCoder.code
+    analyse, code = codec.encode.picture_coder.view_tile, codec.encode.picture_coder.PictureCoder.code
 
     def counted_analysis(*arguments, **options):
         counts["analyses"] += 1
@@ -41,8 +41,8 @@ def counted(monkeypatch):
         counts["trials"] += 1
         return code(*arguments, **options)
 
-    monkeypatch.setattr("codec.coding.picture.view_tile", counted_analysis)
-    monkeypatch.setattr("codec.coding.picture.PictureCoder.code", counted_trial)
+    monkeypatch.setattr("codec.encode.picture_coder.view_tile", counted_analysis)
+    monkeypatch.setattr("codec.encode.picture_coder.PictureCoder.code", counted_trial)
     return counts
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from codec.decoder import Decoder
-from codec.encoder import Encoder
+from codec.decode.decoder import Decoder
+from codec.encode.encoder import Encoder
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import codec
-from codec.image.convert import load_rgb
+from codec.image.load import load_rgb
 
 LAYOUTS = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,)}
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageCms
 
 import codec
-from codec.bitstream import chunks
-from codec.cli.formats import FORMATS, losses, save
-from codec.encoder import Encoder
+from codec.bitstream import wire
+from codec.cli.output_formats import FORMATS, losses, save
+from codec.encode.encoder import Encoder
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -137,7 +137,7 @@ def test_profiles_and_all_else_come_back(face, saved, there_and_back):
     assert back.info["dpi"] == pytest.approx((144, 144), abs=0.02)
     names = [name for name, _ in codec.info(data).chunks]
     assert names == ["ICC", "EXIF", "DENSITY"]
-    assert chunks.chunk_name(chunks.DENSITY) == "DENSITY"
+    assert wire.chunk_name(wire.DENSITY) == "DENSITY"
 
 
 MARK = "wordmark"

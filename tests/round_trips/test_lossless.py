@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 import codec
 from codec.bitstream.container import parse_container, write_container
-from codec.encoder import Encoder
+from codec.encode.encoder import Encoder
 from codec.errors import CorruptPayload
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
-from codec.runtime.transform_blocks import Block, analyse, synthesise
+from codec.tiles.transforms import Block, analyse, synthesise
 
 PRIMES = [n for n in range(2, 70) if all(n % divisor for divisor in range(2, n))]
 

@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 import codec
 from codec.cli.main import main
-from codec.encoder import Encoder
+from codec.encode.encoder import Encoder
+from codec.inference.weights import load_model
 from codec.model.config import PATCH
 from codec.model.index import default_model_id
-from codec.model.lapped import unlap
-from codec.model.weights import load_model
-from codec.runtime.preview import means
-from codec.runtime.transform_blocks import Block
+from codec.networks.layers import unlap
+from codec.tiles.preview import means
+from codec.tiles.transforms import Block
 
 
 def drawn(width, height):

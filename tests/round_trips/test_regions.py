@@ -7,7 +7,7 @@ import pytest
 
 import codec
 from codec.bitstream.container import locate_tiles
-from codec.runtime import painting
+from codec.tiles import synthesis
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_outside_is_refused(decoder, large, region):
 
 def test_strip_by_strip_is_the_same(decoder, large, monkeypatch):
     data, whole = large
-    monkeypatch.setattr(painting, "TILES_AT_A_TIME", 1)
+    monkeypatch.setattr(synthesis, "TILES_AT_A_TIME", 1)
     difference = np.abs(np.asarray(decoder.decode(data)).astype(int) - whole)
     assert difference.max() <= 1
     assert np.count_nonzero(difference) <= 1e-3 * difference.size

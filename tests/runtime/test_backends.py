@@ -16,13 +16,13 @@ import pytest
 import codec
 from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
-from codec.bitstream.tile import LosslessTile
-from codec.decoder import Decoder, decode_symbols
-from codec.encoder import Encoder
+from codec.bitstream.tile_payloads import LosslessTile
+from codec.decode.decoder import Decoder
+from codec.decode.symbols import decode_symbols
+from codec.encode.encoder import Encoder
 from codec.errors import BackendMismatch, BackendMissing, UsageError, WeightsError
-from codec.model.index import INDEX, default_model_id, model_entry, weights_folder
-from codec.model.inference.runner import VARIABLE, choose_backend
-from codec.model.weights import (
+from codec.inference.backends import VARIABLE, choose_backend
+from codec.inference.weights import (
     architecture,
     build,
     folded_weights,
@@ -31,6 +31,7 @@ from codec.model.weights import (
     read_verified,
     torch_runner,
 )
+from codec.model.index import INDEX, default_model_id, model_entry, weights_folder
 
 BACKENDS = ("torch", "onnx")
 
@@ -203,7 +204,7 @@ def test_graphs_are_checked(tmp_path, monkeypatch, fault):
 def test_shipped_graphs_are_those_of_the_code():
     """`vaezip train graphs codec/weights` writes them anew."""
     pytest.importorskip("onnx", reason="needs onnx: pip install 'vaezip[dev]'")
-    from codec.model.inference.onnx_export import export_graphs
+    from codec.inference.onnx_export import export_graphs
 
     entry = model_entry(default_model_id())
     arrays, meta = read_verified(entry)

@@ -13,22 +13,22 @@ import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
-from codec.coding.tile import encode_tile
-from codec.decoder import Decoder
+from codec.decode.decoder import Decoder
+from codec.encode.tile_coder import encode_tile
 from codec.errors import LimitExceeded
+from codec.inference.weights import load_model
 from codec.limits import DEFAULT_LIMITS, UNLIMITED, Limits
 from codec.model.config import ModelConfig
 from codec.model.index import default_model_id
-from codec.model.weights import load_model
-from codec.runtime.budget import affordable_workers
+from codec.tiles.synthesis import affordable_workers
 
 # Peak beyond the loaded model, in a process of its own.
 CHILD = """
 import json, sys
 from pathlib import Path
 from codec.bitstream.container import parse_container
-from codec.decoder import Decoder
-from codec.model.weights import load_model
+from codec.decode.decoder import Decoder
+from codec.inference.weights import load_model
 
 def mebibytes(name):
     with open("/proc/self/status") as status:

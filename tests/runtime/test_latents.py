@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import nearest_rate_point
-from codec.model.factors import dead_zone
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.inference.scale_network import dead_zone
+from codec.inference.weights import load_model
 from codec.model.index import default_model_id
-from codec.model.rates import interpolate, rate_point_tensor
-from codec.model.weights import load_model
-from codec.runtime.latents import dequantise_tile, quantise_tile
-from codec.runtime.transform_blocks import Block, analyse
+from codec.networks.layers import interpolate, rate_point_tensor
+from codec.tiles.quantise import dequantise_tile, quantise_tile
+from codec.tiles.transforms import Block, analyse
 
 
 @pytest.fixture(scope="module")

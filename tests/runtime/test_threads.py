@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from codec.errors import UsageError
-from codec.runtime.threads import map_ordered, worker_count
+from codec.inference.threads import map_ordered, worker_count
 
 
 def fresh_thread_count():

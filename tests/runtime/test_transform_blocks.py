@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from codec.inference.folding import float_weights
+from codec.inference.graphs import Architecture
+from codec.inference.torch_backend import TorchRunner
+from codec.inference.weights import LoadedModel
 from codec.model.config import ModelConfig
-from codec.model.inference.folding import float_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.network import Network
-from codec.model.rates import rate_point_tensor
-from codec.model.weights import LoadedModel
-from codec.runtime.transform_blocks import (
+from codec.networks.layers import rate_point_tensor
+from codec.networks.network import Network
+from codec.tiles.transforms import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
     Block,

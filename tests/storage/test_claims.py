@@ -7,7 +7,7 @@ import os
 import pytest
 
 from codec.errors import UsageError
-from codec.storage.claims import Claims
+from codec.io.mapping import Claims
 
 
 @pytest.fixture

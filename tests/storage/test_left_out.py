@@ -14,9 +14,8 @@ from PIL import Image
 
 from codec.batch import compress_many
 from codec.cli.main import main
-from codec.storage.listing import NothingFound
-from codec.storage.mapping import expand
-from codec.storage.pictures import is_picture, pictures_below
+from codec.io.listing import NothingFound
+from codec.io.mapping import expand, is_picture, pictures_below
 
 NOBODY = 65534
 

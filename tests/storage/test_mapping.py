@@ -7,8 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from codec.storage.mapping import expand, target_of
-from codec.storage.pictures import is_picture
+from codec.io.mapping import expand, is_picture, target_of
 
 TREE = ("a.png", "b.JPG", "sub/c.webp", "sub/deep/d.tif", "notes.txt", "x.vae", ".hidden.png", ".cache/e.png")
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from codec.encoder import Encoder
+from codec.encode.encoder import Encoder
 from codec.stream import Writer
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import codec
 from codec.stream import Index, LostFrames, Reader, Writer
-from codec.stream.records import START, end_record, frame_head
+from codec.stream.writer import START, end_record, frame_head
 
 
 class Pieces(io.RawIOBase):

@@ -47,7 +47,7 @@ def one_picture(tmp_path_factory, chelsea):
 @pytest.fixture
 def options(one_picture, tmp_path):
     """Return a function that makes the options of a tiny run; see TrainOptions."""
-    from codec.train.options import TrainOptions
+    from codec.train.settings import TrainOptions
 
     def make(**changes):
         settings = {

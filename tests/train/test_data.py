@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from codec.errors import TrainingError
-from codec.train.data import TILE, CropSource, build_cache, list_pictures, source_of, split_held_out
+from codec.train.crops import TILE, CropSource, build_cache, list_pictures, source_of, split_held_out
 
 NAMES = [f"{'abcdefghijklmnopqrstuvwxyz'[i % 26]}{i % 7}x_{i:03}.png" for i in range(400)]
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codec.train.data import CropSource, build_cache
-from codec.train.drawn import draw_over
+from codec.train.crops import CropSource, build_cache, draw_over
 
 
 def test_what_is_drawn_depends_on_the_generator_alone():

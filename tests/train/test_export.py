@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
 
 import codec
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
 from codec.entropy.steps import step_of
 from codec.errors import TrainingError
+from codec.inference.folding import scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import ScaleNetwork, known_residuals
+from codec.inference.torch_backend import TorchRunner
 from codec.model.config import ModelConfig
-from codec.model.inference.folding import scale_weights
-from codec.model.inference.graphs import Architecture
-from codec.model.inference.torch_runner import TorchRunner
-from codec.model.scale_network import ScaleNetwork, known_residuals
 from codec.train.export import averaged_model, known_input, scale_arrays
 from codec.train.model import TrainModel
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
 
 from codec.model.config import ModelConfig
-from codec.train.linear_start import COLOUR, apply_linear_start, patch_basis
-from codec.train.model import TrainModel
+from codec.train.model import COLOUR, TrainModel, apply_linear_start, patch_basis
 
 
 @pytest.fixture(scope="module")

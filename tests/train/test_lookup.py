@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from codec.train.lookup import lookup
+from codec.networks.integer_scales import lookup
 
 
 def test_values_and_gradients_are_those_of_indexing():

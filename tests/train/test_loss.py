@@ -3,12 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
 
 from codec.model.config import ModelConfig
-from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
+from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of, perceptual_error
 from codec.train.model import Output
-from codec.train.perceptual import perceptual_error
 
 
 def test_rates_fill_their_bands():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from codec.train.perceptual import linear_light, perceptual_error, xyb
+from codec.train.loss import linear_light, perceptual_error, xyb
 
 SIDE = 176
 

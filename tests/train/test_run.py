@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 
-pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
 
-from codec.bitstream.quality import RATE_POINTS
+from codec.bitstream.rate_index import RATE_POINTS
 from codec.errors import TrainingError
+from codec.train.calibrate import evaluate
 from codec.train.checkpoint import load_parameters, read_tensors
-from codec.train.evaluate import evaluate
 from codec.train.loop import MAX_BAD_STEPS, Run, run
 from codec.train.loss import lmbda_of
 

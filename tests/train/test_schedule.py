@@ -9,8 +9,9 @@ from torch import nn
 
 from codec.errors import UsageError
 from codec.model.config import ModelConfig
-from codec.train.options import TrainOptions
-from codec.train.schedule import WeightAverage, is_decaying, learning_rate_factor
+from codec.train.checkpoint import WeightAverage
+from codec.train.loop import is_decaying, learning_rate_factor
+from codec.train.settings import TrainOptions
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from codec.train.structure import ms_ssim
+from codec.train.loss import ms_ssim
 
 
 @pytest.mark.parametrize("size", [(192, 192), (176, 240)])

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-pytest.importorskip("codec.train.entropy_models", reason="needs compressai: see README, Training")
+pytest.importorskip("codec.train.model", reason="needs compressai: see README, Training")
 
-from codec.bitstream.quality import RATE_POINTS, SCALE_COUNT
-from codec.entropy.pmf import quantise_pmf
+from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.tables import TOTAL, EntropyTables
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
-from codec.train.tables import R_LIMIT, SymbolCounts, hyper_tables, residual_tables
+from codec.train.probability_tables import R_LIMIT, SymbolCounts, hyper_tables, quantise_pmf, residual_tables
 
 
 def sigma_of(index):

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from codec.errors import UsageError
 from codec.vae import AnomalyModel
-from codec.vae.anomaly import heat_map
+from codec.vae.anomaly_detection import heat_map
 
 
 def texture(seed, side=64):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from codec.errors import UsageError, WeightsError
-from codec.train.classical import train_classical
+from codec.train.classical_trainer import train_classical
 from codec.vae.classical import ClassicalVae, kl_to_standard_normal
 
 

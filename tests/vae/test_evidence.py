@@ -7,13 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from codec.bitstream.quality import nearest_rate_point
-from codec.entropy.rate import ideal_bits
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.encode.rdo.decision import ideal_bits
 from codec.errors import UsageError
 from codec.vae import elbo
-from codec.vae.picture_latents import encode_latents
-from codec.vae.setting import choose
-from codec.vae.symbol_bits import cell_bits
+from codec.vae.evidence import cell_bits
+from codec.vae.picture_latents import choose, encode_latents
 
 
 def test_cells_add_up_to_the_bits_that_the_tables_promise(photo):

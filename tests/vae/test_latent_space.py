@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from codec.decoder import decompress
-from codec.encoder import compress
+from codec.decode.decoder import decompress
+from codec.encode.encoder import compress
 from codec.errors import UsageError
-from codec.image.convert import ConversionWarning
+from codec.image.load import ConversionWarning
 from codec.vae import impute, interpolate, sample, traverse
 
 

@@ -1,1 +1,0 @@
-"""From a picture to the payloads of its tiles, at any rate index, and to a target."""

@@ -1,0 +1,1 @@
+"""From `.vae` bytes to pictures."""

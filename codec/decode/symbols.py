@@ -1,0 +1,80 @@
+"""Decode the symbols of tiles, and verify a file by them without computing pixels."""
+
+from __future__ import annotations
+
+from codec.bitstream import wire
+from codec.bitstream.container import parse_container
+from codec.bitstream.geometry import Tile, tile_grid, z_shape
+from codec.bitstream.header import Header
+from codec.bitstream.metadata_chunks import parse_metadata
+from codec.bitstream.rate_index import nearest_rate_point
+from codec.bitstream.tile_payloads import LosslessTile, TilePayload, parse_alpha
+from codec.bitstream.wire import Data, given
+from codec.entropy.coder import symbol_crc
+from codec.errors import ChecksumMismatch, CodecError
+from codec.image.lossless import unpack, unpack_plane
+from codec.inference.threads import map_ordered, worker_count
+from codec.inference.weights import LoadedModel, load_model
+from codec.io.memory import memory_errors
+from codec.limits import DEFAULT_LIMITS, Limits
+from codec.tiles.quantise import TileSymbols, decode_residuals
+
+
+def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, rate_index: int) -> TileSymbols:
+    """Return the symbols of one tile; integer-exact.
+
+    rate_index: the header's, 0..2560. Raises CorruptPayload for words that no encoder writes,
+    ChecksumMismatch where the symbols are not those that were coded.
+    """
+    try:
+        own_rate_index = payload.rate_index(rate_index)
+        decoder = model.coder.decoder(payload.words, nearest_rate_point(own_rate_index))
+        z = decoder.z(*z_shape(tile.width, tile.height, model.config.z_stride))
+        r, scale_index = decode_residuals(model, decoder, z, own_rate_index, payload.lift)
+        decoder.finish()
+    except CodecError as error:
+        raise type(error)(f"tile {tile.index}: {error}", field=error.field) from error
+    if symbol_crc(z, r) != payload.crc:
+        raise ChecksumMismatch(
+            f"tile {tile.index}: the symbols' CRC-32 differs; the file is damaged, fetch it again",
+            field="crc",
+        )
+    return TileSymbols(z, r, scale_index, payload.lift)
+
+
+def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTile, rate_index: int) -> None:
+    """Raise what is wrong with a tile, learned or lossless, without making pixels of latents."""
+    if isinstance(payload, LosslessTile):
+        unpack(payload.stream, f"tile {tile.index}")
+    else:
+        decode_symbols(model, tile, payload, rate_index)
+
+
+@memory_errors()
+def verify(data: Data, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """Check structure, every CRC-32, all symbols, lossless tiles and alpha; return the header.
+
+    A file that passes decodes on every machine. data: its bytes or its path. threads: default one for each
+    core. Raises what `Decoder.decode` raises.
+    """
+    with given(data) as view:
+        return _verify(view, threads, limits)
+
+
+def _verify(data: memoryview, threads: int | None, limits: Limits) -> Header:
+    container = parse_container(data, limits)
+    parse_metadata(container.chunks, limits)
+    header = container.header
+    grid = tile_grid(header.width, header.height, header.tile_size)
+    model = load_model(header.model_id)
+
+    def check(tile: Tile) -> None:
+        check_tile(model, tile, container.tiles[tile.index], header.rate_index)
+
+    map_ordered(check, grid, min(worker_count(threads), len(grid)))
+    for chunk in container.chunks:
+        if chunk.kind == wire.ALPHA:
+            parts = parse_alpha(chunk.payload, grid)
+            for tile in grid:
+                unpack_plane(parts[tile.index], (tile.height, tile.width), f"alpha of tile {tile.index}")
+    return header

@@ -1,1 +1,0 @@
-"""Better symbols for the same decoder: what an encoder finds if it may think longer."""

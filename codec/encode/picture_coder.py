@@ -1,0 +1,248 @@
+"""Encode a whole picture at any rate: tiles, the gaps between them, and the file."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from codec.bitstream.container import write_container
+from codec.bitstream.geometry import Tile, tile_grid
+from codec.bitstream.header import Header, layout_code
+from codec.bitstream.metadata_chunks import pack_metadata
+from codec.bitstream.rate_index import OFFSET_UNIT
+from codec.bitstream.tile_payloads import pack_alpha
+from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
+from codec.encode.tile_coder import CodedTile, code_learned, code_lossless, code_tile
+from codec.encode.tile_view import TileView, view_tile
+from codec.errors import UsageError
+from codec.image.lossless import pack_plane
+from codec.image.picture import Canvas, Picture, PillowSamples, is_gray
+from codec.image.source import open_picture
+from codec.inference.threads import Progress, map_ordered
+from codec.inference.weights import LoadedModel
+from codec.model.index import HIGHEST, LOWEST, ModelEntry, from_rate_index, to_rate_index
+from codec.tiles.quantise import dequantise_tile
+from codec.tiles.synthesis import paint, window_over
+from codec.tiles.transforms import has_neighbour, presence
+
+OFFSET_MIN, OFFSET_MAX = -128, 127
+
+
+class RegionMap:
+    """How much of every region's boost each tile gets: all where it touches a box, the most of its mask.
+
+    Raises UsageError for a region outside the picture or a mask of another size.
+    """
+
+    def __init__(self, regions: Sequence[Region], width: int, height: int, tiles: Sequence[Tile]) -> None:
+        self._boost = np.zeros(len(tiles))
+        for region in regions:
+            shares = _shares(region, width, height, tiles)
+            change = region.boost * shares
+            stronger = np.abs(change) > np.abs(self._boost)
+            self._boost = np.where(stronger, change, self._boost)
+
+    def offsets(self, rate_index: int, entry: ModelEntry) -> NDArray[np.int64]:
+        """Return the rate offset of each tile to a header's rate index, in 1/16 of a rate point."""
+        quality = from_rate_index(rate_index, entry)
+        changed = (to_rate_index(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
+        return np.array([round((other - rate_index) / OFFSET_UNIT) for other in changed], np.int64)
+
+
+def clamped(offsets: NDArray[np.int64]) -> list[int]:
+    """Return offsets as the format holds them, -128..127."""
+    held: list[int] = np.clip(offsets, OFFSET_MIN, OFFSET_MAX).tolist()
+    return held
+
+
+def _shares(region: Region, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
+    if region.box is None:
+        return _mask_shares(region.mask, width, height, tiles)
+    x, y, box_width, box_height = region.box
+    if x + box_width > width or y + box_height > height:
+        raise UsageError(
+            f"region {x},{y},{box_width},{box_height} does not lie in a picture of {width}x{height}",
+            field="roi",
+        )
+    return np.array(
+        [
+            float(t.x < x + box_width and t.x + t.width > x and t.y < y + box_height and t.y + t.height > y)
+            for t in tiles
+        ]
+    )
+
+
+def _mask_shares(name: str, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
+    with open_picture(name) as picture:
+        if picture.size != (width, height):
+            raise UsageError(
+                f"{name}: the mask must be of the picture's size, {width}x{height}, "
+                f"not {picture.size[0]}x{picture.size[1]}",
+                field="roi",
+            )
+        mask = np.asarray(picture.convert("L", dither=Image.Dither.NONE))
+    return np.array([mask[t.y : t.y + t.height, t.x : t.x + t.width].max() / 255 for t in tiles])
+
+
+_Around: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
+
+
+class Coded:
+    """A picture coded at one rate index: its header and tiles."""
+
+    def __init__(self, header: Header, tiles: list[CodedTile]) -> None:
+        self.header, self.tiles = header, tiles
+
+    @property
+    def exact(self) -> set[int]:
+        """Which tiles are stored without loss."""
+        return {index for index, tile in enumerate(self.tiles) if tile.lossless}
+
+
+class PictureCoder:
+    """Codes one picture, at one rate index after another.
+
+    threads: workers over tiles. keep: hold the latents, 5 bytes a pixel, for further rate indices.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        entry: ModelEntry,
+        picture: Picture,
+        options: EncodeOptions,
+        *,
+        threads: int,
+        keep: bool,
+    ) -> None:
+        self._model, self._entry, self._picture, self._options = model, entry, picture, options
+        self._workers, self._keep = threads, keep
+        gray = is_gray(picture)
+        self._how = options.tile_settings(gray=gray)
+        self._layout = layout_code(picture.layout, gray=gray)
+        # Regions of interest follow the borders of tiles, so these are smaller then.
+        self._log2 = TILE_LOG2 if options.roi else 9
+        self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)
+        self._regions = RegionMap(options.roi, picture.width, picture.height, self.tiles)
+        self._threads = min(threads, len(self.tiles))
+        self._views: dict[int, TileView] = {}
+        self._rest: _Around | None = None
+
+    def code(self, rate_index: int, progress: Progress | None = None) -> Coded:
+        """Code all tiles at a rate index 0..2560. progress: called with the tiles done and their total."""
+        picture = self._picture
+        header = Header(
+            picture.width, picture.height, rate_index, self._model.model_id, self._log2, layout=self._layout
+        )
+        self._offsets = clamped(self._regions.offsets(rate_index, self._entry))
+        shares = _Shares(len(self.tiles), progress)
+        work = functools.partial(self._code_tile, header, shares)
+        # Tiles that take long tell themselves how far they are.
+        coarse = None if self._how.level.iterations else progress
+        coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
+        self._mind_the_gaps(coded)
+        return coded
+
+    def file(self, coded: Coded) -> bytes:
+        """Return the bytes of the .vae file."""
+        alpha, metadata = self._around()
+        payloads = [tile.payload for tile in coded.tiles]
+        return write_container(coded.header, payloads, metadata, alpha=alpha, lossless=coded.exact)
+
+    def decoded(self, coded: Coded) -> PillowSamples:
+        """Return the colour samples that the file decodes to."""
+        header, model, exact = coded.header, self._model, coded.exact
+        canvas = Canvas("RGB", 0, 0, header.width, header.height, None, gray=header.is_gray)
+        window = window_over(header, model, (0, 0, header.width, header.height))
+        present = presence(header, exact, model.config.z_stride)
+
+        def latents(tile: Tile) -> NDArray[np.float32]:
+            found = coded.tiles[tile.index]
+            if found.symbols is None:
+                raise TypeError("a lossless tile has no latents")
+            return dequantise_tile(model, found.symbols, found.rate_index)
+
+        paint(canvas, model, header, window, latents, present, self._workers)
+        for index in exact:
+            tile = self.tiles[index]
+            canvas.paint(tile.x, tile.y, self._samples(tile))
+        return PillowSamples(canvas.image)
+
+    def _code_tile(self, header: Header, shares: _Shares, tile: Tile) -> CodedTile:
+        if self._options.lossless:
+            return code_lossless(self._samples(tile))
+        offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+        return code_tile(self._model, self._view(tile), header.rate_index, offset, self._how, budget)
+
+    def _budget(self, shares: _Shares, tile: Tile) -> Budget:
+        """Share a picture's seconds among its tiles, by their size."""
+        share = tile.width * tile.height * self._threads / (self._picture.width * self._picture.height)
+        return Budget(self._options.seconds * min(1, share), functools.partial(shares.tick, tile.index))
+
+    def _view(self, tile: Tile) -> TileView:
+        if tile.index in self._views:
+            return self._views[tile.index]
+        view = view_tile(self._model, self._picture.colour, tile, rim=self._how.level.decides)
+        if self._keep:
+            self._views[tile.index] = view
+        return view
+
+    def _mind_the_gaps(self, coded: Coded) -> None:
+        """Code the neighbours of lossless tiles again, as the decoder sees them: without latents there."""
+        exact, header = coded.exact, coded.header
+        present = presence(header, exact, self._model.config.z_stride)
+        beside = [t for t in self.tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
+        if not beside:
+            return
+        level, colour = self._how.level, self._picture.colour
+        shares = _Shares(len(beside), None)
+
+        def again(tile: Tile) -> CodedTile:
+            view = view_tile(self._model, colour, tile, present, rim=level.decides)
+            offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+            return code_learned(self._model, view, header.rate_index, offset, self._how, budget)
+
+        found = map_ordered(again, beside, min(self._threads, len(beside)))
+        for tile, payload in zip(beside, found, strict=True):
+            coded.tiles[tile.index] = payload
+
+    def _around(self) -> _Around:
+        """Return the payload of alpha and the chunks of metadata, made once."""
+        if self._rest is None:
+            picture, alpha = self._picture, None
+            if picture.alpha is not None:
+                plane = functools.partial(_pack_alpha, picture.alpha)
+                alpha = pack_alpha(map_ordered(plane, self.tiles, self._threads))
+            metadata = [] if self._options.strip else pack_metadata(picture.metadata)
+            self._rest = alpha, metadata
+        return self._rest
+
+    def _samples(self, tile: Tile) -> NDArray[np.uint8]:
+        return self._picture.colour[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+
+
+def _pack_alpha(alpha: NDArray[np.uint8], tile: Tile) -> bytes:
+    return pack_plane(alpha[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
+
+
+class _Shares:
+    """Tells progress in hundredths of tiles, from any thread."""
+
+    def __init__(self, tiles: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = dict[int, int](), 100 * tiles, progress
+        self._lock = threading.Lock()
+
+    def tick(self, tile: int, share: float) -> None:
+        """Note which share of a tile is done."""
+        if self._progress is None:
+            return
+        with self._lock:
+            if self._done.get(tile) != int(100 * share):
+                self._done[tile] = int(100 * share)
+                self._progress(sum(self._done.values()), self._total)

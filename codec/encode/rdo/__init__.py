@@ -1,0 +1,1 @@
+"""Rate-distortion optimisation: better symbols for the same decoder."""

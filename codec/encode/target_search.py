@@ -1,0 +1,175 @@
+"""Search the rate at which a file meets a target of size or similarity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.encode.options import PSNR_ABOVE, SIZE_BYTES, SIZE_SHARE, SSIM_ABOVE, Target
+from codec.encode.picture_coder import Coded, PictureCoder
+from codec.errors import LimitExceeded
+from codec.image.picture import Picture
+from codec.image.similarity import MEASURES, decibel
+from codec.model.index import ModelEntry, from_rate_index
+
+T = TypeVar("T")
+
+MAX_TRIALS = 8
+# Beyond this share of a bracket a guess is moved towards its middle, so that both ends close in.
+_MARGIN = 0.05
+
+
+class Trial(NamedTuple, Generic[T]):
+    """One attempt: the rate index 0..2560, what was measured, and what was made."""
+
+    rate_index: int
+    value: float
+    result: T
+
+
+class Outcome(NamedTuple, Generic[T]):
+    """chosen: the trial to use, None where the band lies beyond an end. low, high: of all trials."""
+
+    chosen: Trial[T] | None
+    low: Trial[T]
+    high: Trial[T]
+
+
+def search(
+    attempt: Callable[[int], tuple[float, T]],
+    band: tuple[float, float],
+    start: int,
+    last: int,
+    *,
+    from_below: bool,
+) -> Outcome[T]:
+    """Find a rate index 0..last whose value lies in a band (low, high), by regula falsi in MAX_TRIALS.
+
+    attempt: rate index -> (value, result); the value all but rises with it, not too far from linearly. start:
+    a first guess. from_below: whether, where the band cannot be hit, the nearest value below it will do, or
+    else the nearest above it. A value beyond the other end of the band is never chosen.
+    """
+    low, high = band
+    aim = (low + high) / 2
+    trials: dict[int, Trial[T]] = {}
+    below, above = -1, last + 1
+    moves: list[bool] = []
+    rate_index = min(max(start, 0), last)
+    while len(trials) < MAX_TRIALS:
+        trial = Trial(rate_index, *attempt(rate_index))
+        trials[rate_index] = trial
+        if low <= trial.value <= high:
+            break
+        moves.append(trial.value < low)
+        if moves[-1]:
+            below = max(below, rate_index)
+        else:
+            above = min(above, rate_index)
+        if above - below <= 1 or below >= last or above <= 0:
+            break
+        stuck = len(moves) > 2 and moves[-1] == moves[-2]
+        rate_index = _next(trials, below, above, last, aim, stuck=stuck)
+    ordered = sorted(trials.values(), key=lambda trial: trial.value)
+    fitting = [t for t in ordered if (t.value <= high if from_below else t.value >= low)]
+    chosen = (fitting[-1] if from_below else fitting[0]) if fitting else None
+    return Outcome(chosen, ordered[0], ordered[-1])
+
+
+def _next(trials: dict[int, Trial[T]], below: int, above: int, last: int, aim: float, *, stuck: bool) -> int:
+    """Return the next rate index to try, strictly between below and above.
+
+    stuck: whether one end of the bracket has not moved for two trials: the curve is bent.
+    """
+    if below >= 0 and above <= last:
+        (x0, y0), (x1, y1) = ((trials[r].rate_index, trials[r].value) for r in (below, above))
+        share = min(max((aim - y0) / (y1 - y0), 0), 1) if y1 > y0 else 0.5
+        if stuck:
+            # As in the Illinois method: closer to the end that has stayed than the straight line says.
+            share = 2 * share / (1 + share) if next(reversed(trials)) == below else share / (2 - share)
+        guess = x0 + (x1 - x0) * min(max(share, _MARGIN), 1 - _MARGIN)
+    elif len(trials) == 1:
+        # No slope is known yet: a guess at how fast a value moves would be the model's, so look at half way.
+        guess = (below + above) / 2
+    else:
+        # Only one side is known: go on along its last two, or at once to the end.
+        nearest = sorted(trials, key=lambda r: abs(trials[r].value - aim))[:2]
+        (x0, y0), (x1, y1) = ((r, trials[r].value) for r in nearest)
+        guess = x0 + (aim - y0) * (x1 - x0) / (y1 - y0) if y1 != y0 else (below + above) / 2
+        # A little too far rather than short of it: then both sides are known.
+        guess += 0.1 * (guess - x0)
+    return min(max(round(guess), below + 1, 0), above - 1, last)
+
+
+class _File(NamedTuple):
+    """Bytes of a file, and whether any of its tiles is stored without loss."""
+
+    data: bytes
+    has_exact: bool
+
+
+def hit(coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry) -> bytes:
+    """Return the file that meets a target, found in at most search.MAX_TRIALS trials.
+
+    start: the rate index 0..2560 to try first. Raises LimitExceeded where none meets the target, and says
+    what the nearest one gives.
+    """
+    if target.is_size:
+        return _by_size(coder, target, target.n_bytes(picture.width * picture.height), start, entry)
+    return _by_metric(coder, picture, target, start, entry)
+
+
+def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: ModelEntry) -> bytes:
+    least = most - max(SIZE_BYTES, math.floor(SIZE_SHARE * most))
+
+    def attempt(rate_index: int) -> tuple[float, _File]:
+        coded = coder.code(rate_index)
+        data = coder.file(coded)
+        return math.log(len(data)), _File(data, bool(coded.exact))
+
+    band = (math.log(max(least, 1)), math.log(max(most, 1)))
+    found = search(attempt, band, start, MAX_RATE_INDEX, from_below=True)
+    if found.chosen is None:
+        n_bytes = len(found.low.result.data)
+        raise _missed(
+            f"{target}: the smallest file possible", found.low.rate_index, f"{n_bytes} bytes", entry
+        )
+    chosen = found.chosen.result
+    # Where all that is left to gain is gained without loss, a smaller file is no miss.
+    if found.chosen.rate_index == MAX_RATE_INDEX and len(chosen.data) < least and not chosen.has_exact:
+        what = f"{target}: the largest file possible, short of --lossless,"
+        raise _missed(what, MAX_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
+    return chosen.data
+
+
+def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry) -> bytes:
+    measure = MEASURES[target.kind]
+
+    def attempt(rate_index: int) -> tuple[float, Coded]:
+        coded = coder.code(rate_index)
+        return measure(picture.colour, coder.decoded(coded)), coded
+
+    if target.kind == "psnr":
+        low, above = target.value, PSNR_ABOVE
+    else:
+        low, above = decibel(target.value), SSIM_ABOVE
+    found = search(attempt, (low, low + above), start, MAX_RATE_INDEX, from_below=False)
+    if found.chosen is None:
+        best = _shown(target, found.high.value)
+        what = f"{target}: the best possible, short of --lossless,"
+        raise _missed(what, found.high.rate_index, best, entry)
+    chosen = found.chosen
+    if chosen.rate_index == 0 and chosen.value > low + above and not chosen.result.exact:
+        raise _missed(f"{target}: the least possible", 0, _shown(target, chosen.value), entry)
+    return coder.file(found.chosen.result)
+
+
+def _shown(target: Target, value: float) -> str:
+    return f"{value:.2f} dB" if target.kind == "psnr" else f"{1 - 10 ** (-value / 10):.5f}"
+
+
+def _missed(what: str, rate_index: int, best: str, entry: ModelEntry) -> LimitExceeded:
+    return LimitExceeded(
+        f"{what} is {best}, at quality {from_rate_index(rate_index, entry):g}", field="target"
+    )

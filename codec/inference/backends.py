@@ -1,0 +1,75 @@
+"""The protocol of backends, and the choice among those installed. Imports neither torch nor onnxruntime."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from codec.errors import BackendMissing, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # float32, or int64 where graphs.py says so.
+    Inputs: TypeAlias = Mapping[str, NDArray[Any]]
+
+VARIABLE = "VAEZIP_BACKEND"
+PACKAGES = {"onnx": "onnxruntime", "torch": "torch"}
+CPU = "cpu"
+INSTALL_TORCH = "pip install 'vaezip[torch]'"
+
+
+def need_torch(what: str) -> None:
+    """Raise BackendMissing unless torch is installed. what: that needs it, as a sentence begins."""
+    if not _is_installed("torch"):
+        raise BackendMissing(f"{what} takes torch, which is not installed; run: {INSTALL_TORCH}")
+
+
+class Runner(Protocol):
+    """Runs the graphs of one model; threads may share it."""
+
+    @property
+    def name(self) -> str:
+        """`torch` or `onnx`."""
+
+    @property
+    def device(self) -> str:
+        """Where it computes: CPU, or another that torch knows."""
+
+    def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
+        """Compute a graph on arrays; see graphs.py for their shapes. Those of rank 2 may be overwritten."""
+
+
+def choose_backend(device: str = CPU) -> str:
+    """Return `onnx` or `torch`: what VAEZIP_BACKEND names, torch if it is in use already, or what is there.
+
+    Other devices than the CPU are torch's alone. Raises UsageError for another name, BackendMissing where
+    what is needed is not installed.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked and asked not in PACKAGES:
+        raise UsageError(f"{VARIABLE} must be torch or onnx, not {asked!r}", field=VARIABLE)
+    if device != CPU:
+        if asked == "onnx":
+            raise UsageError(f"{VARIABLE}=onnx computes on the CPU only, not on {device!r}", field="device")
+        asked = "torch"
+    if not asked and "torch" in sys.modules:
+        return "torch"
+    for name in (asked,) if asked else PACKAGES:
+        if _is_installed(PACKAGES[name]):
+            return name
+    if asked == "torch":
+        raise BackendMissing(f"torch is not installed; run: {INSTALL_TORCH}")
+    raise BackendMissing("onnxruntime is not installed; run: pip install onnxruntime")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return package in sys.modules or find_spec(package) is not None
+    except ImportError:
+        return False

@@ -1,0 +1,178 @@
+"""Find, verify and load shipped weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from codec.entropy.coder import TileCoder
+from codec.entropy.tables import EntropyTables
+from codec.errors import CodecError, WeightsError
+from codec.inference.backends import CPU, Runner, choose_backend
+from codec.inference.folding import NETWORK, Weights, float_weights, scale_weights
+from codec.inference.graphs import Architecture
+from codec.inference.scale_network import ScaleNetwork
+from codec.model.config import ModelConfig, ScaleLayer, check_shapes
+from codec.model.index import ModelEntry, model_entry, weights_folder
+
+if TYPE_CHECKING:
+    from codec.networks.network import Network
+
+Arrays = Mapping[str, NDArray[Any]]
+MakeRunner = Callable[[Architecture, Weights], Runner]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """Everything that coding needs; read-only, shared by threads.
+
+    Attributes:
+        model_id: the 4 bytes that streams name.
+        config: sizes.
+        arrays: of the float networks, by their names in the weights file without `network.`, float32.
+        runner: what computes the networks.
+        scale: integer scale network, self-tested.
+        coder: range coder over the stored tables.
+    """
+
+    model_id: bytes
+    config: ModelConfig
+    arrays: Arrays
+    runner: Runner
+    scale: ScaleNetwork
+    coder: TileCoder
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The float networks in torch, in inference form: for what needs their gradients or their parts."""
+        from codec.networks.network import from_arrays
+
+        return from_arrays(self.config, self.arrays)
+
+
+def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read a weights file after checking its sha256: arrays and metadata. Raises WeightsError."""
+    path = weights_folder() / entry.file
+    data = _read_checked(path, entry.sha256)
+    try:
+        return load(data), _metadata(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); reinstall vaezip") from error
+
+
+def _read_checked(path: Path, sha256: str) -> bytes:
+    """Read once: a file put in its place meanwhile must not be parsed for the one that was checked."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); reinstall vaezip") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise WeightsError(f"{path}: sha256 differs from the index; reinstall vaezip")
+    return data
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Metadata of a safetensors file, which its library gives out for files by name only."""
+    size = int.from_bytes(data[:8], "little")
+    metadata: dict[str, str] = json.loads(data[8 : 8 + size])["__metadata__"]
+    return metadata
+
+
+def architecture(meta: Mapping[str, str]) -> Architecture:
+    """Read what the metadata of a weights file says of its networks."""
+    layers, context = (
+        tuple(ScaleLayer(**layer) for layer in json.loads(meta[name]))
+        for name in ("scale_layers", "context_layers")
+    )
+    return Architecture(ModelConfig.from_json(meta["config"]), layers, context)
+
+
+def folded_weights(arch: Architecture, arrays: Arrays) -> Weights:
+    """Return the weights of all graphs."""
+    return float_weights(arrays) | scale_weights(arch.scale_layers, arch.context_layers, arrays)
+
+
+def torch_runner(arch: Architecture, weights: Weights, device: str = CPU) -> Runner:
+    """Return what computes a model's graphs by torch."""
+    from codec.inference.torch_backend import TorchRunner
+
+    return TorchRunner(arch, weights, device)
+
+
+def build(
+    model_id: bytes, arrays: Arrays, meta: Mapping[str, str], make_runner: MakeRunner = torch_runner
+) -> LoadedModel:
+    """Build a model from the arrays and metadata of a weights file."""
+    floats = {
+        name.removeprefix(NETWORK): np.asarray(value, np.float32)
+        for name, value in arrays.items()
+        if name.startswith(NETWORK)
+    }
+    try:
+        arch = architecture(meta)
+        check_shapes(arch.config, floats)
+        runner = make_runner(arch, folded_weights(arch, arrays))
+        # Integers are exact on the CPU in float32; on a GPU that is nobody's promise.
+        exact = runner if runner.device == CPU else torch_runner(arch, _scale_only(arch, arrays))
+        scale = ScaleNetwork(arch.scale_layers, arch.context_layers, arch.config.z_stride, arrays, exact)
+        scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
+    except CodecError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error
+    return LoadedModel(
+        model_id, arch.config, floats, runner, scale, TileCoder(EntropyTables.from_arrays(arrays))
+    )
+
+
+def _scale_only(arch: Architecture, arrays: Arrays) -> Weights:
+    return scale_weights(arch.scale_layers, arch.context_layers, arrays)
+
+
+def onnx_runner(entry: ModelEntry) -> MakeRunner:
+    """Return what makes the runner of a model's exported graphs. Raises WeightsError for unusable ones."""
+    if entry.graphs is None:
+        raise WeightsError(
+            f"model {entry.model_id.hex()} was exported without graphs for onnxruntime; set "
+            "VAEZIP_BACKEND=torch, or export it again"
+        )
+    file, sha256 = entry.graphs
+    path = weights_folder() / file
+    data = _read_checked(path, sha256)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        graphs = {name: archive.read(name) for name in archive.namelist()}
+
+    def make(_: Architecture, weights: Weights) -> Runner:
+        from codec.inference.onnx_backend import OnnxRunner
+
+        return OnnxRunner(graphs, weights)
+
+    return make
+
+
+def load_model(model_id: bytes, device: str = CPU) -> LoadedModel:
+    """Load the model that streams name by these 4 bytes, once a process and device.
+
+    Raises UnknownModel, WeightsError, BackendMismatch, BackendMissing, or UsageError for a device that cannot
+    be used.
+    """
+    return _load(model_id, choose_backend(device), device)
+
+
+@functools.cache
+def _load(model_id: bytes, backend: str, device: str) -> LoadedModel:
+    entry = model_entry(model_id)
+    make = onnx_runner(entry) if backend == "onnx" else functools.partial(torch_runner, device=device)
+    return build(model_id, *read_verified(entry), make)

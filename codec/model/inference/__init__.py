@@ -1,1 +1,0 @@
-"""The networks as they run in the codec: graphs over folded weights, computed by torch or onnxruntime."""

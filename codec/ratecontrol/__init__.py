@@ -1,1 +1,0 @@
-"""Rate control: targets, and the allocation of rate to tiles."""

@@ -1,1 +1,0 @@
-"""Running a loaded model over tiles and threads."""

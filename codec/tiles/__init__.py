@@ -1,0 +1,1 @@
+"""Tiles of a picture between samples and symbols: what encoding and decoding share."""
