@@ -24,9 +24,9 @@ _EXPORTS = {
     "Decoder": "codec.decode.decoder",
     "EncodeOptions": "codec.encode.options",
     "Encoder": "codec.encode.encoder",
-    "Failure": "codec.types",
+    "Failure": "codec.errors",
     "FormatError": "codec.errors",
-    "ImageInfo": "codec.types",
+    "ImageInfo": "codec.bitstream.header",
     "LimitExceeded": "codec.errors",
     "Limits": "codec.limits",
     "TruncatedData": "codec.errors",
@@ -35,18 +35,20 @@ _EXPORTS = {
     "UnsupportedVersion": "codec.errors",
     "UsageError": "codec.errors",
     "WeightsError": "codec.errors",
-    "compress": "codec.encode.encoder",
+    "compress": "codec.api",
     "decompress": "codec.api",
     "info": "codec.api",
     "salvage": "codec.decode.salvage",
+    "verify": "codec.decode.symbols",
 }
 
 if TYPE_CHECKING:
-    from codec.api import decompress, info
+    from codec.api import compress, decompress, info
     from codec.bitstream.header import ImageInfo
     from codec.decode.decoder import Decoder
     from codec.decode.salvage import salvage
-    from codec.encode.encoder import Encoder, compress
+    from codec.decode.symbols import verify
+    from codec.encode.encoder import Encoder
     from codec.encode.options import EncodeOptions
     from codec.errors import (
         BackendMismatch,
@@ -95,6 +97,7 @@ __all__ = [
     "decompress",
     "info",
     "salvage",
+    "verify",
 ]
 
 

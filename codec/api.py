@@ -1,9 +1,13 @@
-"""The functions of `codec`: compress, decompress, info. A file with a bad header costs no torch."""
+"""The functions `compress`, `decompress` and `info` of `codec`, where a newcomer starts to read.
+
+What takes long to import is imported in the functions: a file with a bad header costs no torch.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Unpack
 
 from codec.bitstream.container import read_info
 from codec.bitstream.header import ImageInfo, parse_header
@@ -14,6 +18,30 @@ from codec.model.index import from_rate_index, model_entry
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from codec.decode.decoder import Decoder
+    from codec.encode.encoder import Encoder
+    from codec.encode.options import EncodeKeywords
+    from codec.image.load import PictureLike
+
+
+def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeKeywords]) -> bytes:
+    """Compress one picture to the bytes of a .vae file; options as for `Encoder`.
+
+    image: a PIL image, an array uint8 [H, W] or [H, W, 1 to 4], a path, or the bytes of a file.
+    quality: 0 to 100. Raises as `Encoder` and `Encoder.encode` do.
+    """
+    from codec.encode.encoder import Encoder
+
+    encoder = Encoder(quality, **options) if options else _encoder(quality)
+    return encoder.encode(image)
+
+
+@functools.lru_cache(maxsize=16)
+def _encoder(quality: float) -> Encoder:
+    from codec.encode.encoder import Encoder
+
+    return Encoder(quality)
 
 
 def info(source: Data, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
@@ -37,9 +65,14 @@ def _quality(found: ImageInfo) -> float | None:
 
 
 def decompress(data: Data) -> Image.Image:
-    """Decompress one file, its bytes or its path, with the default limits; see `Decoder`."""
+    """Decompress one file, its bytes or its path, with the default limits; see `Decoder.decode`."""
     with given(data) as view:
         parse_header(view)
-        from codec.decode.decoder import decompress as decode
+        return _decoder().decode(view)
 
-        return decode(view)
+
+@functools.cache
+def _decoder() -> Decoder:
+    from codec.decode.decoder import Decoder
+
+    return Decoder()

@@ -45,7 +45,7 @@ class DataSet:
 
     def sha256(self) -> dict[str, str]:
         """SHA-256 by file name."""
-        lines = files("codec.data").joinpath(self.sums).read_text(encoding="ascii").splitlines()
+        lines = (files("codec") / "data" / self.sums).read_text(encoding="ascii").splitlines()
         return {name: digest for digest, name in (line.split() for line in lines)}
 
 
@@ -116,7 +116,7 @@ class Tile:
 
 def recipe() -> list[Tile]:
     """Return all tiles, those of one package together."""
-    lines = files("codec.data").joinpath(_RECIPE).read_text(encoding="utf-8").splitlines()[1:]
+    lines = (files("codec") / "data" / _RECIPE).read_text(encoding="utf-8").splitlines()[1:]
     tiles = []
     for line in lines:
         name, package, picture, factor, left, top = line.split("\t")

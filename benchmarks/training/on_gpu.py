@@ -90,7 +90,7 @@ except ModuleNotFoundError:
 from codec.networks.integer_scales import FakeQuantisedConv, magnitude_code  # noqa: E402
 from codec.networks.layers import step_masks  # noqa: E402
 from codec.train import loss as perceptual  # noqa: E402
-from codec.train import loss as structure
+from codec.train import loss as structure  # noqa: E402
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 

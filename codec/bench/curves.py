@@ -32,7 +32,7 @@ import bjontegaard  # noqa: E402
 import matplotlib  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
-__all__ = ["Figure", "bjontegaard", "matplotlib"]
+__all__ = ["BdRate", "Curve", "Figure", "bjontegaard", "matplotlib"]
 
 
 # Name and unit of each metric on the scale that curves are drawn and compared on.

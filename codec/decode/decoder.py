@@ -272,13 +272,3 @@ def _box(header: Header, region: Box | None) -> Box:
             field="region",
         )
     return x, y, x + width, y + height
-
-
-@functools.cache
-def _decoder() -> Decoder:
-    return Decoder()
-
-
-def decompress(data: Data) -> Image.Image:
-    """Decompress one file, its bytes or its path, with the default limits; see `Decoder`."""
-    return _decoder().decode(data)

@@ -132,14 +132,3 @@ class Encoder:
         alone = copy.copy(self)
         alone.threads = 1
         return map_ahead(alone.encode, images, self.threads, on_error)
-
-
-@functools.lru_cache(maxsize=16)
-def _encoder(quality: float) -> Encoder:
-    return Encoder(quality)
-
-
-def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeKeywords]) -> bytes:
-    """Compress one picture; options as for `Encoder`."""
-    encoder = Encoder(quality, **options) if options else _encoder(quality)
-    return encoder.encode(image)

@@ -9,6 +9,8 @@ something else has loaded onnxruntime before, that choice stands.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,22 +23,16 @@ from codec.inference.backends import CPU
 if TYPE_CHECKING:
     from codec.inference.backends import Inputs
 
-import os
-import sys
-
 OPT_OUT = "ORT_DISABLE_TELEMETRY"
 
 _OURS = not os.environ.get(OPT_OUT) and "onnxruntime" not in sys.modules
 if _OURS:
     os.environ[OPT_OUT] = "1"
 
-import onnxruntime  # noqa: E402
+import onnxruntime as onnxruntime  # noqa: E402
 
 if _OURS:
     onnxruntime.disable_telemetry_events()
-
-__all__ = ["OPT_OUT", "onnxruntime"]
-
 
 # Only errors: what else onnxruntime has to say is of no use to whoever decodes a picture.
 LOG_ERRORS = 3

@@ -10,7 +10,7 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from codec.inference.graphs import Architecture
 from codec.inference.scale_network import ScaleNetwork
 from codec.model.config import ModelConfig, ScaleLayer, check_shapes
 from codec.model.index import ModelEntry, model_entry, weights_folder
-
-if TYPE_CHECKING:
-    from codec.networks.network import Network
 
 Arrays = Mapping[str, NDArray[Any]]
 MakeRunner = Callable[[Architecture, Weights], Runner]
@@ -53,13 +50,6 @@ class LoadedModel:
     runner: Runner
     scale: ScaleNetwork
     coder: TileCoder
-
-    @functools.cached_property
-    def network(self) -> Network:
-        """The float networks in torch, in inference form: for what needs their gradients or their parts."""
-        from codec.networks.network import from_arrays
-
-        return from_arrays(self.config, self.arrays)
 
 
 def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

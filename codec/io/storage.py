@@ -79,7 +79,7 @@ def check(name: str, *, overwrite: bool) -> None:
 def write(name: str, data: bytes | Callable[[IO[bytes]], object], *, overwrite: bool) -> None:
     """Write a file whole or not at all. data: the bytes, or what writes them into a file. Raises OSError.
 
-    Local files are written as codec.io.files does. Elsewhere it is one `pipe_file`, which object stores finish
+    Local files are written by codec.io.files. Elsewhere it is one `pipe_file`, which object stores finish
     in one step; a target there is looked for first, so of two writers at the same moment the last one wins.
     """
     path = local_path(name)

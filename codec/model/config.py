@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS

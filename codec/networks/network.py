@@ -8,6 +8,7 @@ The scales come from the integer network alone (`scale_network`): nothing here m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS
+from codec.inference.weights import LoadedModel
 from codec.model.config import PATCH, PATCH_CHANNELS, ModelConfig
 from codec.networks.layers import (
     RateScale,
@@ -190,3 +192,9 @@ def from_arrays(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> Netw
         network.eval().requires_grad_(False)
         # Convolutions run about 1.6 times faster in this layout; torch converts the activations itself.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@functools.lru_cache(maxsize=4)
+def float_network(model: LoadedModel) -> Network:
+    """Return the float networks of a loaded model in inference form, for gradients or single parts."""
+    return from_arrays(model.config, model.arrays)

@@ -48,8 +48,6 @@ if _PACKAGE not in sys.modules:
 
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional  # noqa: E402
 
-__all__ = ["EntropyBottleneck", "GaussianConditional"]
-
 
 @dataclasses.dataclass
 class Output:

@@ -7,7 +7,7 @@ only as well as the hyper-latent tells them: a mixture of Gaussians is fitted to
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.tables import TOTAL, Z_MAX, EntropyTables
 from codec.errors import UsageError
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
-from codec.train.model import TrainModel
+
+if TYPE_CHECKING:
+    from codec.train.model import TrainModel
 
 
 def quantise_pmf(pmf: NDArray[Any]) -> NDArray[np.uint32]:

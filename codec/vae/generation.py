@@ -21,6 +21,7 @@ from codec.inference.threads import Progress, map_ordered, worker_count
 from codec.inference.weights import LoadedModel
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
 from codec.networks.layers import rate_point_tensor, reconstruct, step_masks
+from codec.networks.network import float_network
 from codec.vae.picture_latents import choose, synthesise_whole
 
 # mu, scale index: float and int64 [1, M, h, w] -> residual of that shape; only the step's elements count.
@@ -51,7 +52,7 @@ def _integers(r: Tensor) -> NDArray[np.int16]:
 def walk(model: LoadedModel, z: NDArray[np.int16], rate_index: int, choose: Choice) -> Walked:
     """Go through a tile's latent in coding order, from its hyper-latents int16 [H, hz, wz] on."""
     start = model.scale.start(z)
-    features = model.network.h_s_mean(
+    features = float_network(model).h_s_mean(
         torch.from_numpy(z.astype(np.float32))[None], rate_point_tensor(rate_index)
     )
     masks = step_masks(*start.shape)
@@ -61,17 +62,19 @@ def walk(model: LoadedModel, z: NDArray[np.int16], rate_index: int, choose: Choi
     for step in range(STEPS):
         index = model.scale.scale_index(step, start, _integers(residual), rate_index)
         scale_index = torch.from_numpy(index.astype(np.int64))[None]
-        mu = model.network.context(step, features, y_hat)
+        mu = float_network(model).context(step, features, y_hat)
         r = torch.where(masks[step] & (scale_index > 0), choose(mu, scale_index), 0.0)
         residual = residual + r
         scale_indices = torch.where(masks[step], scale_index, scale_indices)
-        y_hat = torch.where(masks[step], mu + reconstruct(r, model.network.lean_at(scale_index)), y_hat)
+        y_hat = torch.where(
+            masks[step], mu + reconstruct(r, float_network(model).lean_at(scale_index)), y_hat
+        )
     return Walked(y_hat, residual, scale_indices)
 
 
 def means(model: LoadedModel, z_hat: Tensor, y: Tensor, rate_index: int) -> Tensor:
     """Predict every element of y, float [B, M, h, w], from those before it; differentiable in z_hat and y."""
-    network = model.network
+    network = float_network(model)
     features = network.h_s_mean(z_hat, rate_point_tensor(rate_index).expand(len(y)))
     masks = step_masks(y.shape[1], *y.shape[2:])
     mu = torch.zeros_like(y)
@@ -122,7 +125,9 @@ def sample(
         with torch.inference_mode():
             z = draw_z(setting.model, side, setting.rate_index, temperature_z, rng)
             y_hat = draw_y(setting.model, z, setting.rate_index, temperature_y, rng)
-            unscaled = setting.model.network.unscale_latent(y_hat, rate_point_tensor(setting.rate_index))
+            unscaled = float_network(setting.model).unscale_latent(
+                y_hat, rate_point_tensor(setting.rate_index)
+            )
         return synthesise_whole(setting.model, unscaled[0].numpy(), setting.rate_index, 1)
 
     return map_ordered(one, range(count), worker_count(threads), progress)

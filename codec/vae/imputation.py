@@ -24,6 +24,7 @@ from codec.inference.threads import Progress, map_ordered
 from codec.inference.weights import LoadedModel, load_model
 from codec.model.index import default_model_id
 from codec.networks.layers import rate_point_tensor
+from codec.networks.network import float_network
 from codec.vae.generation import means, scale_indices
 
 Floats = NDArray[np.float64]
@@ -179,7 +180,7 @@ def _explain(
     temperature: float,
 ) -> Tensor:
     """Decode the likeliest latents, sought from `current` on: float [1, 3, H, W] in [0, 1]."""
-    network, tables = model.network, model.coder.tables
+    network, tables = float_network(model), model.coder.tables
     rate_point, lmbda = rate_point_tensor(rate_index), model.config.lmbda(rate_index / STEP_UNITS)
     cost = RateCurve(tables)
     with torch.no_grad():

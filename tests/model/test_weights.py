@@ -9,7 +9,7 @@ from codec.errors import BackendMismatch, UnknownModel, WeightsError
 from codec.inference.weights import build, load_model, read_verified
 from codec.model.config import ModelConfig, parameter_shapes
 from codec.model.index import default_model_id, model_entry
-from codec.networks.network import Network
+from codec.networks.network import Network, float_network
 
 ID = bytes.fromhex("01020304")
 
@@ -19,8 +19,8 @@ def test_loading_is_done_once(model):
 
 
 def test_networks_are_frozen(model):
-    assert not model.network.training
-    assert not any(p.requires_grad for p in model.network.parameters())
+    assert not float_network(model).training
+    assert not any(p.requires_grad for p in float_network(model).parameters())
 
 
 def test_model_that_is_not_installed():

@@ -15,6 +15,7 @@ from codec.inference.weights import load_model
 from codec.model.config import PATCH
 from codec.model.index import default_model_id
 from codec.networks.layers import unlap
+from codec.networks.network import float_network
 from codec.tiles.preview import means
 from codec.tiles.transforms import Block
 
@@ -98,7 +99,7 @@ def test_command(tmp_path, encoder, photo, capsys):
 
 def test_means_are_those_of_the_linear_path():
     """One product with the latents is g_s without its trunk, averaged over squares, to rounding."""
-    g_s = load_model(default_model_id()).network.g_s
+    g_s = float_network(load_model(default_model_id())).g_s
     generator = torch.Generator().manual_seed(0)
     y = torch.randn(1, g_s.linear.in_channels, 6, 7, generator=generator)
     with torch.inference_mode():

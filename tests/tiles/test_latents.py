@@ -10,6 +10,7 @@ from codec.inference.scale_network import dead_zone
 from codec.inference.weights import load_model
 from codec.model.index import default_model_id
 from codec.networks.layers import interpolate, rate_point_tensor
+from codec.networks.network import float_network
 from codec.tiles.quantise import dequantise_tile, quantise_tile
 from codec.tiles.transforms import Block, analyse
 
@@ -33,7 +34,7 @@ def rebuilt(model, tile):
 
 
 def unscaling(model, rate_index):
-    return interpolate(model.network.inverse_gain, rate_point_tensor(rate_index)).exp().numpy()[0]
+    return interpolate(float_network(model).inverse_gain, rate_point_tensor(rate_index)).exp().numpy()[0]
 
 
 def test_symbols(model, tile):

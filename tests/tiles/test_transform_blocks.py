@@ -13,7 +13,7 @@ from codec.inference.torch_backend import TorchRunner
 from codec.inference.weights import LoadedModel
 from codec.model.config import ModelConfig
 from codec.networks.layers import rate_point_tensor
-from codec.networks.network import Network
+from codec.networks.network import Network, float_network
 from codec.tiles.transforms import (
     BLOCK_COLUMNS,
     BLOCK_ROWS,
@@ -78,9 +78,9 @@ def test_synthesis_blocks_cover_once(size, workers):
 def test_analysis_of_a_block(small, block):
     pixels = noise(180, 190)
     whole = padded_region(pixels, Block(0, 0, 12, 12)).reshape(192, 192, 3) + np.float32(0.5)
-    y = small.network.g_a(torch.from_numpy(whole).permute(2, 0, 1)[None])
+    y = float_network(small).g_a(torch.from_numpy(whole).permute(2, 0, 1)[None])
     part = analyse(small, pixels, block, 12, 12, 0)
-    whole = small.network.scale_latent(y, rate_point_tensor(0))
+    whole = float_network(small).scale_latent(y, rate_point_tensor(0))
     expected = whole[0, :, block.top : block.bottom, block.left : block.right].numpy()
     assert np.abs(part - expected).max() < 1e-4 * np.abs(expected).max()
 
@@ -89,7 +89,12 @@ def test_analysis_of_a_block(small, block):
 def test_synthesis_of_a_block(small, block):
     y_hat = 0.2 * torch.randn(1, 8, 12, 12, generator=torch.Generator().manual_seed(2))
     whole = (
-        small.network.g_s(y_hat, rate_point_tensor(700))[0].mul(255).clamp(0, 255).permute(1, 2, 0).numpy()
+        float_network(small)
+        .g_s(y_hat, rate_point_tensor(700))[0]
+        .mul(255)
+        .clamp(0, 255)
+        .permute(1, 2, 0)
+        .numpy()
     )
     assert ((whole > 0) & (whole < 255)).mean() > 0.3
     part = synthesise(small, y_hat[0].numpy(), block, 700)
@@ -104,7 +109,7 @@ def test_reach_is_needed(small):
     y_hat = torch.zeros(1, 8, 1, 24)
     moved = y_hat.clone()
     moved[..., 12 + halo - 1] = 50
-    difference = small.network.g_s(moved, rate_point_tensor(0)) - small.network.g_s(
+    difference = float_network(small).g_s(moved, rate_point_tensor(0)) - float_network(small).g_s(
         y_hat, rate_point_tensor(0)
     )
     columns = np.flatnonzero(difference[0].abs().amax((0, 1)).numpy() > 1e-5)

@@ -25,6 +25,7 @@ from codec.encode.rdo.soft_rate import walk_softly
 from codec.encode.tile_view import view_tile
 from codec.inference.weights import load_model
 from codec.model.index import default_model_id
+from codec.networks.network import float_network
 from codec.tiles.quantise import dequantise_tile, quantise_tile
 
 RATE_INDEX = 1468
@@ -104,7 +105,7 @@ def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
     generator, total = torch.Generator().manual_seed(1), 0
     for _ in range(4):
         leaf = unscaled.clone().requires_grad_()
-        x_hat = model.network.g_s(leaf, torch.tensor([RATE_INDEX / 256]))
+        x_hat = float_network(model).g_s(leaf, torch.tensor([RATE_INDEX / 256]))
         signs = torch.randint(0, 2, x_hat.shape, generator=generator) * 2 - 1
         total = total + torch.autograd.grad((x_hat * signs).sum(), leaf)[0].square() / 4
     energy = total.mean((0, 2, 3)).numpy() * np.square(objective.steps[:, 0, 0])
