@@ -1,4 +1,4 @@
-"""The training loop of one rank, its learning rate and weight averaging."""
+"""The training loop of one rank."""
 
 from __future__ import annotations
 
@@ -29,24 +29,7 @@ from codec.train.checkpoint import (
 from codec.train.crops import CropSource, build_cache
 from codec.train.loss import bpp_of, distortion_of, draw_rate_points, lmbda_of, loss_of
 from codec.train.model import TrainModel, apply_linear_start
-from codec.train.settings import TrainOptions, bf16_pays
-
-WARM_UP_STEPS = 200
-DECAY_SHARE = 0.15
-FINAL_SHARE = 0.02
-
-
-def learning_rate_factor(step: int, progress: float) -> float:
-    """Warm-up by step, then constant, then linear decay over the last 15 % of progress, 0..1."""
-    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-    left = min(1.0, max(0.0, (1.0 - progress) / DECAY_SHARE))
-    return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * left)
-
-
-def is_decaying(progress: float) -> bool:
-    """Tell whether the run has entered its decay."""
-    return progress >= 1.0 - DECAY_SHARE
-
+from codec.train.settings import TrainOptions, bf16_pays, is_decaying, learning_rate_factor
 
 LOG = logging.getLogger(__name__)
 CLIP_NORM = 1.0

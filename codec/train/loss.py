@@ -13,6 +13,7 @@ not used.
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,7 +22,9 @@ from torch.nn import functional as F
 from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS
 from codec.image.picture import BT601
 from codec.model.config import ModelConfig
-from codec.train.model import Output
+
+if TYPE_CHECKING:
+    from codec.train.model import Output
 
 TAPS, DEVIATION = 11, 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

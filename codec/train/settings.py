@@ -1,4 +1,4 @@
-"""Settings of a training run, stored with it, and the precision that pays on this machine."""
+"""Settings of a training run, its learning-rate schedule, and the precision that pays on this machine."""
 
 from __future__ import annotations
 
@@ -124,3 +124,20 @@ def bf16_pays(device: torch.device) -> bool:
         return supported
     tests = (getattr(torch.cpu, name, None) for name in CPU_TESTS)
     return any(test is not None and bool(test()) for test in tests)
+
+
+WARM_UP_STEPS = 200
+DECAY_SHARE = 0.15
+FINAL_SHARE = 0.02
+
+
+def learning_rate_factor(step: int, progress: float) -> float:
+    """Warm-up by step, then constant, then linear decay over the last 15 % of progress, 0..1."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    left = min(1.0, max(0.0, (1.0 - progress) / DECAY_SHARE))
+    return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * left)
+
+
+def is_decaying(progress: float) -> bool:
+    """Tell whether the run has entered its decay."""
+    return progress >= 1.0 - DECAY_SHARE

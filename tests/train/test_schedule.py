@@ -10,8 +10,7 @@ from torch import nn
 from codec.errors import UsageError
 from codec.model.config import ModelConfig
 from codec.train.checkpoint import WeightAverage
-from codec.train.loop import is_decaying, learning_rate_factor
-from codec.train.settings import TrainOptions
+from codec.train.settings import TrainOptions, is_decaying, learning_rate_factor
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from codec.decode.decoder import decompress
-from codec.encode.encoder import compress
+from codec.api import compress, decompress
 from codec.errors import UsageError
 from codec.image.load import ConversionWarning
 from codec.vae import impute, interpolate, sample, traverse
