@@ -133,7 +133,7 @@ class ClassicalVae(nn.Module):
         return np.where(missing, best, picture)
 
     def flat(self, pictures: NDArray[np.uint8]) -> Tensor:
-        """Convert pictures uint8 [N, H, W] to float [N, H * W] in [0, 1]. Raises UsageError for other sizes."""
+        """Convert pictures uint8 [N, H, W] to float [N, H * W] in [0, 1]. Raises UsageError."""
         shape = (self.config.height, self.config.width)
         if pictures.ndim != 3 or pictures.shape[1:] != shape:
             raise UsageError(f"the model needs gray pictures of {shape[1]}x{shape[0]} pixels")
