@@ -38,7 +38,7 @@ COMMIT_BEFORE = "fa46ee0"
 RATE_INDEX = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
 # Where the code looks a function up, "module:name" or "module:class.name".
 STAGES = {
-    "decisions": ["codec.encode.tile_coder:improved"],
+    "decisions": ["codec.encode.tile_coder:optimise_symbols"],
     "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encode.encoder:load_picture"],
     "transforms": ["codec.encode.tile_view:analyse_unscaled", "codec.tiles.synthesis:synthesise"],
     "hyper networks": [
@@ -58,7 +58,7 @@ STAGES = {
     "lossless candidates": [
         "codec.encode.tile_coder:may_pay",
         "codec.encode.tile_coder:pack",
-        "codec.encode.tile_coder:exact_pays",
+        "codec.encode.tile_coder:lossless_pays",
     ],
     "container and CRC": [
         "codec.encode.picture_coder:write_container",

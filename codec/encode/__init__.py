@@ -1,1 +1,1 @@
-"""From pictures to `.vae` bytes."""
+"""Encode pictures to `.vae` bytes."""

@@ -1,4 +1,4 @@
-"""Encode a whole picture at any rate: tiles, the gaps between them, and the file."""
+"""Encode a whole picture at any rate index: regions of interest, tiles, and the file."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ from codec.tiles.quantise import dequantise_tile
 from codec.tiles.synthesis import paint, window_over
 from codec.tiles.transforms import has_neighbour, presence
 
+# Range of a tile's rate offset in the format.
 OFFSET_MIN, OFFSET_MAX = -128, 127
+
+# Payload of alpha or None, and the (type, payload) of the metadata chunks.
+_AlphaAndMetadata: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
 
 
 class RegionMap:
-    """How much of every region's boost each tile gets: all where it touches a box, the most of its mask.
+    """Change of quality of each tile by regions of interest.
 
+    A tile gets the whole boost of a box that it touches, and the boost of a mask times the mask's maximum in
+    the tile; of several regions, the strongest change.
     Raises UsageError for a region outside the picture or a mask of another size.
     """
 
@@ -49,16 +55,16 @@ class RegionMap:
             self._boost = np.where(stronger, change, self._boost)
 
     def offsets(self, rate_index: int, entry: ModelEntry) -> NDArray[np.int64]:
-        """Return the rate offset of each tile to a header's rate index, in 1/16 of a rate point."""
+        """Return the rate offset of each tile from the header's rate index, in 1/16 of a rate point."""
         quality = from_rate_index(rate_index, entry)
         changed = (to_rate_index(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
         return np.array([round((other - rate_index) / OFFSET_UNIT) for other in changed], np.int64)
 
 
 def clamped(offsets: NDArray[np.int64]) -> list[int]:
-    """Return offsets as the format holds them, -128..127."""
-    held: list[int] = np.clip(offsets, OFFSET_MIN, OFFSET_MAX).tolist()
-    return held
+    """Return offsets clipped to the range of the format, -128..127."""
+    clipped: list[int] = np.clip(offsets, OFFSET_MIN, OFFSET_MAX).tolist()
+    return clipped
 
 
 def _shares(region: Region, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
@@ -90,9 +96,6 @@ def _mask_shares(name: str, width: int, height: int, tiles: Sequence[Tile]) -> N
     return np.array([mask[t.y : t.y + t.height, t.x : t.x + t.width].max() / 255 for t in tiles])
 
 
-_Around: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
-
-
 class Coded:
     """A picture coded at one rate index: its header and tiles."""
 
@@ -100,15 +103,15 @@ class Coded:
         self.header, self.tiles = header, tiles
 
     @property
-    def exact(self) -> set[int]:
-        """Which tiles are stored without loss."""
+    def lossless(self) -> set[int]:
+        """Indices of the tiles that are stored losslessly."""
         return {index for index, tile in enumerate(self.tiles) if tile.lossless}
 
 
 class PictureCoder:
-    """Codes one picture, at one rate index after another.
+    """Code one picture at any number of rate indices.
 
-    threads: workers over tiles. keep: hold the latents, 5 bytes a pixel, for further rate indices.
+    threads: number of workers over tiles. keep: keep the latents for further rate indices, 5 bytes per pixel.
     """
 
     def __init__(
@@ -126,13 +129,13 @@ class PictureCoder:
         gray = is_gray(picture)
         self._how = options.tile_settings(gray=gray)
         self._layout = layout_code(picture.layout, gray=gray)
-        # Regions of interest follow the borders of tiles, so these are smaller then.
+        # A region of interest covers whole tiles, so tiles are smaller if there are regions.
         self._log2 = TILE_LOG2 if options.roi else 9
         self.tiles = tile_grid(picture.width, picture.height, 1 << self._log2)
         self._regions = RegionMap(options.roi, picture.width, picture.height, self.tiles)
         self._threads = min(threads, len(self.tiles))
         self._views: dict[int, TileView] = {}
-        self._rest: _Around | None = None
+        self._alpha_and_metadata: _AlphaAndMetadata | None = None
 
     def code(self, rate_index: int, progress: Progress | None = None) -> Coded:
         """Code all tiles at a rate index 0..2560. progress: called with the tiles done and their total."""
@@ -141,49 +144,51 @@ class PictureCoder:
             picture.width, picture.height, rate_index, self._model.model_id, self._log2, layout=self._layout
         )
         self._offsets = clamped(self._regions.offsets(rate_index, self._entry))
-        shares = _Shares(len(self.tiles), progress)
-        work = functools.partial(self._code_tile, header, shares)
-        # Tiles that take long tell themselves how far they are.
+        tile_progress = _TileProgress(len(self.tiles), progress)
+        work = functools.partial(self._code_tile, header, tile_progress)
+        # With iterations, tiles report their own progress in hundredths.
         coarse = None if self._how.level.iterations else progress
         coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
-        self._mind_the_gaps(coded)
+        self._recode_tiles_beside_lossless(coded)
         return coded
 
     def file(self, coded: Coded) -> bytes:
         """Return the bytes of the .vae file."""
-        alpha, metadata = self._around()
+        alpha, metadata = self._pack_alpha_and_metadata()
         payloads = [tile.payload for tile in coded.tiles]
-        return write_container(coded.header, payloads, metadata, alpha=alpha, lossless=coded.exact)
+        return write_container(coded.header, payloads, metadata, alpha=alpha, lossless=coded.lossless)
 
     def decoded(self, coded: Coded) -> PillowSamples:
         """Return the colour samples that the file decodes to."""
-        header, model, exact = coded.header, self._model, coded.exact
+        header, model, lossless = coded.header, self._model, coded.lossless
         canvas = Canvas("RGB", 0, 0, header.width, header.height, None, gray=header.is_gray)
         window = window_over(header, model, (0, 0, header.width, header.height))
-        present = presence(header, exact, model.config.z_stride)
+        present = presence(header, lossless, model.config.z_stride)
 
         def latents(tile: Tile) -> NDArray[np.float32]:
-            found = coded.tiles[tile.index]
-            if found.symbols is None:
+            coded_tile = coded.tiles[tile.index]
+            if coded_tile.symbols is None:
                 raise TypeError("a lossless tile has no latents")
-            return dequantise_tile(model, found.symbols, found.rate_index)
+            return dequantise_tile(model, coded_tile.symbols, coded_tile.rate_index)
 
         paint(canvas, model, header, window, latents, present, self._workers)
-        for index in exact:
+        for index in lossless:
             tile = self.tiles[index]
             canvas.paint(tile.x, tile.y, self._samples(tile))
         return PillowSamples(canvas.image)
 
-    def _code_tile(self, header: Header, shares: _Shares, tile: Tile) -> CodedTile:
+    def _code_tile(self, header: Header, tile_progress: _TileProgress, tile: Tile) -> CodedTile:
         if self._options.lossless:
             return code_lossless(self._samples(tile))
-        offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+        offset, budget = self._offsets[tile.index], self._budget(tile_progress, tile)
         return code_tile(self._model, self._view(tile), header.rate_index, offset, self._how, budget)
 
-    def _budget(self, shares: _Shares, tile: Tile) -> Budget:
-        """Share a picture's seconds among its tiles, by their size."""
+    def _budget(self, tile_progress: _TileProgress, tile: Tile) -> Budget:
+        """Return a tile's time limit: its share of the area and of the workers' time for the picture."""
         share = tile.width * tile.height * self._threads / (self._picture.width * self._picture.height)
-        return Budget(self._options.seconds * min(1, share), functools.partial(shares.tick, tile.index))
+        return Budget(
+            self._options.seconds * min(1, share), functools.partial(tile_progress.tick, tile.index)
+        )
 
     def _view(self, tile: Tile) -> TileView:
         if tile.index in self._views:
@@ -193,35 +198,36 @@ class PictureCoder:
             self._views[tile.index] = view
         return view
 
-    def _mind_the_gaps(self, coded: Coded) -> None:
-        """Code the neighbours of lossless tiles again, as the decoder sees them: without latents there."""
-        exact, header = coded.exact, coded.header
-        present = presence(header, exact, self._model.config.z_stride)
-        beside = [t for t in self.tiles if t.index not in exact and has_neighbour(header, t.index, exact)]
+    def _recode_tiles_beside_lossless(self, coded: Coded) -> None:
+        """Code the learned neighbours of lossless tiles again, without latents there, as the decoder will."""
+        lossless, header = coded.lossless, coded.header
+        present = presence(header, lossless, self._model.config.z_stride)
+        learned = [tile for tile in self.tiles if tile.index not in lossless]
+        beside = [tile for tile in learned if has_neighbour(header, tile.index, lossless)]
         if not beside:
             return
         level, colour = self._how.level, self._picture.colour
-        shares = _Shares(len(beside), None)
+        tile_progress = _TileProgress(len(beside), None)
 
-        def again(tile: Tile) -> CodedTile:
+        def recode(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
-            offset, budget = self._offsets[tile.index], self._budget(shares, tile)
+            offset, budget = self._offsets[tile.index], self._budget(tile_progress, tile)
             return code_learned(self._model, view, header.rate_index, offset, self._how, budget)
 
-        found = map_ordered(again, beside, min(self._threads, len(beside)))
-        for tile, payload in zip(beside, found, strict=True):
-            coded.tiles[tile.index] = payload
+        recoded = map_ordered(recode, beside, min(self._threads, len(beside)))
+        for tile, coded_tile in zip(beside, recoded, strict=True):
+            coded.tiles[tile.index] = coded_tile
 
-    def _around(self) -> _Around:
-        """Return the payload of alpha and the chunks of metadata, made once."""
-        if self._rest is None:
+    def _pack_alpha_and_metadata(self) -> _AlphaAndMetadata:
+        """Return the payload of alpha and the chunks of metadata; they do not depend on the rate index."""
+        if self._alpha_and_metadata is None:
             picture, alpha = self._picture, None
             if picture.alpha is not None:
                 plane = functools.partial(_pack_alpha, picture.alpha)
                 alpha = pack_alpha(map_ordered(plane, self.tiles, self._threads))
             metadata = [] if self._options.strip else pack_metadata(picture.metadata)
-            self._rest = alpha, metadata
-        return self._rest
+            self._alpha_and_metadata = alpha, metadata
+        return self._alpha_and_metadata
 
     def _samples(self, tile: Tile) -> NDArray[np.uint8]:
         return self._picture.colour[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
@@ -231,15 +237,15 @@ def _pack_alpha(alpha: NDArray[np.uint8], tile: Tile) -> bytes:
     return pack_plane(alpha[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width])
 
 
-class _Shares:
-    """Tells progress in hundredths of tiles, from any thread."""
+class _TileProgress:
+    """Report progress in hundredths of tiles, from any thread."""
 
     def __init__(self, tiles: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = dict[int, int](), 100 * tiles, progress
         self._lock = threading.Lock()
 
     def tick(self, tile: int, share: float) -> None:
-        """Note which share of a tile is done."""
+        """Record the share of a tile that is done, 0..1."""
         if self._progress is None:
             return
         with self._lock:

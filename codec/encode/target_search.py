@@ -1,4 +1,4 @@
-"""Search the rate at which a file meets a target of size or similarity."""
+"""Rate control: search for the rate index at which a file meets a target of size or similarity."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from codec.model.index import ModelEntry, from_rate_index
 T = TypeVar("T")
 
 MAX_TRIALS = 8
-# Beyond this share of a bracket a guess is moved towards its middle, so that both ends close in.
+# Least distance of a guess from the ends of its bracket, as a share of it, so that both ends converge.
 _MARGIN = 0.05
 
 
 class Trial(NamedTuple, Generic[T]):
-    """One attempt: the rate index 0..2560, what was measured, and what was made."""
+    """One attempt: the rate index 0..2560, the measured value, and the result, such as the file."""
 
     rate_index: int
     value: float
@@ -30,7 +30,11 @@ class Trial(NamedTuple, Generic[T]):
 
 
 class Outcome(NamedTuple, Generic[T]):
-    """chosen: the trial to use, None where the band lies beyond an end. low, high: of all trials."""
+    """Result of a search.
+
+    chosen: the trial to use, or None if the band lies beyond an end of the range. low, high: the trials with
+    the least and the greatest value.
+    """
 
     chosen: Trial[T] | None
     low: Trial[T]
@@ -45,11 +49,11 @@ def search(
     *,
     from_below: bool,
 ) -> Outcome[T]:
-    """Find a rate index 0..last whose value lies in a band (low, high), by regula falsi in MAX_TRIALS.
+    """Find a rate index 0..last whose value lies in a band (low, high), by regula falsi in MAX_TRIALS trials.
 
-    attempt: rate index -> (value, result); the value all but rises with it, not too far from linearly. start:
-    a first guess. from_below: whether, where the band cannot be hit, the nearest value below it will do, or
-    else the nearest above it. A value beyond the other end of the band is never chosen.
+    attempt: rate index -> (value, result); the value should increase with the rate index, about linearly.
+    start: the first guess. from_below: if no trial is in the band, choose the greatest value below it (True)
+    or the least value above it (False); a value on the other side of the band is never chosen.
     """
     low, high = band
     aim = (low + high) / 2
@@ -80,40 +84,42 @@ def search(
 def _next(trials: dict[int, Trial[T]], below: int, above: int, last: int, aim: float, *, stuck: bool) -> int:
     """Return the next rate index to try, strictly between below and above.
 
-    stuck: whether one end of the bracket has not moved for two trials: the curve is bent.
+    stuck: True if one end of the bracket has not moved for two trials, since the curve is not straight.
     """
     if below >= 0 and above <= last:
         (x0, y0), (x1, y1) = ((trials[r].rate_index, trials[r].value) for r in (below, above))
         share = min(max((aim - y0) / (y1 - y0), 0), 1) if y1 > y0 else 0.5
         if stuck:
-            # As in the Illinois method: closer to the end that has stayed than the straight line says.
+            # As in the Illinois method, move the guess closer to the end that has not moved.
             share = 2 * share / (1 + share) if next(reversed(trials)) == below else share / (2 - share)
         guess = x0 + (x1 - x0) * min(max(share, _MARGIN), 1 - _MARGIN)
     elif len(trials) == 1:
-        # No slope is known yet: a guess at how fast a value moves would be the model's, so look at half way.
+        # No slope is known after one trial, and none is assumed: bisect.
         guess = (below + above) / 2
     else:
-        # Only one side is known: go on along its last two, or at once to the end.
+        # Only one end of the bracket is known: extrapolate from the two nearest trials.
         nearest = sorted(trials, key=lambda r: abs(trials[r].value - aim))[:2]
         (x0, y0), (x1, y1) = ((r, trials[r].value) for r in nearest)
         guess = x0 + (aim - y0) * (x1 - x0) / (y1 - y0) if y1 != y0 else (below + above) / 2
-        # A little too far rather than short of it: then both sides are known.
+        # Overshoot a little, so that the next trial closes the bracket.
         guess += 0.1 * (guess - x0)
     return min(max(round(guess), below + 1, 0), above - 1, last)
 
 
 class _File(NamedTuple):
-    """Bytes of a file, and whether any of its tiles is stored without loss."""
+    """Bytes of a file; has_lossless is True if any of its tiles is stored losslessly."""
 
     data: bytes
-    has_exact: bool
+    has_lossless: bool
 
 
-def hit(coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry) -> bytes:
-    """Return the file that meets a target, found in at most search.MAX_TRIALS trials.
+def encode_to_target(
+    coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry
+) -> bytes:
+    """Return a file that meets the target, found in at most MAX_TRIALS trials.
 
-    start: the rate index 0..2560 to try first. Raises LimitExceeded where none meets the target, and says
-    what the nearest one gives.
+    start: the rate index 0..2560 to try first. Raises LimitExceeded if no file meets the target; the message
+    names the closest value.
     """
     if target.is_size:
         return _by_size(coder, target, target.n_bytes(picture.width * picture.height), start, entry)
@@ -126,7 +132,7 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
     def attempt(rate_index: int) -> tuple[float, _File]:
         coded = coder.code(rate_index)
         data = coder.file(coded)
-        return math.log(len(data)), _File(data, bool(coded.exact))
+        return math.log(len(data)), _File(data, bool(coded.lossless))
 
     band = (math.log(max(least, 1)), math.log(max(most, 1)))
     found = search(attempt, band, start, MAX_RATE_INDEX, from_below=True)
@@ -136,8 +142,8 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
             f"{target}: the smallest file possible", found.low.rate_index, f"{n_bytes} bytes", entry
         )
     chosen = found.chosen.result
-    # Where all that is left to gain is gained without loss, a smaller file is no miss.
-    if found.chosen.rate_index == MAX_RATE_INDEX and len(chosen.data) < least and not chosen.has_exact:
+    # A file with lossless tiles may be smaller than the target even at the highest rate index.
+    if found.chosen.rate_index == MAX_RATE_INDEX and len(chosen.data) < least and not chosen.has_lossless:
         what = f"{target}: the largest file possible, short of --lossless,"
         raise _missed(what, MAX_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
     return chosen.data
@@ -160,8 +166,8 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
         what = f"{target}: the best possible, short of --lossless,"
         raise _missed(what, found.high.rate_index, best, entry)
     chosen = found.chosen
-    if chosen.rate_index == 0 and chosen.value > low + above and not chosen.result.exact:
-        raise _missed(f"{target}: the least possible", 0, _shown(target, chosen.value), entry)
+    if chosen.rate_index == 0 and chosen.value > low + above and not chosen.result.lossless:
+        raise _missed(f"{target}: the lowest possible", 0, _shown(target, chosen.value), entry)
     return coder.file(found.chosen.result)
 
 

@@ -1,4 +1,4 @@
-"""Encode a tile: latent, symbols, payload, and whether lossless storage is better."""
+"""Encode a tile: latent, symbols, payload, and the choice between learned and lossless."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codec.bitstream.geometry import LATENT_STRIDE, Tile, y_shape
 from codec.bitstream.rate_index import STEP_UNITS, nearest_rate_point, tile_rate_index
 from codec.bitstream.tile_payloads import FLAG_LIFT, TilePayload
 from codec.encode.options import Budget, TileSettings
-from codec.encode.rdo.search import improved
+from codec.encode.rdo.search import optimise_symbols
 from codec.encode.tile_view import TileView
 from codec.entropy.coder import symbol_crc
 from codec.image.lossless import may_pay, pack
@@ -20,11 +20,11 @@ from codec.inference.weights import LoadedModel
 from codec.tiles.quantise import Floats, TileSymbols, dequantise_tile, quantise_tile
 from codec.tiles.transforms import Block, analyse, synthesise
 
-# The error of mid-gray for black and white. No learned tile is worse, so none needs decoding to know.
+# Mean squared error of mid-gray for black or white: a bound for learned tiles, known without decoding.
 WORST_MSE = 255**2 / 4
 
 
-def exact_pays(
+def lossless_pays(
     model: LoadedModel,
     symbols: TileSymbols,
     samples: NDArray[np.uint8],
@@ -33,10 +33,11 @@ def exact_pays(
     *,
     gray: bool,
 ) -> bool:
-    """Tell whether a tile's error costs more than extra_bytes, at the slope the rate index stands for.
+    """Return True if the error of a learned tile costs more than the extra bytes of lossless storage.
 
-    By the loss that the model was trained for: bits + lmbda * squared error, 8-bit samples, the mean of the
-    channels. samples: the tile's, uint8 [h, w, 3]. rate_index: 0..2560. gray: as for synthesise.
+    The cost is the training loss: bits + lmbda * squared error of 8-bit samples, averaged over channels, with
+    the lmbda of the rate index.
+    samples: of the tile, uint8 [h, w, 3]. rate_index: the tile's own, 0..2560. gray: as for synthesise.
     """
     lmbda = model.config.lmbda(rate_index / STEP_UNITS)
     height, width = samples.shape[:2]
@@ -52,7 +53,7 @@ def exact_pays(
 
 
 class CodedTile(NamedTuple):
-    """The payload of a tile's chunk; what it decodes from: symbols and rate index, or none if lossless."""
+    """A coded tile: the payload of its chunk, its symbols (None if lossless), and its rate index 0..2560."""
 
     payload: bytes
     symbols: TileSymbols | None
@@ -60,35 +61,38 @@ class CodedTile(NamedTuple):
 
     @property
     def lossless(self) -> bool:
-        """Whether it is a LOSSLESS_TILE."""
+        """True if the payload is that of a LOSSLESS_TILE chunk."""
         return self.symbols is None
 
 
 def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
-    """Store a tile's samples, uint8 [h, w, 3], exactly."""
+    """Return a tile that stores its samples, uint8 [h, w, 3], exactly."""
     return CodedTile(pack(samples), None)
 
 
 def code_learned(
     model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile by the model; header_rate_index: 0..2560, offset: the tile's rate offset."""
+    """Code a tile with the networks.
+
+    header_rate_index: of the picture, 0..2560. offset: the tile's rate offset, -128..127.
+    """
     rate_index = tile_rate_index(header_rate_index, offset)
     symbols = quantise_tile(model, view.latent(model, rate_index), rate_index)
-    symbols = improved(model, view, symbols, rate_index, header_rate_index, how, budget)
+    symbols = optimise_symbols(model, view, symbols, rate_index, header_rate_index, how, budget)
     return CodedTile(pack_symbols(model, symbols, rate_index, offset), symbols, rate_index)
 
 
 def code_tile(
     model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile by the model, or without loss where that pays; arguments as for code_learned."""
+    """Code a tile with the networks, or losslessly if that costs less; arguments as for code_learned."""
     learned, samples = code_learned(model, view, header_rate_index, offset, how, budget), view.samples
     if learned.symbols is not None and may_pay(samples, len(learned.payload)):
-        exact = code_lossless(samples)
-        extra = len(exact.payload) - len(learned.payload)
-        if exact_pays(model, learned.symbols, samples, learned.rate_index, extra, gray=how.gray):
-            return exact
+        lossless = code_lossless(samples)
+        extra = len(lossless.payload) - len(learned.payload)
+        if lossless_pays(model, learned.symbols, samples, learned.rate_index, extra, gray=how.gray):
+            return lossless
     return learned
 
 
@@ -99,10 +103,11 @@ def tile_symbols(
     rate_index: int,
     present: NDArray[np.bool_] | None = None,
 ) -> TileSymbols:
-    """Return the symbols of one tile of a picture [H, W, 3] at rate index 0..2560, by the fastest way.
+    """Return the symbols of one tile of a picture [H, W, 3] at rate index 0..2560, at effort 0.
 
     present: where the picture has latents, bool [rows, columns]; None if everywhere.
-    Float inside, so only on one thread, as map_ordered gives it, is the result always the same.
+    The networks compute in floating point, so the result is reproducible only on one thread per worker, as
+    in map_ordered.
     """
     return quantise_tile(model, tile_latent(model, pixels, tile, rate_index, present), rate_index)
 
@@ -131,12 +136,12 @@ def encode_tile(
     rate_index: int,
     present: NDArray[np.bool_] | None = None,
 ) -> bytes:
-    """Payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
+    """Return the payload of one learned tile's chunk (FORMAT.md, "Tiles"); arguments as for tile_symbols."""
     return pack_symbols(model, tile_symbols(model, pixels, tile, rate_index, present), rate_index)
 
 
 def pack_symbols(model: LoadedModel, symbols: TileSymbols, rate_index: int, offset: int = 0) -> bytes:
-    """Payload of a TILE chunk. rate_index: the tile's own. offset: its rate offset."""
+    """Return the payload of a TILE chunk. rate_index: the tile's own, 0..2560. offset: its rate offset."""
     words = model.coder.encode(symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(rate_index))
     flags = FLAG_LIFT if symbols.lift else 0
     return TilePayload(flags, offset, symbol_crc(symbols.z, symbols.r), words).pack()

@@ -1,4 +1,4 @@
-"""One tile as the encoder uses it: its latent at every rate index, within a rim of its neighbours'."""
+"""A tile as the encoder needs it: its samples and unscaled latent, with a rim of its neighbours."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class TileView:
     """One tile of a picture.
 
     Attributes:
-        samples: the tile's own, uint8 [h, w, 3].
+        samples: of the tile, uint8 [h, w, 3].
         y: unscaled latent of the tile and its rim, float32 [M, rows, columns].
-        top, left, rows, columns: where in `y` the tile lies.
+        top, left, rows, columns: position and size of the tile in `y`.
         x: samples of the tile and its rim, uint8 [16 rows, 16 columns, 3]; empty without a rim.
         present: which positions of `y` have latents, bool [rows, columns]; None if all have.
     """
@@ -35,7 +35,7 @@ class TileView:
     present: NDArray[np.bool_] | None
 
     def inner(self, wide: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cut the tile out of what covers the rim, too, [C, rows, columns]."""
+        """Return the tile's part of an array [C, rows, columns] that includes the rim."""
         return wide[:, self.top : self.top + self.rows, self.left : self.left + self.columns]
 
     def latent(self, model: LoadedModel, rate_index: int) -> NDArray[np.float32]:
@@ -51,9 +51,10 @@ def view_tile(
     *,
     rim: bool,
 ) -> TileView:
-    """Look at a tile of a picture [H, W, 3]; on a worker thread.
+    """Compute the view of a tile of a picture [H, W, 3]. Call it on a worker thread.
 
-    rim: look as far beyond it as g_s reaches. present: where the picture has latents; None if everywhere.
+    rim: include a rim as wide as the receptive field of g_s. present: where the picture has latents, bool
+    [rows, columns]; None if everywhere.
     """
     height, width = pixels.shape[:2]
     map_rows, map_columns = y_shape(width, height, model.config.z_stride)
@@ -70,7 +71,7 @@ def view_tile(
 
 
 def _samples(pixels: Samples, block: Block) -> NDArray[np.uint8]:
-    """Cut a block out of a picture, its last row and column repeated beyond the edge."""
+    """Cut a block out of a picture; beyond its edge the last row and column repeat."""
     height, width = pixels.shape[:2]
     top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
     bottom, right = block.bottom * LATENT_STRIDE, block.right * LATENT_STRIDE

@@ -1,1 +1,1 @@
-"""Tiles of a picture between samples and symbols: what encoding and decoding share."""
+"""The transforms and the quantiser of tiles, shared by encoding and decoding."""

@@ -19,15 +19,23 @@ from codec.model.config import ModelConfig
 from codec.tiles.preview import REACH, preview
 from codec.tiles.transforms import Block, reach, synthesis_blocks, synthesise
 
-# Tiles whose latents are held at a time, at least: 21 MB, and enough work to share between many cores.
+# Least number of tiles whose latents are held at a time: 21 MB, and enough work for many cores.
 TILES_AT_A_TIME = 16
+
+# Measured peaks of one worker, rounded up; tests/tiles/test_budget.py compares them with real ones. A worker
+# turns the words of one tile into latents, then synthesises blocks of bounded size.
+BYTES_PER_ELEMENT = 90
+BYTES_PER_BLOCK = 144 << 20
+# Pillow holds RGB in four bytes; alpha takes one more until it is painted.
+BYTES_PER_PIXEL = 5
+FLOAT_BYTES = 4
 
 Latents = Callable[[Tile], NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Latent positions to synthesise, and those whose latents that takes, in a map of rows x columns."""
+    """Part of a latent map of rows x columns: `inner` is synthesised, `outer` are the latents this needs."""
 
     inner: Block
     outer: Block
@@ -35,11 +43,11 @@ class Window:
     columns: int
 
     def tiles(self, header: Header) -> list[Tile]:
-        """Return the tiles of which latents are needed, in file order."""
+        """Return the tiles whose latents are needed, in file order."""
         return [tile for row in self.tile_rows(header) for tile in row]
 
     def tile_rows(self, header: Header) -> list[list[Tile]]:
-        """Return the same, row by row."""
+        """Return the tiles whose latents are needed, as one list for each row of tiles."""
         side = header.tile_size // LATENT_STRIDE
         columns = grid_shape(header.width, header.height, header.tile_size)[1]
         return [
@@ -52,12 +60,15 @@ class Window:
 
 
 def window_over(header: Header, model: LoadedModel, box: tuple[int, int, int, int], scale: int = 1) -> Window:
-    """Return the window that shows a rectangle of pixels (left, top, right, bottom), or a preview of it."""
+    """Return the window that covers a rectangle of pixels, box = (left, top, right, bottom).
+
+    scale: 1, or one of preview.SCALES, which needs a smaller halo.
+    """
     rows, columns = y_shape(header.width, header.height, model.config.z_stride)
     left, top = (value // LATENT_STRIDE for value in box[:2])
     right, bottom = (math.ceil(value / LATENT_STRIDE) for value in box[2:])
     whole = (0, 0, header.width, header.height)
-    # The map may reach a little beyond the picture; all of it together is cheaper than a cut.
+    # The map may extend a little beyond the picture; synthesising all of it is cheaper than cutting it.
     inner = Block(0, 0, rows, columns) if box == whole else Block(top, left, bottom, right)
     return Window(inner, inner.grown(_halo(model, scale), rows, columns), rows, columns)
 
@@ -72,15 +83,15 @@ def paint(
     threads: int,
     scale: int = 1,
 ) -> None:
-    """Synthesise the learned part of a window onto a canvas.
+    """Synthesise the learned tiles of a window onto a canvas.
 
     latents: called once for each tile of the window that has latents, on a worker thread, from top to bottom;
-    returns the tile's unscaled latent, float32 [M, h, w]. present: as for synthesise. scale: 1, or one of
-    preview.SCALES for a canvas of a picture so many times smaller.
+    returns the tile's unscaled latent, float32 [M, h, w]. present: as for synthesise. threads: number of
+    workers. scale: 1, or one of preview.SCALES for a canvas whose sides are divided by it.
     """
     halo, outer = _halo(model, scale), window.outer
     groups = list(_groups(window.tile_rows(header)))
-    # Rows wait for a halo below them, and need one above.
+    # A row can be synthesised only with a halo of latents above and below it.
     most_rows = max(_latent_rows(group, header) for group, _ in groups) + 2 * halo
     held = _Held(model.config.m, outer, min(most_rows, outer.bottom - outer.top))
     done = window.inner.top
@@ -94,7 +105,7 @@ def paint(
                 held.put(top, left, latents(tile))
 
         map_ordered(fetch, group, threads)
-        # The last rows wait for what lies below them.
+        # The last rows need the halo that the next group of tiles brings.
         ready = window.inner.bottom if is_last else min(bottom - halo, window.inner.bottom)
         if ready <= done:
             continue
@@ -105,9 +116,9 @@ def paint(
 
 
 class _Held:
-    """The latents of some whole rows of a window's outer block, growing below and dropped above.
+    """A sliding window of whole rows of latents in a window's outer block: it grows below, drops rows above.
 
-    One buffer for all of them: allocating anew for every group of tiles leaves the heap full of holes.
+    All rows share one buffer: allocating anew for every group of tiles fragments the heap.
     """
 
     def __init__(self, channels: int, outer: Block, most_rows: int) -> None:
@@ -116,18 +127,18 @@ class _Held:
 
     @property
     def map(self) -> NDArray[np.float32]:
-        """What is held, float32 [M, rows, columns]."""
+        """The latents held, float32 [M, rows, columns]."""
         return self._buffer[:, : self.block.bottom - self.block.top]
 
     def grow(self, bottom: int) -> None:
         """Make room for rows down to `bottom`."""
         top = self.map.shape[1]
         self.block = dataclasses.replace(self.block, bottom=bottom)
-        # Zeros, not just anything: masks that hide gaps multiply.
+        # Positions without latents are masked by multiplication, so they must be finite.
         self.map[:, top:] = 0
 
     def put(self, top: int, left: int, part: NDArray[np.float32]) -> None:
-        """Store a tile's latents, as far as they lie in the block."""
+        """Store the part in the block of a tile's latents, whose first position is (top, left)."""
         block = self.block
         rows = slice(max(block.top - top, 0), max(block.bottom - top, 0))
         columns = slice(max(block.left - left, 0), max(block.right - left, 0))
@@ -153,7 +164,7 @@ def _paint_strip(
     threads: int,
     scale: int,
 ) -> None:
-    """Synthesise a rectangle of a picture whose latents, and those around it, are all held."""
+    """Synthesise a rectangle of latent positions, all held together with their halo."""
     origin = held.block
     own = None if present is None else present[origin.top : origin.bottom, origin.left : origin.right]
 
@@ -177,13 +188,13 @@ def _halo(model: LoadedModel, scale: int) -> int:
 
 
 def _latent_rows(group: list[Tile], header: Header) -> int:
-    """Return how many rows of latents some rows of tiles have at most."""
+    """Return the number of latent rows in a group of rows of tiles, those of a short last row included."""
     rows_of_tiles = (group[-1].y - group[0].y) // header.tile_size + 1
     return rows_of_tiles * header.tile_size // LATENT_STRIDE
 
 
 def _groups(rows: list[list[Tile]]) -> Iterator[tuple[list[Tile], bool]]:
-    """Yield rows of tiles, together until they are TILES_AT_A_TIME, and whether they are the last."""
+    """Yield whole rows grouped to at least TILES_AT_A_TIME tiles; the flag is True for the last group."""
     group: list[Tile] = []
     for number, row in enumerate(rows, start=1):
         group += row
@@ -192,21 +203,12 @@ def _groups(rows: list[list[Tile]]) -> Iterator[tuple[list[Tile], bool]]:
             group = []
 
 
-# Measured peaks, rounded up; a test holds them against real ones. A worker turns one tile's words into
-# latents, then synthesises blocks of bounded size.
-BYTES_PER_ELEMENT = 90
-BYTES_PER_BLOCK = 144 << 20
-# Pillow holds RGB in four bytes; alpha is beside it until it is painted.
-BYTES_PER_PIXEL = 5
-FLOAT_BYTES = 4
-
-
 def affordable_workers(
     limits: Limits, header: Header, config: ModelConfig, size: tuple[int, int], wanted: int
 ) -> int:
-    """Return how many of `wanted` workers may decode `size` (width, height) pixels within limits.
+    """Return how many of `wanted` workers may decode `size` = (width, height) pixels within the limits.
 
-    Raises LimitExceeded where the memory for one is too much.
+    Raises LimitExceeded if even one worker needs too much memory.
     """
     tile = min(header.tile_size, header.width) * min(header.tile_size, header.height)
     shared = BYTES_PER_PIXEL * size[0] * size[1] + _latent_bytes(header, config, size)
@@ -215,7 +217,7 @@ def affordable_workers(
 
 
 def _latent_bytes(header: Header, config: ModelConfig, size: tuple[int, int]) -> int:
-    """Return the size of the latents held at a time, twice, for they are copied to grow."""
+    """Return twice the bytes of the latents held at a time: dropping rows copies those that stay."""
     side, halo = header.tile_size // LATENT_STRIDE, 2 * reach(config)
     columns = math.ceil(size[0] / header.tile_size) + 1
     rows = math.ceil(TILES_AT_A_TIME / columns) + 1

@@ -1,4 +1,4 @@
-"""Run g_a and g_s over blocks of a picture with a halo as wide as their reach, so that no seam shows."""
+"""Run g_a and g_s over blocks of a picture, with a halo as wide as their receptive field so no seam shows."""
 
 from __future__ import annotations
 
@@ -18,37 +18,13 @@ from codec.inference.scale_network import factors
 from codec.inference.weights import LoadedModel
 from codec.model.config import COLOURS, ModelConfig
 
-
-def presence(header: Header, lossless: Collection[int], z_stride: int) -> NDArray[np.bool_] | None:
-    """Return where a picture has latents, bool [rows, columns]; None if that is everywhere."""
-    if not lossless:
-        return None
-    present = np.ones(y_shape(header.width, header.height, z_stride), bool)
-    side = header.tile_size // LATENT_STRIDE
-    columns = grid_shape(header.width, header.height, header.tile_size)[1]
-    for index in lossless:
-        top, left = (side * place for place in divmod(index, columns))
-        present[top : top + side, left : left + side] = False
-    return present
-
-
-def has_neighbour(header: Header, index: int, others: Collection[int]) -> bool:
-    """Tell whether one of the eight tiles around a tile is among others."""
-    rows, columns = grid_shape(header.width, header.height, header.tile_size)
-    row, column = divmod(index, columns)
-    return any(
-        r * columns + c in others
-        for r in range(max(0, row - 1), min(rows, row + 2))
-        for c in range(max(0, column - 1), min(columns, column + 2))
-    )
-
-
 Floats = NDArray[np.float32]
 Present = NDArray[np.bool_]
 
-# Largest side of a synthesised block in latents: its feature maps stay small, and the halo's share too.
+# Largest sides of a synthesised block, in latent positions: small enough to bound its feature maps, large
+# enough that the halo is a small share.
 BLOCK_ROWS, BLOCK_COLUMNS = 32, 32
-# Smaller blocks would spend more on their halos than another worker gives.
+# The halo of a smaller block costs more than another worker gains.
 LEAST_SIDE = 8
 
 
@@ -62,7 +38,7 @@ class Block:
     right: int
 
     def grown(self, halo: int, rows: int, columns: int) -> Block:
-        """Widen by `halo` on each side, within a map of rows x columns."""
+        """Return the block widened by `halo` on each side, clipped to a map of rows x columns."""
         return Block(
             max(0, self.top - halo),
             max(0, self.left - halo),
@@ -71,26 +47,56 @@ class Block:
         )
 
     def within(self, outer: Block, scale: int = 1) -> NDArray[np.int64]:
-        """Return where this lies in a block around it, at `scale` times the resolution: int64 [4]."""
+        """Return top, left, bottom, right relative to an outer block, times `scale`: int64 [4]."""
         top, left = self.top - outer.top, self.left - outer.left
         bottom, right = self.bottom - outer.top, self.right - outer.left
         return scale * np.array([top, left, bottom, right], np.int64)
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return its part of an array [..., rows, columns]."""
+        """Return the block's part of an array [..., rows, columns]."""
         return array[..., self.top : self.bottom, self.left : self.right]
 
 
 def reach(config: ModelConfig) -> int:
-    """Latent positions that g_a and g_s look beyond the one they make: lapped half-block and 3x3 stacks."""
+    """Return the receptive field of g_a and g_s on each side of a latent position, in latent positions.
+
+    It adds up half a block of the lapped filter and the stacks of 3x3 convolutions at 1/8 and 1/16.
+    """
     pixels = LATENT_STRIDE // 2 + 8 * config.blocks8 + LATENT_STRIDE * config.blocks16
     return math.ceil(pixels / LATENT_STRIDE)
 
 
-def padded_region(pixels: Samples, block: Block) -> Floats:
-    """Cut a block out of a picture [H, W, 3], its last row and column repeated beyond the edge.
+def presence(header: Header, lossless: Collection[int], z_stride: int) -> Present | None:
+    """Return a mask of the positions that have latents, bool [rows, columns]; None if all have.
 
-    Returns samples - 0.5, float32 [h, 3 w], where samples lie in [0, 1].
+    lossless: indices of the tiles that are stored losslessly and so have none.
+    """
+    if not lossless:
+        return None
+    present = np.ones(y_shape(header.width, header.height, z_stride), bool)
+    side = header.tile_size // LATENT_STRIDE
+    columns = grid_shape(header.width, header.height, header.tile_size)[1]
+    for index in lossless:
+        top, left = (side * place for place in divmod(index, columns))
+        present[top : top + side, left : left + side] = False
+    return present
+
+
+def has_neighbour(header: Header, index: int, others: Collection[int]) -> bool:
+    """Return True if one of the eight tiles around tile `index`, or the tile itself, is among others."""
+    rows, columns = grid_shape(header.width, header.height, header.tile_size)
+    row, column = divmod(index, columns)
+    return any(
+        r * columns + c in others
+        for r in range(max(0, row - 1), min(rows, row + 2))
+        for c in range(max(0, column - 1), min(columns, column + 2))
+    )
+
+
+def padded_region(pixels: Samples, block: Block) -> Floats:
+    """Cut a block out of a picture [H, W, 3]; beyond its edge the last row and column repeat.
+
+    Return the samples scaled to [-0.5, 0.5], float32 [16h, 48w]: the three channels of a pixel are adjacent.
     """
     height, width = pixels.shape[:2]
     top, left = block.top * LATENT_STRIDE, block.left * LATENT_STRIDE
@@ -112,15 +118,16 @@ def analyse(
     rate_index: int,
     present: Present | None = None,
 ) -> Floats:
-    """Scaled latent of one block of a picture whose latent has rows x columns: float32 [M, h, w].
+    """Return the scaled latent of one block, float32 [M, h, w].
 
-    present: bool [rows, columns], False where tiles have no latents, None if all have some.
+    pixels: the whole picture, [H, W, 3]. rows, columns: size of its latent map. rate_index: 0..2560.
+    present: bool [rows, columns], False where tiles have no latents; None if all have.
     """
     return scaled(model, analyse_unscaled(model, pixels, block, rows, columns, present), rate_index)
 
 
 def scaled(model: LoadedModel, y: Floats, rate_index: int) -> Floats:
-    """Put what g_a gives, float32 [M, h, w], into quantiser steps of a rate index 0..2560."""
+    """Scale the output of g_a, float32 [M, h, w], to quantiser steps at a rate index 0..2560."""
     return np.asarray(y * factors(model.arrays["gain"], rate_index)[:, None, None])
 
 
@@ -132,9 +139,9 @@ def analyse_unscaled(
     columns: int,
     present: Present | None = None,
 ) -> Floats:
-    """As analyse, before the gains: the same for all qualities."""
+    """Return what analyse returns before the gains, which are all that depends on the rate index."""
     wide = block.grown(reach(model.config), rows, columns)
-    # What the 3x3 convolutions at 1/16 look at.
+    # Input of the 3x3 convolutions at 1/16.
     half = block.grown(model.config.blocks16, rows, columns)
     inputs: dict[str, NDArray[Any]] = {
         "x": padded_region(pixels, wide),
@@ -150,9 +157,13 @@ def analyse_unscaled(
 
 
 def synthesis_blocks(rows: int, columns: int, workers: int) -> list[Block]:
-    """Cover a latent map with blocks of about one size, one for each worker where the map is large enough."""
+    """Divide a latent map into blocks of similar size, in raster order.
+
+    A block has at most BLOCK_ROWS x BLOCK_COLUMNS positions. There is at least one for each worker unless the
+    map is too small for that.
+    """
     down, across = math.ceil(rows / BLOCK_ROWS), math.ceil(columns / BLOCK_COLUMNS)
-    # The longer side is halved, so that little of a block lies in the halo of others.
+    # Cut the longer side, so that blocks stay near square and their halos small.
     while down * across < workers and max(rows / down, columns / across) >= 2 * LEAST_SIDE:
         if rows / down > columns / across:
             down += 1
@@ -181,9 +192,9 @@ def synthesise(
 ) -> NDArray[np.uint8]:
     """Return one block's pixels, uint8 [16h, 16w, 3], or [16h, 16w, 1] if gray, from the unscaled latent.
 
-    unscaled: float32 [M, rows, columns]. rate_index: the header's, 0..2560, for all tiles. gray: give the
-    mean of the three channels. present: bool [rows, columns], False where tiles have no latents; None if
-    all have.
+    unscaled: float32 [M, rows, columns]. rate_index: the header's, 0..2560, the same for all tiles. gray:
+    return the mean of the three channels. present: bool [rows, columns], False where tiles have no latents;
+    None if all have.
     """
     rows, columns = unscaled.shape[1:]
     inputs, wide, rim = synthesis_frame(model, rows, columns, block, rate_index, present)
@@ -199,13 +210,14 @@ def synthesise(
 def synthesis_frame(
     model: LoadedModel, rows: int, columns: int, block: Block, rate_index: int, present: Present | None
 ) -> tuple[dict[str, NDArray[Any]], Block, Block]:
-    """Return what g_s takes beside y_hat to make a block, which part of the latent map, and which it makes.
+    """Return the inputs of g_s for a block except y_hat, the block that g_s reads, and the one it outputs.
 
-    With gaps beside the block it is for `synthesis_gaps`, and `at8` is one of the inputs.
+    If positions near the block have no latents, the inputs are those of graph `synthesis_gaps` and include
+    `at8`, else those of `synthesis`.
     """
     config = model.config
     wide = block.grown(reach(config), rows, columns)
-    # What the 3x3 convolutions at 1/8 and the lapped filter look at, and the filter alone.
+    # Input of the 3x3 convolutions at 1/8 with the lapped filter, and of the filter alone.
     half = block.grown(math.ceil((LATENT_STRIDE // 2 + 8 * config.blocks8) / LATENT_STRIDE), rows, columns)
     rim = block.grown(1, rows, columns)
     inputs: dict[str, NDArray[Any]] = {
@@ -229,9 +241,9 @@ def to_samples(levels: Floats) -> NDArray[np.uint8]:
 
 
 def _gaps(present: Present | None, block: Block) -> Present | None:
-    """Return which positions of a block have latents, bool [h, w]; None if all have.
+    """Return which positions of a block have latents, bool [h, w], or None if the plain graphs apply.
 
-    Without a boundary between blocks in some direction there is nothing to filter: that, too, is said here.
+    They apply if all positions have latents and there are block boundaries to filter in both directions.
     """
     height, width = block.bottom - block.top, block.right - block.left
     if present is None:
@@ -249,7 +261,7 @@ def _mask(present: Present) -> Floats:
 
 
 def _windows(present: Present) -> dict[str, Floats]:
-    """Say which boundaries lie between two blocks that are both there, as the lapped filter takes it."""
+    """Return masks of the boundaries between two positions with latents, as inputs of the lapped filter."""
     height, width = present.shape
     columns = np.zeros((height + 1, 1, COLOURS * LATENT_STRIDE * width), np.float32)
     columns[1:-1, 0] = (present[1:] & present[:-1]).repeat(COLOURS * LATENT_STRIDE, 1)

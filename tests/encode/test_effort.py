@@ -19,9 +19,9 @@ from codec.encode.rdo.decision import (
     ideal_bits,
     step_bits,
 )
-from codec.encode.rdo.gradient_descent import SoftError, expected, softly_rounded
+from codec.encode.rdo.gradient_descent import SoftError, expected, stochastic_round
 from codec.encode.rdo.objective import Objective
-from codec.encode.rdo.soft_rate import walk_softly
+from codec.encode.rdo.soft_rate import soft_tile
 from codec.encode.tile_view import view_tile
 from codec.inference.weights import load_model
 from codec.model.index import default_model_id
@@ -119,7 +119,7 @@ def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
     r = soft_rate.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
+        tile = soft_tile(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
         y_hat = soft_rate.join(tile.y_hat, symbols.r.shape)
         error = float(SoftError(objective)(y_hat))
     real = ideal_bits(
@@ -148,7 +148,7 @@ def test_soft_rounding_is_rounding_when_cold():
     generator = torch.Generator().manual_seed(2)
 
     def mean(value, times=400):
-        return torch.stack([softly_rounded(value, 0.02, generator) for _ in range(times)]).mean(0)
+        return torch.stack([stochastic_round(value, 0.02, generator) for _ in range(times)]).mean(0)
 
     value = torch.tensor([0.02, 0.6, 1.97, -0.55, -0.2, -3.03, 5.0])
     assert (mean(value) - value.round()).abs().max() < 0.05
@@ -181,7 +181,7 @@ def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
     r = soft_rate.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
     with torch.no_grad():
-        tile = walk_softly(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
+        tile = soft_tile(model, z, RATE_INDEX, lambda step, _mu, _index: r[step])
     real = ideal_bits(
         model.coder.tables, symbols.z, symbols.r, symbols.scale_index, nearest_rate_point(RATE_INDEX)
     )

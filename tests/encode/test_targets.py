@@ -112,7 +112,7 @@ def test_likeness_of_tiny_and_equal_pictures(photo):
         ({"target_size": 60}, "smallest file possible is [0-9]+ bytes"),
         ({"target_size": 10**7}, "largest file possible, short of --lossless, is [0-9]+ bytes"),
         ({"target_psnr": 70}, "best possible, short of --lossless, is [0-9.]+ dB"),
-        ({"target_psnr": 5}, "least possible is [0-9.]+ dB"),
+        ({"target_psnr": 5}, "lowest possible is [0-9.]+ dB"),
         ({"target_ssim": 0.99999}, "best possible, short of --lossless, is 0.9[0-9]+"),
     ],
 )

@@ -54,7 +54,7 @@ def test_the_heat_map_burns_at_the_damage(model):
 def test_json_round_trip_and_refusals(model):
     assert AnomalyModel.from_json(model.to_json()) == model
     for text in ("", "{}", '{"kind": "other"}', "[1]"):
-        with pytest.raises(UsageError, match="no anomaly model"):
+        with pytest.raises(UsageError, match="not an anomaly model"):
             AnomalyModel.from_json(text)
     with pytest.raises(UsageError, match="no normal pictures"):
         AnomalyModel.fit([])

@@ -1,1 +1,1 @@
-"""Rate-distortion optimisation: better symbols for the same decoder."""
+"""Rate-distortion optimisation: choose symbols that minimise bits + lmbda x error."""

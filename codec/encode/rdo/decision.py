@@ -1,9 +1,8 @@
-"""Decide on each residual by its rate and by the error that it makes in the picture.
+"""Choose each residual by its bits and its error in the picture.
 
-Of g_s it is the linear path that carries nearly all energy, and all after it is orthonormal or nearly so:
-what one position of a channel puts into the picture has the energy of that channel's column of weights,
-wherever it is. Against the energy of g_s's true Jacobian, probed at random, this is right within 5 % for most
-channels.
+The linear path of g_s carries nearly all energy, and everything after it is orthonormal or nearly so. The
+error of one residual therefore has the energy of its channel's column of weights, at every position. For most
+channels this is within 5 % of the energy of the true Jacobian of g_s, probed at random.
 """
 
 from __future__ import annotations
@@ -21,13 +20,24 @@ from codec.inference.scale_network import factors
 from codec.inference.weights import LoadedModel
 from codec.model.config import COLOURS
 
+Floats = NDArray[np.float32]
+
+# The training loss includes a structural term, so the slope of the networks differs from the nominal lmbda.
+# Measured ratio of the two at the first and the last rate index (benchmarks/training/slope.py).
+SLOPE_FIRST, SLOPE_LAST = 1.11, 0.97
+# Weight of a residual's own bits in its cost. Of 0.5 to 1.0, 0.8 is best (measured); trying several per tile
+# gains nothing.
+OWN_SHARE = 0.8
+# A value of smaller magnitude becomes 0 without comparing costs.
+_LEAST = 0.3
+
 
 def ideal_bits(
     tables: EntropyTables, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], rate_point: int
 ) -> float:
-    """Return the total of -log2 of the table probabilities of all symbols of a tile, escapes included.
+    """Return the sum of -log2 of the table probabilities of all symbols of a tile, escapes included.
 
-    Shapes and ranges as in TileCoder.encode. The coder's output exceeds this by a few bytes per tile.
+    Shapes and ranges as for TileCoder.encode, whose output exceeds this by a few bytes per tile.
     """
     bits = 0.0
     for channel in range(tables.z_channels):
@@ -53,9 +63,10 @@ def _cost(freq: NDArray[np.uint32], symbols: NDArray[Any]) -> float:
 
 @functools.lru_cache(maxsize=4)
 def bits_by_magnitude(tables: EntropyTables) -> NDArray[np.float32]:
-    """Bits by scale index and magnitude, float32 [64, longest + 2], going on as they end beyond each table.
+    """Return the bits of residuals by scale index and magnitude, float32 [64, longest + 2].
 
-    Index 0 codes nothing but zeros; it is given the bits of index 1, the gentlest curve there is.
+    Beyond the end of a table the bits continue along its last slope. Scale index 0, which codes only zeros,
+    gets the bits of index 1, the nearest table.
     """
     longest = int(tables.r_half.max())
     curve = np.zeros((SCALE_COUNT, longest + 2), np.float32)
@@ -69,20 +80,14 @@ def bits_by_magnitude(tables: EntropyTables) -> NDArray[np.float32]:
     return curve
 
 
-# Structure has a share in the loss that the networks are trained with, so they spend more bits on an error
-# than its nominal lmbda says: along the model's own rate indices this many times as many, at the first
-# and at the last (benchmarks/training/slope.py).
-SLOPE_FIRST, SLOPE_LAST = 1.11, 0.97
-
-
 def error_weight(model: LoadedModel, rate_index: int) -> float:
-    """Bits that a squared error of one level, summed over channels, is worth; rate_index 0..2560."""
+    """Return the bits equivalent to a squared error of one level in one channel; rate_index 0..2560."""
     slope = SLOPE_FIRST + (SLOPE_LAST - SLOPE_FIRST) * rate_index / MAX_RATE_INDEX
     return slope * model.config.lmbda(rate_index / STEP_UNITS) / COLOURS
 
 
 def step_bits(model: LoadedModel, rate_index: int) -> NDArray[np.float32]:
-    """Bits that a squared error of one quantiser step is worth, by channel: float32 [M]."""
+    """Return the bits equivalent to an error of one quantiser step, for each latent channel: float32 [M]."""
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     unpatch = model.arrays["g_s.unpatch.weight"][:, :, 0, 0]
     columns = np.einsum("oc,cpm->opm", unpatch, linear.reshape(len(unpatch), 4, -1), optimize=True)
@@ -90,20 +95,11 @@ def step_bits(model: LoadedModel, rate_index: int) -> NDArray[np.float32]:
     return np.asarray(255**2 * error_weight(model, rate_index) * energy, np.float32)
 
 
-Floats = NDArray[np.float32]
-
-# Share of a residual's own bits that counts. Measured: of 0.5 to 1.0 0.8 is best, and trying others beside it
-# gains nothing.
-OWN_SHARE = 0.8
-# Below this a residual is 0, whatever a 1 would cost.
-_LEAST = 0.3
-
-
 class RateDistortionDecision:
-    """Chooses among 0 and the two integers around y - mu. An object for one tile and rate index.
+    """Choose each residual of one tile from 0 and the two integers around y - mu; usable as `Decide`.
 
-    step_bits: that the error of a residual that is off by one step is worth, float32 [M, h, w].
-    own_share: of a residual's bits that counts; what it tells the contexts of later ones is worth the rest.
+    step_bits: bits equivalent to an error of one quantiser step, float32 [M, h, w]. own_share: weight of a
+    residual's bits; the rest of them is assumed to be saved by later residuals, for which it is context.
     """
 
     def __init__(
@@ -117,7 +113,7 @@ class RateDistortionDecision:
         self._step_bits = step_bits
 
     def __call__(self, step: int, exact: Floats, scale_index: NDArray[np.uint8]) -> Floats:
-        """exact: y - mu, scale_index: scale indices, [4, Q, h2, w2] of a step -> r, integers as float."""
+        """Return r, integers as float32, of a step. exact: y - mu; it and scale_index are [4, Q, h2, w2]."""
         r = np.zeros_like(exact)
         where = np.nonzero((np.abs(exact) > _LEAST) & (scale_index > 0))
         e = exact[where]

@@ -1,9 +1,10 @@
-"""Gradient descent on y and z with rounding that hardens, on bits and error.
+"""Minimise bits and error of a tile by gradient descent on y and z, with a relaxation of rounding.
 
-y by mean fields: each residual is its mean, as if it were rounded at random to one of the integers around
-it, and bits and error are those expected. No noise of sampling, so few and large steps do. What rounding adds
-to the error counts little at first, or residuals would stay between the integers where they begin. z, whose
-errors no formula weighs, under annealed stochastic rounding (SGA: Yang, Bamler, Mandt 2020).
+y uses a mean-field relaxation: each residual is rounded at random to one of the two integers around it, and
+bits and error are evaluated at its mean, without sampling noise, so few and large steps suffice. The variance
+of the rounding is added to the error with a weight that grows from 0, or residuals would stay near the
+integers where they begin. z, for whose error there is no formula, uses stochastic Gumbel annealing (SGA:
+Yang, Bamler and Mandt, Improving Inference for Neural Image Compression, 2020).
 """
 
 from __future__ import annotations
@@ -21,16 +22,31 @@ from codec.bitstream.rate_index import nearest_rate_point
 from codec.encode.options import Budget
 from codec.encode.rdo import soft_rate
 from codec.encode.rdo.objective import Objective
-from codec.encode.rdo.soft_rate import walk_softly
+from codec.encode.rdo.soft_rate import soft_tile
 from codec.inference.gradients import Adam, soft_graphs
 from codec.inference.scale_network import dead_zone
 from codec.inference.weights import LoadedModel
 from codec.tiles.quantise import hyper_latents
 from codec.tiles.transforms import Block, synthesis_frame
 
+LEARNING_RATE_Y, LEARNING_RATE_Z = 0.1, 0.06
+# Share of the learning rates at the end.
+LEARNING_RATE_END = 0.1
+# The usual first moment of 0.9 needs several times as many iterations (measured on crops of training tiles).
+MOMENTS = (0.3, 0.999)
+# Temperatures of SGA at the start and at the end.
+HOTTEST, COLDEST = 0.6, 0.1
+# At the end, a value closer to an integer than this share of the distance to the next becomes that integer.
+FLAT_LAST = 0.45
+SEED = 20_201_208
+# Number of iterations timed before the number that fits the budget is computed.
+_TRIED = 3
+# Keeps the probabilities of the two neighbours away from 0 and 1.
+_EDGE = 1e-4
+
 
 class SoftError:
-    """Error in bits of one tile and what it changes around it."""
+    """Differentiable error, in bits, of a tile and the rim that it affects."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective, view = objective, objective.view
@@ -45,7 +61,7 @@ class SoftError:
         self._frame = {name: torch.from_numpy(value) for name, value in frame.items()}
 
     def __call__(self, y_hat: Tensor) -> Tensor:
-        """y_hat: the tile's latent in quantiser steps, float [M, h, w] -> a scalar."""
+        """Return the error as a scalar. y_hat: the tile's latent in quantiser steps, float [M, h, w]."""
         view, whole = self._objective.view, self._around.clone()
         place = (slice(view.top, view.top + view.rows), slice(view.left, view.left + view.columns))
         whole[0, :, place[0], place[1]] = y_hat * self._steps
@@ -58,23 +74,11 @@ class SoftError:
         return error
 
 
-# Measured on crops of training tiles: with the usual first moment of 0.9 it takes several times as many
-# iterations.
-LEARNING_RATE_Y, LEARNING_RATE_Z = 0.1, 0.06
-LEARNING_RATE_END = 0.1
-MOMENTS = (0.3, 0.999)
-HOTTEST, COLDEST = 0.6, 0.1
-# Around each integer, this share of the way to the next is the integer in the end.
-FLAT_LAST = 0.45
-SEED = 20_201_208
-# Iterations after which the time that one takes is known well enough to plan the others.
-_TRIED = 3
-# Keeps probabilities of the two neighbours off 0 and 1.
-_EDGE = 1e-4
-
-
 class Refined(NamedTuple):
-    """y: target for decisions, float32 [M, h, w] in quantiser steps. z: int16 [H, hz, wz]."""
+    """Result of refine.
+
+    y: scaled latent to quantise, float32 [M, h, w] in quantiser steps. z: int16 [H, hz, wz].
+    """
 
     y: NDArray[np.float32]
     z: NDArray[np.int16]
@@ -89,11 +93,11 @@ def refine(
     iterations: int,
     budget: Budget,
 ) -> Refined:
-    """Seek latents of a lower cost, from what g_a gives, y float32 [M, h, w] in quantiser steps.
+    """Return latents of lower cost, starting from the output of g_a, y float32 [M, h, w] in quantiser steps.
 
-    error: y_hat in quantiser steps -> weighted error in bits. step_bits: what a residual that is off by one
-    step adds to it, [M, h, w]. To stay within the budget rounding hardens faster. Float, so exact on one
-    thread of one machine.
+    error: y_hat in quantiser steps -> weighted error in bits. step_bits: bits that an error of one quantiser
+    step adds to it, [M, h, w]. budget: if all iterations would exceed it, there are fewer and the annealing
+    is faster. Floating point, so the result is reproducible only on one thread of one machine.
     """
     tables, generator = model.coder.tables, torch.Generator().manual_seed(SEED)
     rate_point = nearest_rate_point(rate_index)
@@ -118,8 +122,8 @@ def refine(
                 return r
 
             heat = HOTTEST * (COLDEST / HOTTEST) ** done
-            z = softly_rounded(leaf_z, heat, generator).clamp(low, high)
-            tile = walk_softly(model, z, rate_index, residual)
+            z = stochastic_round(leaf_z, heat, generator).clamp(low, high)
+            tile = soft_tile(model, z, rate_index, residual)
             cost = tile.bits + error(soft_rate.join(tile.y_hat, y.shape)) + done * sum(spread)
             cost.backward()
             for optimiser, learning_rate in zip(optimisers, learning_rates, strict=True):
@@ -136,10 +140,11 @@ def refine(
 
 
 def expected(value: Tensor, threshold: Tensor, done: float) -> tuple[Tensor, Tensor]:
-    """Return the mean and the variance of residuals rounded at random to one of the integers around them.
+    """Return the mean and the variance of residuals rounded at random to one of the two integers around them.
 
-    threshold: magnitudes up to 1 that become 1 half the time; from 1 on halfway is halfway. done: from 0,
-    where the chance of the upper grows as the value does, to 1, where it is almost a step.
+    threshold: magnitude of at most 1 that becomes 0 or 1 with equal probability (the dead zone); above 1,
+    halfway between integers does. done: share of the descent, 0..1; the probability of the upper integer is
+    linear in the magnitude at 0 and nearly a step at 1.
     """
     magnitude = value.abs()
     low = magnitude.detach().floor()
@@ -148,8 +153,8 @@ def expected(value: Tensor, threshold: Tensor, done: float) -> tuple[Tensor, Ten
     return value.detach().sign() * (low + chance), chance * (1 - chance)
 
 
-def softly_rounded(value: Tensor, heat: float, generator: torch.Generator) -> Tensor:
-    """Draw between the two integers around a value, by a Gumbel softmax of this temperature."""
+def stochastic_round(value: Tensor, heat: float, generator: torch.Generator) -> Tensor:
+    """Sample between the two integers around a value by a Gumbel softmax of temperature `heat` (SGA)."""
     low = value.detach().floor()
     share = (value - low).clamp(_EDGE, 1 - _EDGE)
     lead = (torch.atanh(share) - torch.atanh(1 - share)) / heat
@@ -159,6 +164,9 @@ def softly_rounded(value: Tensor, heat: float, generator: torch.Generator) -> Te
 
 
 def _share(above: Tensor, low: Tensor, threshold: Tensor) -> Tensor:
-    """How far magnitudes are from the integer below, at low, to the next; half at what rounds either way."""
+    """Return the position of magnitudes between two integers, 0..1; 0.5 where rounding changes.
+
+    above: magnitude - low. low: the lower integer.
+    """
     even = torch.where(low > 0, 0.5, threshold)
     return torch.where(above < even, above / (2 * even), 1 - (1 - above) / (2 * (1 - even)))

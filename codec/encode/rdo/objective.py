@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 
 from codec.bitstream.rate_index import nearest_rate_point
-from codec.encode.rdo.decision import (
-    Floats,
-    error_weight,
-    ideal_bits,
-    step_bits,
-)
+from codec.encode.rdo.decision import Floats, error_weight, ideal_bits, step_bits
 from codec.encode.rdo.perceptual import (
     PERCEPTUAL_WEIGHT,
     SQUARED_WEIGHT,
@@ -28,10 +23,10 @@ from codec.tiles.transforms import Block, scaled, synthesise
 
 
 class Objective:
-    """bits + lmbda * error of one tile, with its rim, at its own rate index; and the best so far.
+    """Evaluate bits + lmbda * error of one tile with its rim, and keep the best symbols so far.
 
-    The rim is held at what g_a gives. header_rate_index: of g_s, for all tiles. visual: the error is
-    perceptual, else it is squared.
+    The rim is fixed at the output of g_a, without quantisation. rate_index: the tile's own, 0..2560.
+    header_rate_index: the picture's, which g_s uses. visual: the error is perceptual, else squared.
     """
 
     def __init__(
@@ -54,13 +49,13 @@ class Objective:
         self.best, self.least = symbols, self.cost(symbols)
 
     def offer(self, symbols: TileSymbols) -> None:
-        """Take symbols if they cost less."""
+        """Keep symbols as the best if they cost less."""
         cost = self.cost(symbols)
         if cost < self.least:
             self.best, self.least = symbols, cost
 
     def cost(self, symbols: TileSymbols) -> float:
-        """Bits that the symbols take, and their error is worth, together: of samples as they are decoded."""
+        """Return the bits of the symbols plus the error of the decoded samples, in bits."""
         whole = self.around.copy()
         self.view.inner(whole)[...] = dequantise_tile(self.model, symbols, self.rate_index)
         block = Block(0, 0, *whole.shape[1:])
@@ -77,9 +72,9 @@ class Objective:
         return bits + float(self.error(x_hat))
 
     def error(self, x_hat: Any, wrap: Callable[[Floats], Any] = np.asarray) -> Any:
-        """Bits that the error of samples [h, w, 1 or 3] of the tile and its rim is worth.
+        """Return the error, in bits, of decoded samples [h, w, 1 or 3] of the tile and its rim.
 
-        An array, or a tensor as wrap makes it of an array.
+        x_hat: an array, or a tensor if wrap turns arrays into tensors.
         """
         e = x_hat - wrap(self._x)
         error = (e * e).sum()
@@ -88,7 +83,7 @@ class Objective:
         return error * error_weight(self.model, self.rate_index)
 
     def step_bits(self) -> Floats:
-        """Bits that the error of a residual that is off by one step is worth, float32 [M, h, w]."""
+        """Return the bits equivalent to an error of one quantiser step, float32 [M, h, w]."""
         if self._perceptual:
             return perceptual_step_bits(self.model, self.view, self.rate_index, PERCEPTUAL_WEIGHT)
         by_channel = step_bits(self.model, self.rate_index)[:, None, None]

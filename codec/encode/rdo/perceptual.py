@@ -1,9 +1,8 @@
-"""The perceptual error metric, and decisions on residuals by it.
+"""The perceptual error metric, and the choice of residuals by it.
 
-It is the greatest term of SSIMULACRA2, SSIM of luma at a quarter of the size. A small error costs there its
-energy in that luma, less what only shifts local means, over the variance that the picture has around it:
-structure is masked by structure. Colour and details finer than eight pixels do not enter; for them a share of
-the squared error is kept.
+The metric approximates the largest term of SSIMULACRA2: SSIM of luma at a quarter of the size. To second
+order, an error costs its local variance in that luma, divided by the local variance of the picture, which
+masks it. Colour and details finer than eight pixels do not count; a share of the squared error covers them.
 """
 
 from __future__ import annotations
@@ -24,17 +23,27 @@ from codec.model.config import COLOURS
 from codec.model.lapped_filter import HALF
 from codec.tiles.quantise import TileSymbols, quantise_given
 
-# SSIM's window and its constant C2, of SSIMULACRA2: 0.0009 at a luma of 0.9 for white.
+# Standard deviation of SSIM's window and its constant C2 in SSIMULACRA2: 0.0009 with white at a luma of 0.9.
 DEVIATION, C2 = 1.5, 0.0009 * (255 / 0.9) ** 2
+# Factor by which the sides of luma are reduced, and samples of the reduced luma along a latent position.
 SCALE = 4
 PLACES = LATENT_STRIDE // SCALE
-# How far the window reaches, in samples of the reduced luma.
+# Radius of the window, in samples of the reduced luma.
 RADIUS = 5
 _LUMA = np.array(BT601, np.float32)
 
+# Weight of a residual's own bits in its cost.
+OWN_SHARE = 0.7
+# Weights of squared and of perceptual error, relative to the squared error of `--tune psnr`. On 7 held-out
+# training pictures a squared weight of 0.3 saved 9.4 % and 0.5 saved 7.3 % of the bits by SSIMULACRA2, and
+# they cost 5.5 % and 1.6 % by PSNR. For decisions on single residuals the perceptual weight is so high that
+# visible residuals are rounded. For gradient descent, on 4 held-out pictures, weights of 4, 16 and 40 saved
+# 11.0 %, 15.0 % and 14.0 %, and cost 0.4 %, 2.9 % and 6.3 % by PSNR.
+SQUARED_WEIGHT, DECISION_WEIGHT, PERCEPTUAL_WEIGHT = 0.5, 64.0, 16.0
+
 
 class PerceptualError:
-    """Perceptual error in one picture, uint8 [h, w, 3] whose sides are multiples of 4."""
+    """Perceptual error of distorted versions of one picture, uint8 [h, w, 3], sides multiples of 4."""
 
     def __init__(self, x: NDArray[np.uint8]) -> None:
         small = _reduced(x.astype(np.float32) @ _LUMA)
@@ -42,9 +51,10 @@ class PerceptualError:
         self._share = _unmasked(small)
 
     def __call__(self, e: Any, wrap: Callable[[Floats], Any] = np.asarray) -> Any:
-        """e: float [h, w, 3] -> a scalar in units of its squares. Arrays, or tensors as wrap makes of arrays.
+        """Return the perceptual error of e = x_hat - x, float [h, w, 3], as a scalar in squared levels.
 
-        It is about the sum of the squares where all is structure of luma on flat ground.
+        e: an array, or a tensor if wrap turns arrays into tensors. The result is about the sum of squares of
+        e if e is coarse structure of luma in a flat part of the picture, and less otherwise.
         """
         down, across = map(wrap, self._windows)
         variance = _variance(_reduced(e @ wrap(_LUMA)), down, across)
@@ -53,9 +63,9 @@ class PerceptualError:
 
 @functools.lru_cache(maxsize=4)
 def perceptual_shares(model: LoadedModel) -> Floats:
-    """How much of each channel's energy is structure of luma at a quarter of the size: float32 [M].
+    """Return the share of each channel's energy that is structure of luma at a quarter of the size.
 
-    From 0 to about 1: energy is that before the lapped filter, as in step_bits.
+    float32 [M], from 0 to about 1. Energy is that before the lapped filter, as in step_bits.
     """
     linear = model.arrays["g_s.linear.weight"][:, :, 0, 0]
     unpatch = model.arrays["g_s.unpatch.weight"][:, :, 0, 0].reshape(3, 8, 8, -1)
@@ -67,12 +77,12 @@ def perceptual_shares(model: LoadedModel) -> Floats:
     small = spread @ block @ spread.T
     window = _window(small.shape[1])
     structure = np.square(small).sum((1, 2)) - np.square(window @ small @ window.T).sum((1, 2))
-    # Means of SCALE^2 samples have so much less energy; equal channels have thrice that of their luma.
+    # Averaging SCALE^2 samples divides the energy by that; equal channels have COLOURS times that of luma.
     return np.asarray(COLOURS * SCALE**2 * structure / energy, np.float32)
 
 
 def unmasked(samples: NDArray[np.uint8], rows: int, columns: int) -> Floats:
-    """How much of an error at each latent position is not masked: float32 [rows, columns], 0..1.
+    """Return the share of an error at each latent position that is not masked: float32 [rows, columns], 0..1.
 
     samples: of the tile, uint8 [h, w, 3].
     """
@@ -85,27 +95,27 @@ def unmasked(samples: NDArray[np.uint8], rows: int, columns: int) -> Floats:
 
 
 def _reduced(luma: Any) -> Any:
-    """Return means over squares of SCALE x SCALE."""
+    """Return the means over squares of SCALE x SCALE samples."""
     height, width = luma.shape
     return luma.reshape(height // SCALE, SCALE, width // SCALE, SCALE).mean((1, 3))
 
 
 def _variance(small: Any, down: Any, across: Any) -> Any:
-    """Return the variance within the window around each place."""
+    """Return the variance in the window around each sample."""
     mean = down @ small @ across.T
     return down @ (small * small) @ across.T - mean * mean
 
 
 def _unmasked(small: Floats) -> Floats:
-    """Return how much of an error at each place of a reduced luma is not masked."""
+    """Return the share of an error at each sample of a reduced luma that is not masked, 0..1."""
     variance = _variance(small - small.mean(), *(_window(size) for size in small.shape))
     return np.asarray(C2 / (C2 + 2 * variance.clip(min=0)), np.float32)
 
 
 def _spread(matrix: Floats) -> Floats:
-    """Return what the lapped filter and means over SCALE make of a block along one side, float32 [32, 16].
+    """Return the lapped filter followed by means over SCALE, along one side of a block: float32 [32, 16].
 
-    matrix: of the filter. Around the block lie half of each neighbour, and room for windows that are whole.
+    matrix: of the filter. The output covers the block, its neighbours, and zeros for complete windows.
     """
     around = np.zeros((3 * LATENT_STRIDE, LATENT_STRIDE), np.float32)
     around[LATENT_STRIDE : 2 * LATENT_STRIDE] = np.eye(LATENT_STRIDE)
@@ -117,26 +127,17 @@ def _spread(matrix: Floats) -> Floats:
 
 @functools.lru_cache(maxsize=16)
 def _window(size: int) -> Floats:
-    """Return the window around each of so many places in a row, float32 [size, size], each of the sum 1."""
+    """Return the window around each of `size` samples in a row: float32 [size, size], rows of sum 1."""
     places = np.arange(size)
     apart = places[:, None] - places
     bell = np.exp(-0.5 * (apart / DEVIATION) ** 2) * (np.abs(apart) <= RADIUS)
     return np.asarray(bell / bell.sum(1, keepdims=True), np.float32)
 
 
-# Share of a residual's own bits that counts.
-OWN_SHARE = 0.7
-# Weights beside the squared error of `--tune psnr`: of squared error and of perceptual error. Of 7 held-out
-# training pictures 0.3 saved 9.4 % and 0.5 saved 7.3 % of the bits by SSIMULACRA2, and cost 5.5 and 1.6 % by
-# PSNR. For single decisions the second weight is so high that visible residuals are rounded; by gradient
-# descent, of 4 held-out pictures, 4 saved 11.0 %, 16 15.0 and 40 14.0, and cost 0.4, 2.9 and 6.3 % by PSNR.
-SQUARED_WEIGHT, DECISION_WEIGHT, PERCEPTUAL_WEIGHT = 0.5, 64.0, 16.0
-
-
-def decided_perceptually(
+def decide_perceptually(
     model: LoadedModel, view: TileView, symbols: TileSymbols, rate_index: int
 ) -> TileSymbols:
-    """Decide on a tile's residuals again; rate_index: its own, 0..2560."""
+    """Choose the residuals of a tile again by perceptual error. rate_index: the tile's own, 0..2560."""
     y = view.latent(model, rate_index)
     weight = perceptual_step_bits(model, view, rate_index, DECISION_WEIGHT)
     decide = RateDistortionDecision(model, weight, OWN_SHARE)
@@ -144,7 +145,10 @@ def decided_perceptually(
 
 
 def perceptual_step_bits(model: LoadedModel, view: TileView, rate_index: int, weight: float) -> Floats:
-    """Return step_bits by perceptual error, at each place of a tile: float32 [M, h, w]."""
+    """Return step_bits for perceptual error, at each position of a tile: float32 [M, h, w].
+
+    weight: of perceptual error, DECISION_WEIGHT or PERCEPTUAL_WEIGHT.
+    """
     visible = perceptual_shares(model)[:, None, None] * unmasked(view.samples, view.rows, view.columns)
     return np.asarray(
         step_bits(model, rate_index)[:, None, None] * (SQUARED_WEIGHT + weight * visible), np.float32

@@ -1,22 +1,17 @@
-"""Search for the best symbols of a tile at a level of effort."""
+"""Search for the symbols of a tile that cost least, within the work of an effort."""
 
 from __future__ import annotations
 
 from codec.encode.options import Budget, TileSettings
-from codec.encode.rdo.decision import (
-    OWN_SHARE,
-    RateDistortionDecision,
-)
+from codec.encode.rdo.decision import OWN_SHARE, RateDistortionDecision
 from codec.encode.rdo.objective import Objective
-from codec.encode.rdo.perceptual import (
-    decided_perceptually,
-)
+from codec.encode.rdo.perceptual import decide_perceptually
 from codec.encode.tile_view import TileView
 from codec.inference.weights import LoadedModel
 from codec.tiles.quantise import TileSymbols, nearest, quantise_given
 
 
-def improved(
+def optimise_symbols(
     model: LoadedModel,
     view: TileView,
     symbols: TileSymbols,
@@ -25,15 +20,16 @@ def improved(
     how: TileSettings,
     budget: Budget,
 ) -> TileSymbols:
-    """Return the symbols that cost least, in bits and error, of those given and those that a level tries.
+    """Return the symbols of lowest bits + lmbda * error, of those given and those that the effort tries.
 
-    rate_index: the tile's own, 0..2560. Tiles that are lifted keep what they have: they are no photographs.
-    how: visual counts without a level, too. Raises BackendMissing for a level of gradients without torch.
+    rate_index: the tile's own, 0..2560. header_rate_index: the picture's. how.visual applies at every effort.
+    Tiles with the lift flag are returned unchanged, since they are hardly ever photographs.
+    Raises BackendMissing if the effort has iterations and torch is missing.
     """
     if symbols.lift:
         return symbols
     if how.visual:
-        symbols = decided_perceptually(model, view, symbols, rate_index)
+        symbols = decide_perceptually(model, view, symbols, rate_index)
     if not how.level.decides:
         return symbols
     objective = Objective(

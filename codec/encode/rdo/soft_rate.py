@@ -1,9 +1,8 @@
-"""The bits of a tile, and y_hat, as differentiable functions of r and z.
+"""Compute the bits of a tile and y_hat as differentiable functions of r and z.
 
-As codec.entropy.steps has them, the 2x2 squares in one dimension.
-
-Values are those of the integer network and the stored tables at integers; between them straight lines, and
-floors let gradients through as if they were not there.
+At integers the values equal those of the integer scale network and the stored tables; between integers they
+are interpolated linearly. Gradients pass through floors unchanged. Latents are split by coding step as in
+codec.entropy.steps, with the 2x2 squares flattened into one dimension: [4 steps, 4 positions, Q channels, n].
 """
 
 from __future__ import annotations
@@ -28,6 +27,10 @@ from codec.inference.gradients import soft_graphs
 from codec.inference.scale_network import MAGNITUDE_CODE, factors
 from codec.inference.weights import LoadedModel
 
+# Bits of a value outside a table of z. It cannot be coded, so the cost must be high enough to avoid it.
+_OUTSIDE_BITS = 40.0
+_CODE = torch.from_numpy(MAGNITUDE_CODE)
+
 
 @functools.lru_cache(maxsize=4)
 def rate_curve(tables: EntropyTables) -> Tensor:
@@ -37,13 +40,13 @@ def rate_curve(tables: EntropyTables) -> Tensor:
 
 
 class RateCurve:
-    """Bits of a residual that need not be an integer: the stored tables, joined by straight lines."""
+    """Bits of real-valued residuals: the stored tables, interpolated linearly."""
 
     def __init__(self, tables: EntropyTables) -> None:
         self._curve = rate_curve(tables)
 
     def __call__(self, r: Tensor, scale_index: Tensor) -> Tensor:
-        """r: float, scale_index: int64 in 0..63, of one shape -> bits, differentiable in r."""
+        """Return bits, differentiable in r. r: float; scale_index: int64, 0..63; both of one shape."""
         width = self._curve.shape[1]
         magnitude = r.abs().clamp(max=width - 2)
         low = magnitude.detach().floor()
@@ -53,18 +56,18 @@ class RateCurve:
 
 
 def split(planes: NDArray[Any]) -> Tensor:
-    """Take apart planes [M, h, w]."""
+    """Split planes [M, h, w] by coding step: [4, 4, Q, n]."""
     parts = np.stack([steps.take(planes, step) for step in range(STEPS)])
     return torch.from_numpy(parts.reshape(*parts.shape[:3], -1))
 
 
 def join(parts: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Put planes [M, h, w] together again, as a tensor that gradients pass through."""
+    """Invert split, differentiably: parts [4, 4, Q, n] to a tensor of shape = (M, h, w)."""
     channels, height, width = shape
     h2, w2 = -(-height // 2), -(-width // 2)
     order = [[_step_of(c, p) for p in range(STEPS)] for c in range(STEPS)]
     planes = torch.stack([parts[order[c][p], p] for c in range(STEPS) for p in range(STEPS)])
-    # Channel mod 4, row and column of the 2x2, the rest of the channel, the square's row and column.
+    # Axes: channel mod 4, row and column in the square, channel // 4, the square's row and column.
     spread = planes.reshape(STEPS, 2, 2, -1, h2, w2).permute(3, 0, 4, 1, 5, 2)
     return spread.reshape(-1, 2 * h2, 2 * w2)[:channels, :height, :width]
 
@@ -73,27 +76,23 @@ def _step_of(channel: int, position: int) -> int:
     return next(step for step in range(STEPS) if steps.group(step, position) == channel)
 
 
-# Values outside a table of z cannot be coded; nothing should lead there.
-_OUTSIDE_BITS = 40.0
-_CODE = torch.from_numpy(MAGNITUDE_CODE)
-
-
 class SoftTile(NamedTuple):
-    """bits: of z and r together, a scalar. y_hat: in quantiser steps, float [4, 4, Q, n] (soft_quarters)."""
+    """bits: of z and r together, a scalar. y_hat: in quantiser steps, float [4, 4, Q, n] as from split."""
 
     bits: Tensor
     y_hat: Tensor
 
 
-def walk_softly(
+def soft_tile(
     model: LoadedModel,
     z: Tensor,
     rate_index: int,
     residual: Callable[[int, Tensor, Tensor], Tensor],
 ) -> SoftTile:
-    """Go through a tile in coding order. z: float [1, H, hz, wz], within the tables of its rate point.
+    """Return the bits and y_hat of a tile, computed in coding order.
 
-    residual: step, mu and scale index of its elements -> r. All are [4, Q, n] (soft_quarters).
+    z: float [1, H, hz, wz], within the tables of its rate point. rate_index: the tile's own, 0..2560.
+    residual: (step, mu, scale index) -> r, all but the step [4, Q, n].
     """
     run = soft_graphs(model).run
     features, hidden, sixteenths, inside, grid = _start(model, z, rate_index)
@@ -126,10 +125,10 @@ def walk_softly(
 def _start(
     model: LoadedModel, z: Tensor, rate_index: int
 ) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Tensor]:
-    """Return what depends on z alone.
+    """Return everything that depends only on z, in the layout of the graphs.
 
-    Features of the means by step; input and output of the scale network's last layer; which positions lie in
-    the tile, and the grid of 2x2 squares, as the graphs take them.
+    These are: features of the means by step; input and output of the scale network's last layer; a mask of
+    the positions inside the tile; and the grid of 2x2 squares.
     """
     run, scale = soft_graphs(model).run, model.scale
     rate = torch.from_numpy(factors(model.arrays["h_s_mean.rate.log_scale"], rate_index))[None, :, None, None]
@@ -148,13 +147,13 @@ def _start(
 
 
 def _by_position(x: Tensor) -> Tensor:
-    """Lay out a map [1, 1, rows, columns] by the positions of each 2x2, [4, 1, n]."""
+    """Rearrange a map [1, 1, rows, columns] by position in each 2x2 square: [4, 1, n]."""
     _, _, rows, columns = x.shape
     return x.reshape(rows // 2, 2, columns // 2, 2).permute(1, 3, 0, 2).reshape(STEPS, 1, -1)
 
 
 def _code(r: Tensor) -> Tensor:
-    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2), lines between integers."""
+    """Return the magnitude code of residuals, 0..127 (FORMAT.md section 8.2), linear between integers."""
     magnitude = r.abs().clamp(max=_CODE.numel() - 2)
     low = magnitude.detach().floor()
     index = low.long()
@@ -162,7 +161,7 @@ def _code(r: Tensor) -> Tensor:
 
 
 def _bits(tables: EntropyTables, soft_index: Tensor, r: Tensor) -> Tensor:
-    """Bits of residuals: those of the scale index below, with the slope towards the next one."""
+    """Return the bits of residuals at the scale index below soft_index, with the slope to the next index."""
     curve = rate_curve(tables)
     width, flat = curve.shape[1], curve.reshape(-1)
     magnitude = r.abs().clamp(max=width - 2)
@@ -177,7 +176,7 @@ def _bits(tables: EntropyTables, soft_index: Tensor, r: Tensor) -> Tensor:
 
 
 def hyper_bits(tables: EntropyTables, z: Tensor, rate_point: int) -> Tensor:
-    """Bits of hyper-latents that need not be integers, float [1, H, hz, wz], summed."""
+    """Return the total bits of real-valued hyper-latents, float [1, H, hz, wz]."""
     curve = _hyper_curve(tables, rate_point)
     low = z.detach().floor()
     index = (low + Z_MAX + 1).long()
@@ -187,7 +186,7 @@ def hyper_bits(tables: EntropyTables, z: Tensor, rate_point: int) -> Tensor:
 
 @functools.lru_cache(maxsize=8)
 def _hyper_curve(tables: EntropyTables, rate_point: int) -> Tensor:
-    """Bits of z = -128..129 by channel, float [H, 258]."""
+    """Return the bits of z = -128..129 for each channel, float [H, 258]."""
     curve = np.full((tables.z_channels, 2 * Z_MAX + 4), _OUTSIDE_BITS, np.float32)
     for channel in range(tables.z_channels):
         bits = PRECISION - np.log2(tables.z_table(rate_point, channel).astype(np.float64))
