@@ -127,7 +127,7 @@ def _tiff(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[st
     from codec.image.photoshop import IPTC, read_resources
 
     exif = without_prefix(options.pop("exif", b""))
-    tags = tiff.for_writing(exif)
+    tags = tiff.tags_for_writing(exif)
     if tags is None or (exif and upright_exif(exif) is None):
         refused.append("damaged EXIF")
         tags = Image.Exif()

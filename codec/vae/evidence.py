@@ -59,7 +59,7 @@ def residual_bits(
     outside = (magnitude > half) & (index > 0)
     bits = costs.inside[index, np.minimum(magnitude, half)]
     if outside.any():
-        n, _ = coder.lengths(r[outside].astype(np.int32), half[outside])
+        n, _ = coder.escape_codes(r[outside].astype(np.int32), half[outside])
         bits[outside] = costs.escape[index[outside]] + coder.LENGTH_BITS + n
     return bits
 

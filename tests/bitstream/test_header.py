@@ -87,10 +87,10 @@ def test_damage_and_cuts():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n", "no .vae file"),
+        (b"\x89PNG\r\n\x1a\n", "not a .vae file"),
         (b"\x97VAE\n\x1a\n\x01", "text mode"),
         (b"\x17VAE\r\n\x1a\n", "text mode"),
-        (b"PK", "no .vae file"),
+        (b"PK", "not a .vae file"),
     ],
 )
 def test_other_files_are_told_apart(data, words):

@@ -324,7 +324,7 @@ def test_iptc_of_a_tiff_is_kept(picture, numbers):
 def test_damaged_and_turned_resources_are_told(picture):
     cut = pack_resource(0x0404, IPTC)[:-6]
     _, told = load(with_segments(saved(picture, "JPEG"), segment(0xED, b"Photoshop 3.0\0" + cut)))
-    assert told == ["IPTC and other data of Photoshop are damaged and not kept"]
+    assert told == ["IPTC and other Photoshop data is damaged and not kept"]
     block = pack_resource(0x0404, IPTC) + pack_resource(0x040C, b"thumbnail")
     jpeg = saved(picture, "JPEG", exif=b"Exif\0\0" + exif_of(6))
     found, told = load(with_segments(jpeg, segment(0xED, b"Photoshop 3.0\0" + block)))

@@ -237,7 +237,7 @@ def test_writer_refuses_what_is_no_file(frames):
         writer.write(b"\x89PNG\r\n\x1a\n")
     writer.close()
     writer.close()
-    with pytest.raises(codec.UsageError, match="end"):
+    with pytest.raises(codec.UsageError, match="closed"):
         writer.write(frames[0])
 
 
