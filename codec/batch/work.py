@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from codec.batch.task import Result, RunOptions, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
-from codec.io.memory import giving_back, share_one_heap
+from codec.io.memory import trim_heap, share_one_heap
 from codec.io.processes import MAX_TRIES, portable
 from codec.io.storage import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 from codec.limits import DEFAULT_LIMITS
@@ -106,7 +106,7 @@ def pack(options: RunOptions, source: str | bytes, name: str, bar: Bar | None = 
     """
     picture, notes = _load(source, options)
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
-        data = _encoder(options.encoding, options.threads).encode(picture, progress=giving_back(progress))
+        data = _encoder(options.encoding, options.threads).encode(picture, progress=trim_heap(progress))
     return Packed(data, picture.width, picture.height, notes)
 
 

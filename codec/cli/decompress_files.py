@@ -14,7 +14,7 @@ from codec.cli.jobs import Job, Writer, read_input
 from codec.cli.progress import files_bar, progress_bar
 from codec.cli.report import Exit, describe, fail, say, warn
 from codec.errors import CodecError, CorruptPayload
-from codec.io.memory import giving_back, share_one_heap
+from codec.io.memory import trim_heap, share_one_heap
 from codec.io.processes import WorkerDied, portable, run_pool
 from codec.model.index import model_entry
 
@@ -65,7 +65,7 @@ def unpack(how: Unpacking, job: Job, writer: Writer) -> Unpacked:
     else:
         decoder = _decoder(how.threads, how.limits)
         with progress_bar(job.source_name, width * height, quiet=how.quiet) as progress:
-            picture = decoder.decode(data, region=how.region, scale=how.scale, progress=giving_back(progress))
+            picture = decoder.decode(data, region=how.region, scale=how.scale, progress=trim_heap(progress))
         writer.write(job, lambda file: output_formats.save(picture, chosen, file))
     return Unpacked(*picture.size, tuple(output_formats.losses(picture, chosen)))
 
