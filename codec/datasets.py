@@ -38,7 +38,7 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class DataSet:
-    """A set of pictures. address: URL of the folder with the files. sums: package data, output of sha256sum."""
+    """A set of pictures. address: URL of its folder. sums: name of the package data, output of sha256sum."""
 
     name: str
     description: str
@@ -78,7 +78,9 @@ def fetch(name: str, folder: Path, address: str | None = None) -> Iterator[tuple
         path = folder / file
         if path.exists():
             if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-                raise BenchmarkError(f"{path}: differs from the known file of {name}; move it away and fetch again")
+                raise BenchmarkError(
+                    f"{path}: differs from the known file of {name}; move it away and fetch again"
+                )
             yield file, False
             continue
         url = f"{base}/{quote(file)}"
@@ -101,6 +103,8 @@ def _download(url: str) -> bytes:
             f"{url}: cannot be fetched ({reason}); try again, or use a mirror with --from"
         ) from error
     return data
+
+
 @dataclass(frozen=True)
 class Tile:
     """A training tile of SIDE x SIDE pixels.

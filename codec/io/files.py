@@ -23,7 +23,7 @@ _MAX_LINKS = 40
 
 
 def descriptor_of(path: str | Path) -> int | None:
-    """Return the open descriptor that a path refers to, such as 1 for /dev/stdout or a link to it, or None."""
+    """Return the open descriptor that a path names, such as 1 for /dev/stdout or a link to it, or None."""
     for folder, last in _link_by_link(path):
         if last.isascii() and last.isdecimal() and _holds_descriptors(folder):
             return int(last)
@@ -130,8 +130,8 @@ def write_atomic(
 def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
     """Write all of `data` to a file object, repeating short writes, and flush it.
 
-    Raises BlockingIOError for a non-blocking file that accepts nothing now, UsageError for a file in text mode
-    and for an object that is not a file.
+    Raises BlockingIOError for a non-blocking file that accepts nothing now, UsageError for a file in text
+    mode and for an object that is not a file.
     """
     if not hasattr(fp, "write"):
         raise _no_file(fp)

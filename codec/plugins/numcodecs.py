@@ -42,8 +42,8 @@ class Vaezip(Codec):
     any number of axes of length 1 before these, as in a chunk [1, H, W, 3] of an array of pictures. Samples
     are uint8 or bool, in C or Fortran order. Lossy by default: alpha is exact, colour where alpha is 0 is
     discarded, bool samples are rounded to False or True. With `lossless` every sample is exact.
-    quality: 0..100, effort: 0..9, as for `codec.Encoder`. Each chunk is coded on one thread, since the calling
-    library distributes chunks over threads.
+    quality: 0..100, effort: 0..9, as for `codec.Encoder`. Each chunk is coded on one thread, since the
+    calling library distributes chunks over threads.
     Raises UnsupportedImage for a chunk of another shape or type, CodecError for damaged data.
     """
 
@@ -58,7 +58,9 @@ class Vaezip(Codec):
         """Return the `.vae` file of a chunk."""
         array = np.asarray(buf)
         if array.dtype not in (np.uint8, np.bool_):
-            raise UnsupportedImage(f"a chunk of {array.dtype}; only uint8 and bool are supported", field="dtype")
+            raise UnsupportedImage(
+                f"a chunk of {array.dtype}; only uint8 and bool are supported", field="dtype"
+            )
         layout, colour, alpha = to_channels(_picture(array), DEFAULT_LIMITS, [])
         if alpha is not None and not self.lossless:
             colour = colour.copy()
