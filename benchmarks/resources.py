@@ -64,12 +64,12 @@ LEAK = (
     STATUS
     + f"""
 import gc, time
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 def kept():
     time.sleep(1)
     gc.collect()
-    return handed_out()
+    return allocated_bytes()
 
 for count in range({WARM_UP + DECODES}):
     if count == {WARM_UP}:

@@ -45,12 +45,12 @@ def test_done_files_are_skipped_until_source_or_output_changes(tmp_path, done):
         assert manifest.earlier(first).status is Status.SKIPPED
         os.utime(first.source, ns=(1, 1))
         assert manifest.earlier(first) is None
-        assert manifest.made(first)
+        assert manifest.wrote_output(first)
         os.unlink(second.source)
         assert manifest.earlier(second).status is Status.SKIPPED
         os.unlink(second.target)
         assert manifest.earlier(second) is None
-        assert not manifest.made(second)
+        assert not manifest.wrote_output(second)
 
 
 @pytest.mark.parametrize("keep", range(1, 60, 7))

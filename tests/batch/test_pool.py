@@ -56,7 +56,7 @@ def test_only_what_ends_its_worker_twice_is_set_aside(tmp_path, work):
     assert poison.status is Status.SET_ASIDE
     assert poison.tries == 2
     assert isinstance(poison.error, WorkerDied)
-    assert "always: ended its worker (SIGKILL) at 2 tries" in str(poison.error)
+    assert "always: its worker process died (SIGKILL) at 2 tries" in str(poison.error)
     assert results["once"].tries == 2
     begun = log.read_text().splitlines()
     assert sorted(begun) == sorted(

@@ -47,7 +47,7 @@ def test_errors_are_raised_unless_asked_otherwise():
     strict = CompressBatch(column="bytes", output="coded", lossless=True)
     with pytest.raises(codec.UnsupportedImage):
         strict({"bytes": np.array([b"junk"], object)})
-    with pytest.raises(codec.UsageError, match="no column 'bytes', but image"):
+    with pytest.raises(codec.UsageError, match="no column 'bytes'; its columns: image"):
         strict({"image": np.zeros((1, 4, 4, 3), np.uint8)})
     with pytest.raises(codec.UsageError, match="on_error"):
         CompressBatch(on_error="ignore")

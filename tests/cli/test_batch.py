@@ -73,7 +73,7 @@ def test_tree_by_two_processes_then_resumed_then_verified(vaezip, tree, tmp_path
     assert done.returncode == 1
     assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["failed", "ok", "ok"]
     assert b"vaezip: out/a.vae: " in done.stderr
-    assert b"out/sub/deep/c.vae: sound, 40x30" in done.stderr
+    assert b"out/sub/deep/c.vae: intact, 40x30" in done.stderr
 
 
 def test_rm_and_skip_existing_in_one_process(vaezip, tree, tmp_path):
@@ -118,7 +118,7 @@ def test_decompress_by_two_processes_as_by_one(vaezip, tree, tmp_path):
 
     found = vaezip("decompress", "in/a.vae", "in/bad.vae", "--salvage", "-o", ".", "-j", "2")
     assert found.returncode == 1
-    assert b"in/a.vae -> a.png: sound, nothing to salvage" in found.stderr
+    assert b"in/a.vae -> a.png: intact, nothing to salvage" in found.stderr
     assert b"vaezip: in/bad.vae: no tile is intact" in found.stderr
 
 

@@ -183,7 +183,7 @@ def test_a_text_of_any_key_costs_no_picture(suffix, mode):
 def test_what_jpeg_holds(case, told):
     info = FOR_JPEG[case]
     data, lost = written(source(info), ".jpg")
-    assert lost == ([] if told is None else [f"JPEG does not hold {told}: left out"])
+    assert lost == ([] if told is None else [f"JPEG cannot store {told}: left out"])
     with Image.open(BytesIO(data)) as back:
         assert ("exif" in back.info) == (case == "exif at")
         if case == "comment at":
@@ -202,7 +202,7 @@ def test_iptc_passes_through_every_format_that_holds_it():
         assert told == []
         assert dict(read_again(data).metadata.text) == info
     assert read_resources(block)[0].content in data
-    assert written(source(info), ".webp")[1] == ["WEBP does not hold IPTC: left out"]
+    assert written(source(info), ".webp")[1] == ["WEBP cannot store IPTC: left out"]
     # ImageMagick's texts may hold it without Photoshop's frame.
     plain = dict([write_profile("iptc", read_resources(block)[0].content)])
     assert dict(read_again(written(source(plain), ".jpg")[0]).metadata.text) == info
@@ -228,7 +228,7 @@ def test_tiff_keeps_its_own_layout_and_the_letters_of_exif():
 def test_a_gray_profile_is_not_written_for_colour():
     profile = b"\0" * 16 + b"GRAY" + b"\0" * 16 + b"acsp" + bytes(100)
     data, told = written(source({"icc_profile": profile}, "L"), ".webp")
-    assert told == ["WEBP does not hold colour profile of gray pictures: left out"]
+    assert told == ["WEBP cannot store colour profile of gray pictures: left out"]
     with Image.open(BytesIO(data)) as back:
         assert not back.info.get("icc_profile")
     assert written(source({"icc_profile": profile}, "L"), ".png")[1] == []
@@ -242,7 +242,7 @@ def test_the_command_tells_once_and_writes(vaezip, tmp_path):
     done = vaezip("decompress", "a.vae", "-o", "a.jpg")
     assert done.returncode == 0
     assert done.stderr.decode().count("warning") == 1
-    assert "a.jpg: JPEG does not hold EXIF of 80,000 bytes: left out" in done.stderr.decode()
+    assert "a.jpg: JPEG cannot store EXIF of 80,000 bytes: left out" in done.stderr.decode()
     assert b"Traceback" not in done.stderr
     with Image.open(tmp_path / "a.jpg") as back:
         assert back.size == (16, 16)
@@ -257,5 +257,5 @@ def test_frames_of_a_stream_tell_what_their_format_lacks(vaezip, tmp_path):
     done = vaezip("decompress", "--stream", "--frames", "ppm", "-", "-o", "out.ppm", stdin=made.stdout)
     told = done.stderr.decode()
     assert done.returncode == 0
-    assert told.count("PPM holds no transparency: the picture is laid over white") == 1
-    assert told.count("PPM does not hold resolution: left out") == 1
+    assert told.count("PPM cannot store transparency: the picture is blended over white") == 1
+    assert told.count("PPM cannot store resolution: left out") == 1

@@ -111,8 +111,8 @@ def test_transparency_metadata_and_their_loss_are_told(vaezip, tmp_path, small_p
     done = vaezip("decompress", "glass.vae", "-o", "glass.ppm")
     message = done.stderr.decode()
     assert done.returncode == 0, message
-    assert "warning: glass.ppm: PPM holds no transparency: the picture is laid over white\n" in message
-    assert "warning: glass.ppm: PPM does not hold resolution, EXIF: left out\n" in message
+    assert "warning: glass.ppm: PPM cannot store transparency: the picture is blended over white\n" in message
+    assert "warning: glass.ppm: PPM cannot store resolution, EXIF: left out\n" in message
     assert vaezip("decompress", "glass.vae", "-f", "-Q").returncode == 0
     with Image.open(tmp_path / "glass.png") as back:
         assert back.mode == "RGBA"
@@ -184,7 +184,7 @@ def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
     assert f"  rate index: {parsed.header.rate_index} of 2560\n" in text
     assert f"  bpp: {8 * len(stream) / (451 * 300):.3f}\n" in text
     tiles = [tile.pack() for tile in parsed.tiles]
-    for rate_index, words in ((0, "the low end"), (2560, "the high end")):
+    for rate_index, words in ((0, "lowest rate"), (2560, "highest rate")):
         header = Header(451, 300, rate_index, parsed.header.model_id, parsed.header.tile_log2)
         (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
         assert words in vaezip("info", "end.vae").stdout.decode()

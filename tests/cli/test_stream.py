@@ -112,7 +112,7 @@ def test_damage_is_told_and_costs_one_frame(vaezip, pictures):
     assert b"frames 2 to 2" in done.stderr
     cut = vaezip("decompress", "--stream", "-", stdin=bytes(stream[: len(stream) // 3]))
     assert cut.returncode == 1
-    assert b"cut short" in cut.stderr
+    assert b"truncated" in cut.stderr
     assert vaezip("decompress", "--stream", "-", stdin=b"no stream").returncode == 4
 
 

@@ -98,7 +98,7 @@ def test_output_must_not_be_the_input(vaezip, small_picture):
 
 @pytest.mark.parametrize("name", ["small.jpg", "small.PNG", "small.gif", "small.jp2"])
 def test_no_vae_file_is_named_like_a_picture(vaezip, small_picture, name):
-    refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "end it in .vae")
+    refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "use the suffix .vae")
     assert [path.name for path in small_picture.parent.iterdir()] == ["photo.png"]
 
 
@@ -153,7 +153,7 @@ def test_existing_link_as_output_is_kept_without_force(vaezip, small_picture):
 
 
 def test_missing_output_folder(vaezip, small_picture):
-    refused(vaezip("compress", "photo.png", "-o", "missing/"), INPUT_OUTPUT, "missing/", "no folder")
+    refused(vaezip("compress", "photo.png", "-o", "missing/"), INPUT_OUTPUT, "missing/", "not a folder")
     refused(vaezip("compress", "photo.png", "-o", "no/such/photo.vae"), INPUT_OUTPUT, "folder does not exist")
 
 

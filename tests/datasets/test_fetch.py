@@ -53,7 +53,7 @@ def test_fetches_what_is_missing(mirror, tmp_path):
 
 def test_refuses_other_content_and_writes_nothing(mirror, tmp_path):
     (mirror[0] / "one.png").write_bytes(b"something else")
-    with pytest.raises(BenchmarkError, match=r"one\.png: is not the known file"):
+    with pytest.raises(BenchmarkError, match=r"one\.png: differs from the known file"):
         fetch(tmp_path / "kodak", mirror[1])
     assert not list((tmp_path / "kodak").iterdir())
 

@@ -13,19 +13,19 @@ import sys
 import pytest
 
 import codec
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 CHILD = """
 import gc, json, sys, time
 from pathlib import Path
 from codec.decode.decoder import Decoder
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 def kept():
     # A worker's memory goes when its thread does, some time after its result came.
     time.sleep(0.3)
     gc.collect()
-    return handed_out(), sys.getallocatedblocks()
+    return allocated_bytes(), sys.getallocatedblocks()
 
 data, decoder = Path("a.vae").read_bytes(), Decoder(threads=1)
 for count in range(140):
@@ -40,7 +40,7 @@ print(json.dumps([now - then for now, then in zip(kept(), before)]))
 """
 
 
-@pytest.mark.skipif(handed_out() is None, reason="asks glibc 2.33 or newer")
+@pytest.mark.skipif(allocated_bytes() is None, reason="asks glibc 2.33 or newer")
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
     if backend == "torch":
