@@ -89,8 +89,7 @@ except ModuleNotFoundError:
 
 from codec.networks.integer_scales import FakeQuantisedConv, magnitude_code  # noqa: E402
 from codec.networks.layers import step_masks  # noqa: E402
-from codec.train import loss as perceptual  # noqa: E402
-from codec.train import loss as structure  # noqa: E402
+from codec.train import loss as losses  # noqa: E402
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 
@@ -300,11 +299,11 @@ class Networks(nn.Module):
 
 
 def block_blur(crop: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return a function that blurs like `structure.blur`, in blocks, with a fifth of the products."""
+    """Return a function that blurs like `codec.train.loss.blur`, in blocks, with a fifth of the products."""
     window = torch.exp(-((torch.arange(TAPS) - TAPS // 2) ** 2) / (2 * DEVIATION**2))
     window /= window.sum()
     bands = {}
-    for size in (crop >> k for k in range(len(structure.SCALE_WEIGHTS))):
+    for size in (crop >> k for k in range(len(losses.SCALE_WEIGHTS))):
         places = size - TAPS + 1
         block = max(d for d in range(1, min(places, 64) + 1) if places % d == 0)
         band = torch.zeros(block + TAPS - 1, block)
@@ -410,7 +409,7 @@ class Trainer:
                 parameter.copy_(stored[name].float())
         self.model.network.lean.requires_grad_(False)
         self.model.to(self.device)
-        perceptual.blur = structure.blur = block_blur(options.crop, self.device)
+        losses.blur = block_blur(options.crop, self.device)
         self.networks = Networks(self.model, options.crop, half=self.device.type == "cuda").to(self.device)
         self.optimiser = optimiser_of(self.model, options.lr, options.linear_share)
         self.parameters = dict(self.model.named_parameters())

@@ -27,7 +27,7 @@ DRAWN = usual(8, small=2)
 # Good samples need few dimensions, which the posterior fills, and long training.
 FOR_SAMPLES: dict[str, Any] = {"latent": 2, "variance": 0.04, "epochs": usual(600, small=2)}
 OTHERWISE: dict[str, Any] = usual({}, small={"epochs": 2})
-# Small runs use fewer crops per picture and classes, and smaller pictures with holes.
+# Small runs use fewer crops per picture, fewer classes, and smaller pictures with holes.
 MOST_CROPS, HOLED_SIDE, CLASSES = usual((None, 192, 10), small=(3, 96, 1))
 # Seed of all draws here; parameters were tuned with other seeds.
 SEED = 41
