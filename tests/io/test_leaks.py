@@ -1,6 +1,6 @@
-"""Decoding again and again keeps nothing: by what the C library and Python have handed out, exactly.
+"""Repeated decoding leaks no memory, counted by the allocations of the C library and of Python.
 
-What the process takes in all says less: of free memory the C library keeps megabytes more or less.
+Resident memory would be less precise: the C library keeps free memory, in amounts that vary by megabytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ print(json.dumps([now - then for now, then in zip(kept(), before)]))
 
 @pytest.mark.skipif(allocated_bytes() is None, reason="asks glibc 2.33 or newer")
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
-def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
+def test_no_leak_of_pictures_and_refusals(tmp_path, photo, backend):
     if backend == "torch":
         pytest.importorskip("torch")
     (tmp_path / "a.vae").write_bytes(codec.compress(photo(40, 30)))
@@ -59,6 +59,6 @@ def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
         },
     )
     n_bytes, n_objects = json.loads(done.stdout)
-    # 100 pictures and as many refusals: less than half a kilobyte, and no more than a few objects, for each.
+    # Per picture and refusal, of 100 each: less than half a kilobyte, and at most a few objects.
     assert n_bytes < 50_000
     assert n_objects < 400
