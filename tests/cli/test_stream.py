@@ -76,7 +76,7 @@ def test_bad_frames_are_refused(vaezip, data, code, what, tmp_path):
 
 
 @pytest.mark.parametrize("end", ["is cut short", "starts with no PPM"])
-def test_complete_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path, end):
+def test_whole_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path, end):
     whole = pack(pictures, "PPM")
     data = whole + (pack(pictures[:1], "PPM")[:-1] if end == "is cut short" else b"GIF89a")
     wanted = [codec.compress(p, 75) for p in pictures]

@@ -97,7 +97,7 @@ def test_output_must_not_be_the_input(vaezip, small_picture):
 
 
 @pytest.mark.parametrize("name", ["small.jpg", "small.PNG", "small.gif", "small.jp2"])
-def test_output_of_compress_must_not_be_named_like_a_picture(vaezip, small_picture, name):
+def test_no_vae_file_is_named_like_a_picture(vaezip, small_picture, name):
     refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "end it in .vae")
     assert [path.name for path in small_picture.parent.iterdir()] == ["photo.png"]
 
