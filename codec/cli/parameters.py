@@ -219,8 +219,8 @@ _ENCODING = _all_of(
         "--roi",
         multiple=True,
         metavar="X,Y,W,H[:+Q]",
-        help="Raise the quality by Q in this rectangle, or where a mask picture, MASK[:+Q], is white; in tiles "
-        "of 128 pixels.  [default: +30]",
+        help="Raise the quality by Q in this rectangle, or where a mask picture, MASK[:+Q], is white; in "
+        "tiles of 128 pixels.  [default: +30]",
     ),
     click.option("--lossless", is_flag=True, help="Store every sample exactly; -q is ignored."),
     click.option("--strip", is_flag=True, help="Omit colour profile, EXIF, XMP, text and resolution."),

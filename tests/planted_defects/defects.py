@@ -33,7 +33,7 @@ DEFECTS = [
     Defect("chunk CRC unchecked", "codec/bitstream/wire.py",
            'if zlib.crc32(body) != reader.uint(4, "chunk CRC"):',
            'if zlib.crc32(body) == -reader.uint(4, "chunk CRC") - 1:', _CONTAINER),
-    Defect("symbol CRC unchecked", "codec/decode/decoder.py",
+    Defect("symbol CRC unchecked", "codec/decode/symbols.py",
            "!= payload.crc:", "== -1:", _DAMAGE),
     Defect("limit off by one", "codec/limits.py",
            "if cap is not None and value > cap:", "if cap is not None and value > cap + 1:",
