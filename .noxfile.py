@@ -49,5 +49,5 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def man(session: nox.Session) -> None:
-    """Write the man pages anew."""
+    """Regenerate the man pages."""
     session.run("python", "man/make.py")

@@ -1,1 +1,1 @@
-"""Measurements of the codec; README.md says what lies where."""
+"""Measurements of the codec; README.md lists the scripts."""

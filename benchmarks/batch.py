@@ -1,11 +1,12 @@
-"""How much of two cores a batch of 2,000 small pictures uses.
+"""Measure how well a batch of 2,000 small pictures uses two cores.
 
     python -m benchmarks.batch [OUT.json]
 
-Compares `vaezip batch -j 2` over all pictures with two processes that know nothing of each other, run at the
-same time, each `vaezip compress --threads 1` over one half: their summed throughput is what two cores can
-give. All is timed from outside, start of processes and of torch included, in turns, three times. The pictures
-are cut from the test photo, 128x96, no two alike. Prints one JSON object, and writes it to OUT.json.
+Compares `vaezip batch -j 2` over all pictures with two independent processes that run at the same time, each
+`vaezip compress --threads 1` over one half: their summed throughput is the most that two cores can reach.
+Everything is timed from outside, including the start of processes and of the backend, alternately, three
+times. The pictures are different crops of the test photo, 128x96. Prints one JSON object and writes it to
+OUT.json.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
 
 
 def finish(processes: list[subprocess.Popen[bytes]], started: float) -> list[float]:
-    """Wait for all, and return how many seconds each took."""
+    """Wait for all processes; return the seconds that each took."""
     took: dict[int, float] = {}
     while len(took) < len(processes):
         for process in processes:
@@ -58,13 +59,13 @@ def finish(processes: list[subprocess.Popen[bytes]], started: float) -> list[flo
 
 
 def cpu_seconds() -> float:
-    """Return the processor time of all processes that have ended so far."""
+    """Return the CPU time of all child processes that have ended so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def measure(folder: Path, *, together: bool) -> tuple[float, float]:
-    """Return pictures per second, of the batch or summed of the two processes, and CPU seconds of all."""
+    """Return pictures per second, of the batch or summed over two processes, and the total CPU seconds."""
     out = folder.parent / "out"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()

@@ -1,9 +1,9 @@
-"""Whole processes from nothing: help, info, and one picture of Kodak's size there and back, by each backend.
+"""Time whole processes: help, info, and compressing and decompressing one 768x512 picture, per backend.
 
     python -m benchmarks.coldstart OUT.json
 
-Each command runs several times; wall time of the fastest and its CPU time are kept. Wall time on a machine
-that does other work says little: look at the load that is noted, too.
+Each command runs several times; the wall and CPU time of the fastest run are kept. On a busy machine wall
+times are not meaningful: consider the load that is recorded with them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Shared by the scripts: small runs, the test photo, peak memory, multiplications of the networks.
+"""Functions that the scripts share: small runs, test photo, peak memory, multiplications of the networks.
 
-`SMALL=1 python -m benchmarks.SCRIPT ...` takes seconds and measures nothing: it shows that the script works.
-So do `SMALL=1 benchmarks/run` and `SMALL=1 python -m pytest benchmarks/test_speed.py`.
+`SMALL=1 python -m benchmarks.SCRIPT ...` takes seconds and measures nothing useful: it checks that the script
+works. The same holds for `SMALL=1 benchmarks/run` and `SMALL=1 python -m pytest benchmarks/test_speed.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # 451x300, by Stefan van der Walt, CC0.
 PHOTO = ROOT / "tests" / "assets" / "chelsea.png"
 SMALL = os.environ.get("SMALL") == "1"
-# Not ru_maxrss: Linux hands a parent's peak down to its children, through fork and exec.
+# Not ru_maxrss: on Linux a child inherits its parent's peak, through fork and exec.
 PEAK_PROGRAM = """
 import sys
 from codec.cli.main import main
@@ -32,9 +32,9 @@ with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
 sys.exit(code)
 """
-# Of the graphs' weights, those that work at 1/8; all others do at 1/16.
+# Weights of the graphs that work at 1/8 of the resolution; all others work at 1/16.
 AT_8 = ("g_a.in8", "g_a.blocks8", "g_s.blocks8", "g_s.out")
-# The lapped filter: 16 products down and 48 across for each of three samples.
+# The lapped filter: 16 vertical and 48 horizontal products for each of three samples.
 LAPPED = 3 * (16 + 48)
 MATRIX_SIDE = 1024
 
@@ -51,29 +51,29 @@ def read_photo() -> Image.Image:
 
 
 def mirrored_photo(width: int, height: int) -> NDArray[np.uint8]:
-    """Return the test photo, repeated by mirroring or cut to a size: uint8 [height, width, 3]."""
+    """Return the test photo, extended by mirroring or cropped to a size: uint8 [height, width, 3]."""
     pixels = np.asarray(read_photo())
     missing = ((0, max(0, height - pixels.shape[0])), (0, max(0, width - pixels.shape[1])), (0, 0))
     return np.ascontiguousarray(np.pad(pixels, missing, mode="symmetric")[:height, :width])
 
 
 def peak_bytes(*arguments: str | Path) -> int:
-    """Run `vaezip` with arguments in a process of its own; return its peak resident memory. For Linux."""
+    """Run `vaezip` with arguments in a process of its own; return its peak resident bytes. Linux only."""
     command = [sys.executable, "-c", PEAK_PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, cwd=ROOT, check=True, text=True)
     return 1024 * int(done.stdout.split()[-1])
 
 
 def macs_by_weight() -> dict[str, float]:
-    """Return multiplications per pixel of each weight of the graphs, without halos."""
-    # Here, because profile_stages.py also runs on an old package without these.
+    """Return the multiplications per pixel of each weight of the graphs, without halos."""
+    # Imported here because profile_stages.py also runs with an old package that lacks these.
     from codec.inference.weights import architecture, folded_weights, read_verified
     from codec.model.index import default_model_id, model_entry
 
     arrays, meta = read_verified(model_entry(default_model_id()))
     weights = folded_weights(architecture(meta), arrays)
     return {
-        # A matrix of a step meets a quarter of the positions at each place of a 2x2.
+        # The matrix of a coding step is applied to a quarter of the positions in each phase of 2x2.
         name: value.size / (64 if name.startswith(AT_8) else 256) / (4 if value.ndim == 3 else 1)
         for name, value in weights.items()
         if name.endswith(".weight")
@@ -92,7 +92,7 @@ def macs_per_pixel() -> dict[str, float]:
 
 
 def matrix_gflops() -> float:
-    """Return the GFLOP/s of one core on products of large matrices."""
+    """Return the GFLOP/s that one core reaches on products of large matrices."""
     a = np.ones((MATRIX_SIDE, MATRIX_SIDE), np.float32)
     best = float("inf")
     for _ in range(8):

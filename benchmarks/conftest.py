@@ -1,4 +1,4 @@
-"""What the stored timings say about the machine: the processor, never its name."""
+"""Keep the host name out of stored timings; they name only the processor."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def pytest_benchmark_update_machine_info(config: Any, machine_info: dict[str, Any]) -> None:
-    """Leave out the host name, which is nobody's business."""
+    """Remove the host name, which is private."""
     machine_info.pop("node", None)

@@ -1,11 +1,11 @@
-"""Unusual pictures (text, noise, lines, flat areas) beside WebP: PSNR at the same number of bytes.
+"""Compare unusual pictures (text, noise, lines, flat areas) with WebP: PSNR at the same number of bytes.
 
     python -m benchmarks.content FOLDER RESULT.json
 
 Every PNG of the folder, and patterns made here, are compressed at several qualities, and by WebP (Pillow,
-method 6) at 41 qualities and without loss; all bytes are of whole files. WebP's PSNR at vaezip's bytes is
-interpolated over the logarithm of bytes; above what its quality 100 takes it is that of 100, or exact where
-its lossless file fits in.
+method 6) at 41 qualities and losslessly; bytes are those of whole files. WebP's PSNR at vaezip's bytes is
+interpolated over the logarithm of bytes. Above the size of WebP's quality 100 it is the PSNR of quality 100,
+or exact if the lossless file is small enough.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from benchmarks.common import read_photo, usual
 
 QUALITIES = (25, 50, 75, 90)
 WEBP_QUALITIES = np.linspace(0, 100, usual(41, small=3))
-# What stands for an exact copy, where a number is due.
+# PSNR that represents an exact copy.
 EXACT_DB = 99.0
 LIMIT_DB = 1.0
 SIDE = usual(256, small=64)
 
 
 def patterns() -> dict[str, Image.Image]:
-    """Return pictures of mode RGB that are hard for transform codecs."""
+    """Return RGB pictures, by name, that are hard for transform codecs."""
     rows, columns = np.indices((SIDE, SIDE))
     checks = (rows + columns) % 2
     rng = np.random.default_rng(0)
@@ -76,13 +76,13 @@ def webp(picture: Image.Image, **options: object) -> tuple[int, float]:
 
 
 def webp_at(n_bytes: int, lossy: list[tuple[int, float]], exact: tuple[int, float]) -> float | None:
-    """Return the best PSNR that WebP reaches in so many bytes; None where its smallest file takes more."""
+    """Return the best PSNR of WebP within `n_bytes`; None if its smallest file takes more."""
     if exact[0] <= n_bytes:
         return exact[1]
     points = sorted(lossy)
     if n_bytes < points[0][0]:
         return None
-    # At each size the best of all files up to it: WebP's curve need not rise.
+    # WebP's curve is not monotonic: use the best file up to each size.
     best = np.maximum.accumulate([level for _, level in points])
     return float(np.interp(math.log(n_bytes), [math.log(size) for size, _ in points], best))
 
@@ -116,7 +116,7 @@ def measure(name: str, picture: Image.Image) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure a folder, write the result and print a line for each point."""
+    """Measure a folder, write the result and print one line per point."""
     folder, target = map(Path, sys.argv[1:])
     found = {path.name: Image.open(path).convert("RGB") for path in sorted(folder.glob("*.png"))}
     pictures = [measure(name, picture) for name, picture in {**found, **patterns()}.items()]

@@ -5,9 +5,9 @@
 Writes OUT_DIR/crops.webp (lossless) and OUT_DIR/crops.json, with the bytes and the PSNR of every whole file.
 WebP (method 6) and AVIF (4:2:0, speed 6) encode each whole picture at the highest quality within BPP bits per
 pixel. Their quality scales are coarse and vaezip's is fine, so vaezip gets the highest rate whose file is no
-larger than the smaller of the two. Shown is the middle of each picture, one pixel to one. The photographs
-come with scikit-image: coffee by Rachel Michetti, CC0, and rocket by SpaceX, public domain; neither is a
-training tile. Needs vaezip[bench].
+larger than the smaller of the two. The figure shows the middle of each picture without scaling. The
+photographs come with scikit-image: coffee by Rachel Michetti, CC0, and rocket by SpaceX, public domain;
+neither is a training tile. Needs vaezip[bench].
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from codec.image.load import RgbArray
 
 PICTURES = ("coffee.png", "rocket.jpg")
 RIVALS = ("webp", "avif")
-# The lower of the two rates that the report compares at.
+# In bits per pixel: the lower of the two rates of the report's comparison.
 BPP = 0.25
 CROP_WIDTH, CROP_HEIGHT = 224, 176
 MARGIN, CAPTION_HEIGHT, FONT_SIZE = 4, 20, 11
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def equal_bytes(pixels: RgbArray) -> dict[str, bytes]:
-    """Return files by codec: vaezip's, then the others, none of which is smaller."""
+    """Return one file per codec: first vaezip's, which is no larger than any other."""
     limit = int(BPP * pixels.shape[0] * pixels.shape[1] / 8)
     rivals = {name: largest(name, pixels, 100, limit) for name in RIVALS}
     ours = largest(OURS, pixels, MAX_RATE_INDEX, min(map(len, rivals.values())))
@@ -82,7 +82,7 @@ def described(codec: str, n_bytes: int, psnr: float) -> dict[str, Any]:
 
 
 def place(sheet: Image.Image, corner: tuple[int, int], pixels: RgbArray, caption: str) -> None:
-    """Paste the middle of a picture below its caption; `corner` is the left and top of both, in pixels."""
+    """Paste the middle of a picture below its caption; `corner` is the top left of both, in pixels."""
     height, width = pixels.shape[:2]
     left, top = (width - CROP_WIDTH) // 2, (height - CROP_HEIGHT) // 2
     crop = Image.fromarray(pixels).crop((left, top, left + CROP_WIDTH, top + CROP_HEIGHT))

@@ -1,14 +1,14 @@
-"""Effort against time and size: BD-rates against effort 0, WebP, AVIF (PSNR RGB, SSIMULACRA2; whole files).
+"""Measure efforts: time, and BD-rates against effort 0, WebP and AVIF (PSNR RGB, SSIMULACRA2; whole files).
 
     python -m benchmarks.effort DIR_OF_PICTURES OUT_DIR PAGE [--efforts 0,1,5] [--tune visual] [--part 0/2]
 
-Adds every encoding to OUT_DIR/effort.csv as it is made and skips those that are there, so that it may be
-stopped and run again, and several may run side by side, each with its own part of the pictures. Then writes
+Appends each encoding to OUT_DIR/effort.csv and skips those that exist, so that it can be interrupted and run
+again, and several processes can run side by side, each with its own part of the pictures. Then writes
 OUT_DIR/effort.json and effort.svg, and the tables of PAGE, which is docs/guide/size-and-effort.md: each
-effort over the pictures that have all qualities, and its anchors over the same. A picture is encoded on one
-thread, without a limit in seconds, so that other work on the machine changes no file: seconds are those of
-one processor. --iterations: of the highest effort, instead of its own. WebP and AVIF are read from rd.json
-beside OUT_DIR. Needs vaezip[bench] and vaezip[torch].
+effort over the pictures that have all qualities, and its anchors over the same pictures. Pictures are encoded
+on one thread without a time limit, so that other work on the machine changes no file; seconds are CPU
+seconds. --iterations replaces the number of iterations of the highest effort. WebP and AVIF are read from
+rd.json beside OUT_DIR. Needs vaezip[bench] and vaezip[torch].
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def parsed() -> argparse.Namespace:
-    """Return the arguments of the command line."""
+    """Parse the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
@@ -80,12 +80,12 @@ def parsed() -> argparse.Namespace:
 
 
 def numbers(text: str) -> list[int]:
-    """Read numbers with commas between them."""
+    """Parse comma-separated numbers."""
     return [int(number) for number in text.split(",") if number]
 
 
 def read(log: Path) -> list[Row]:
-    """Return the rows of the model that encodes now."""
+    """Return the rows of the present model."""
     if not log.exists():
         return []
     with log.open(newline="", encoding="utf-8") as file:
@@ -93,7 +93,7 @@ def read(log: Path) -> list[Row]:
 
 
 def measure(paths: list[Path], effort: int, tune: str, log: Path) -> None:
-    """Encode pictures at every quality, and add a row for each."""
+    """Encode pictures at every quality and append a row for each."""
     iterations = str(levels.LEVELS[effort].iterations)
     done = {
         (row["picture"], row["quality"])
@@ -137,7 +137,7 @@ def mean_curve(points: Iterator[tuple[float, float, float]]) -> Curve:
 
 
 def compared(rows: list[Row], results: Path) -> dict[str, Any]:
-    """Return curves, time and BD-rates of every effort, over the pictures that it has at all qualities."""
+    """Return curves, time and BD-rates of each effort, over the pictures measured at all its qualities."""
     groups: dict[tuple[str, int, int], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["tune"], int(row["effort"]), int(row["iterations"])), []).append(row)
@@ -179,7 +179,7 @@ def curve_of(rows: list[Row], pictures: set[str], metric: str) -> Curve:
 
 
 def classical(record: dict[str, Any] | None, pictures: set[str], metric: str) -> dict[str, Curve]:
-    """Return mean curves of the classical codecs, from the results of `vaezip bench rd` if there are any."""
+    """Return mean curves of the classical codecs from the results of `vaezip bench rd`, if they exist."""
     if record is None:
         return {}
     size = {picture["name"]: picture["width"] * picture["height"] for picture in record["pictures"]}
@@ -195,13 +195,13 @@ def classical(record: dict[str, Any] | None, pictures: set[str], metric: str) ->
 
 
 def rate(anchor: Curve, test: Curve) -> float | None:
-    """BD-rate of two curves in percent."""
+    """Return the BD-rate of two curves in percent."""
     percent = bd_rate(*(rising(*map(list, zip(*curve, strict=True))) for curve in (anchor, test))).percent
     return None if percent is None else round(percent, 2)
 
 
 def mean_rate(anchor: list[Row], test: list[Row], pictures: set[str], metric: str) -> float:
-    """Mean of the pictures' own BD-rates in percent."""
+    """Return the mean of the BD-rates of single pictures in percent."""
     rates = [rate(*(curve_of(rows, {name}, metric) for rows in (anchor, test))) for name in sorted(pictures)]
     return round(statistics.mean(value for value in rates if value is not None), 2)
 
@@ -230,7 +230,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Return the results as two tables of Markdown: cost of each effort, and BD-rates by metric."""
+    """Return two Markdown tables: the time of each effort, and its BD-rates by metric."""
     cost = ["| options | iterations | pictures | CPU seconds |", "|---|---|---|---|"]
     heads = [
         "options",
@@ -239,7 +239,7 @@ def table(record: dict[str, Any]) -> str:
     rates = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in record["efforts"]:
         tune = "" if row["tune"] == TUNES[0] else f" --tune {row['tune']}"
-        # The highest effort was measured a second time, with other iterations.
+        # The highest effort was measured again with another number of iterations.
         repeated = row["effort"] == levels.MAX_EFFORT
         options = f"`-e {row['effort']}{tune}`" + (f", {row['iterations']} iterations" if repeated else "")
         cost.append(f"| {options} | {row['iterations'] or ''} | {row['pictures']} | {row['seconds']} |")

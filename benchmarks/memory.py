@@ -1,9 +1,9 @@
-"""Peak memory and time of a very large picture, there and back.
+"""Measure peak memory and time of compressing and decompressing a very large picture.
 
     python -m benchmarks.memory [MEGAPIXELS]
 
-Each direction runs as the command runs, in a process of its own. The picture is the test photo mirrored on
-and on, its brightness changing from row to row. Prints one JSON object.
+Each direction runs the command in a process of its own. The picture is the test photo, extended by mirroring,
+with a brightness that changes from row to row. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def make(path: Path, side: int) -> None:
 
 
 def measure(*arguments: str | Path) -> dict[str, float]:
-    """Run a command of the package; return seconds and the peak of resident memory in MiB."""
+    """Run a command of the package; return its seconds and peak resident memory in MiB."""
     started = time.perf_counter()
     peak = peak_bytes(*arguments)
     return {"seconds": round(time.perf_counter() - started, 1), "peak_mib": round(peak / (1 << 20), 1)}

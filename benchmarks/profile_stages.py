@@ -1,14 +1,13 @@
-"""Where the time of encoding and decoding goes, stage by stage, on one thread with a loaded model.
+"""Profile encoding and decoding by stage, on one thread with a loaded model.
 
     python -m benchmarks.profile_stages OUT.json
     git worktree add OLD fa46ee0
     PYTHONPATH=OLD:. python -P -m benchmarks.profile_stages OUT.json --before
 
-Functions of each stage are wrapped with a clock; a stage's time is that of its functions, less what other
-stages inside them take. It is CPU time, and the fastest of several runs counts, so that other work on the
-machine disturbs little. --before: the package is that of commit fa46ee0, before any work on speed, whose
-functions have other names; the picture, the clock and the rate are the same. -P keeps this tree's package
-from coming first.
+Functions of each stage are wrapped with a clock. The time of a stage is that of its functions minus that of
+other stages inside them, in CPU time of the fastest of several runs, which depends little on other work on
+the machine. --before profiles the package of commit fa46ee0, before any work on speed, whose functions have
+other names; picture, clock and rate are the same. -P keeps this tree's package from being imported first.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from codec.model.index import default_model_id
 SIZES = usual({"kodak": ((768, 512), 5), "12mpx": ((4000, 3000), 2)}, small={"small": ((96, 64), 1)})
 COMMIT_BEFORE = "fa46ee0"
 RATE_INDEX = 1664  # of 0..2560, about 0.8 bits per pixel on photographs
-# Where the code looks a function up, "module:name" or "module:class.name".
+# Functions by stage, as "module:name" or "module:class.name", in the module that calls them.
 STAGES = {
     "decisions": ["codec.encode.tile_coder:optimise_symbols"],
     "Pillow": ["PIL.Image:Image.load", "PIL.Image:Image.save", "codec.encode.encoder:load_picture"],
@@ -96,7 +95,7 @@ OTHER = "other"
 
 
 class Clock:
-    """Time by stage; the innermost stage gets it."""
+    """Measure time by stage; nested time counts for the innermost stage."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
@@ -105,13 +104,13 @@ class Clock:
         self._since = time.process_time()
 
     def switch(self) -> None:
-        """Book the time since the last switch."""
+        """Add the time since the last switch to the current stage."""
         now = time.process_time()
         self.seconds[self._stack[-1]] += now - self._since
         self._since = now
 
     def wrap(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, timed."""
+        """Return the function wrapped with the clock."""
 
         @functools.wraps(function)
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -128,7 +127,7 @@ class Clock:
 
 
 class _TimedEncoder:
-    """constriction's encoder, whose methods cannot be replaced."""
+    """Time constriction's encoder, whose methods cannot be replaced."""
 
     def __init__(self, clock: Clock, make: Callable[[], Any]) -> None:
         self._encoder = make()
@@ -156,7 +155,7 @@ def install(clock: Clock, stages: dict[str, list[str]], *, before: bool) -> None
 
 
 def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str, float]:
-    """Return milliseconds by stage of the fastest of some runs, after one to warm up."""
+    """Return milliseconds by stage of the fastest of `rounds` runs, after one warm-up run."""
     function()
     runs = []
     for _ in range(rounds):
@@ -170,7 +169,7 @@ def measure(clock: Clock, function: Callable[[], Any], rounds: int) -> dict[str,
 
 
 def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Compare megapixels a second with what the multiplications alone would allow."""
+    """Compare megapixels per second with the bound given by the multiplications alone."""
     gflops, macs = matrix_gflops(), macs_per_pixel()
     rows = {}
     for task, stages in table.items():
@@ -188,7 +187,7 @@ def floor(table: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
 
 
 def main(out: Path, *, before: bool) -> None:
-    """Profile, print and write."""
+    """Profile, print and write the tables."""
     load = os.getloadavg()[0]
     options: dict[str, Any] = {} if before else {"effort": 0}
     encoder, decoder = codec.Encoder(threads=1, **options), codec.Decoder(threads=1)

@@ -1,12 +1,13 @@
-"""What decoding takes in memory by declared size, and what a thousand decodes leave behind.
+"""Measure the memory of decoding by declared size, and its growth over a thousand decodes.
 
     python -m benchmarks.resources [MEGAPIXELS...] > FOLDER/resources.json
     python -m benchmarks.resources --growth FOLDER/resources.json
 
-FOLDER is benchmarks/results/<version>/safety; 1, 16, 64 and 178 megapixels unless given. Each is decoded by
-the library, on one thread, in a process of its own whose address space may grow by 350 MiB and 8 bytes a
-pixel less what the loaded model takes. All tiles are one tile of the test photo, learned. --growth measures
-only what decodes leave behind, with the backend that the file names, and puts it into the file. For Linux.
+FOLDER is benchmarks/results/<version>/safety; the default sizes are 1, 16, 64 and 178 megapixels. Each is
+decoded by the library, on one thread, in a process of its own whose address space may grow by 350 MiB plus
+8 bytes per pixel minus the memory of the loaded model. All tiles are copies of one learned tile of the test
+photo. --growth measures only the growth, with the backend that the file names, and updates the file. Linux
+only.
 """
 
 from __future__ import annotations
@@ -58,18 +59,18 @@ decoder.decode(data)
 print(status("VmHWM:"))
 """
 )
-# A worker's memory goes when its thread does, some time after its result came. What the process takes in all
-# says little: of free memory glibc's heap keeps up to 14 MiB more or less, with torch, as it happens to lie.
+# The memory of a worker is freed when its thread ends, some time after its result. Resident memory would be
+# less precise: with torch, glibc's heap keeps up to 14 MiB of free memory, depending on fragmentation.
 LEAK = (
     STATUS
     + f"""
 import gc, time
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 def kept():
     time.sleep(1)
     gc.collect()
-    return handed_out()
+    return allocated_bytes()
 
 for count in range({WARM_UP + DECODES}):
     if count == {WARM_UP}:
@@ -81,7 +82,7 @@ print(kept() - before)
 
 
 def make(folder: Path, megapixels: float) -> tuple[Path, int]:
-    """Write a file of about so many megapixels; return it and its number of pixels."""
+    """Write a file of about the given number of megapixels; return its path and number of pixels."""
     model = load_model(default_model_id())
     pixels = np.asarray(read_photo().resize((512, 512)))
     payload = encode_tile(model, pixels, Tile(0, 0, 0, 512, 512), rate_index=1715)
@@ -99,13 +100,13 @@ def run(program: str, *arguments: object) -> str:
 
 
 def growth(folder: Path) -> int:
-    """Return by how many bytes 1,000 decodes of one tile let the process grow."""
+    """Return the number of bytes by which 1,000 decodes of one tile grow the memory in use."""
     small, _ = make(folder, 0.1)
     return int(run(LEAK, small, small))
 
 
 def measure(sizes: list[float], folder: Path) -> dict[str, object]:
-    """Return the record of all that is measured here."""
+    """Return the record of all measurements."""
     small, _ = make(folder, 0.1)
     peaks = []
     for size in sizes:
@@ -127,7 +128,7 @@ def measure(sizes: list[float], folder: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure, and print or put into a record."""
+    """Measure and print, or update a record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--growth", type=Path)
     parser.add_argument("megapixels", nargs="*", type=float, default=[1.0, 16.0, 64.0, 178.0])

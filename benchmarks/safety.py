@@ -32,7 +32,7 @@ from codec.bench.readme import replace_between
 
 START, END = "<!-- safety: start, written by `benchmarks/safety.py` -->", "<!-- safety: end -->"
 CHEAP = ("header", "container", "metadata", "frames")
-# CPU time of the refusal alone, and of the whole process, of a header of 65,535 x 65,535 pixels in 42 bytes.
+# Print the CPU time of refusing a 42-byte header of 65,535 x 65,535 pixels, and of the whole process.
 PROGRAM = """
 import time, codec
 from codec.bitstream.header import Header
@@ -46,7 +46,7 @@ except codec.LimitExceeded:
 
 
 def bomb() -> dict[str, float]:
-    """Refuse it in some fresh processes; return medians in milliseconds."""
+    """Time the refusal in several new processes; return medians in milliseconds."""
     rows = []
     for _ in range(usual(9, small=1)):
         done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True, cwd=ROOT)
@@ -56,7 +56,7 @@ def bomb() -> dict[str, float]:
 
 
 def recorded(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Return a record, measured and written only where there is none."""
+    """Return a record; measure and write it if the file does not exist."""
     if not path.exists():
         path.write_text(json.dumps(measure(), indent=1) + "\n", encoding="utf-8")
     found: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def recorded(path: Path, measure: Callable[[], dict[str, float]]) -> dict[str, f
 
 
 def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
-    """Return table rows of header-level and of full inputs."""
+    """Return the table rows of mutated inputs, header-level and full."""
     rows = []
     for label, chosen in (("header-level", True), ("full", False)):
         found = {n: t for n, t in targets.items() if (n in CHEAP) == chosen}
@@ -80,11 +80,11 @@ def fuzz_rows(targets: dict[str, dict[str, int]]) -> list[str]:
 
 
 def guided_row(versions: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """Return the table row of inputs that atheris chose, over all versions of the sources."""
+    """Return the table row of coverage-guided inputs, over all versions of the sources."""
     runs = [pair for targets in versions.values() for pair in targets.items()]
     clock: Counter[str] = Counter()
     processor: Counter[str] = Counter()
-    # Some runs were timed by the clock alone, some by processor time, which is less.
+    # Some runs recorded only wall-clock time, some also CPU time.
     for name, run in runs:
         clock[name] += run.get("seconds", run.get("cpu_seconds"))
         processor[name] += run.get("cpu_seconds", 0)
@@ -97,7 +97,7 @@ def guided_row(versions: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def resource_rows(found: dict[str, Any]) -> list[str]:
-    """Return table rows of memory by declared size, and of what decodes leave behind."""
+    """Return the table rows of memory by declared size and of growth over many decodes."""
     peaks = found["decode_peaks"]
     sizes, measured, bounds = (
         ", ".join(f"{peak[key]:.0f}" for peak in peaks) for key in ("megapixels", "peak_mib", "bound_mib")
@@ -125,7 +125,7 @@ def matrix_row(found: dict[str, Any]) -> str:
 
 
 def same_symbols(found: dict[str, Any]) -> str:
-    """Compare files decoded elsewhere with those decoded here, in words."""
+    """Return a sentence that compares files decoded elsewhere with those decoded here."""
     differ = f"{found['samples_that_differ']} of {found['samples']:,} samples differ"
     return (
         f"identical symbols in {found['files_with_the_same_symbols']}; {differ}, "
@@ -134,7 +134,7 @@ def same_symbols(found: dict[str, Any]) -> str:
 
 
 def processor_row(found: dict[str, Any]) -> str:
-    """Return the table row of files decoded on another kind of processor."""
+    """Return the table row of files decoded on another processor architecture."""
     there = found["there"]
     coder = "" if there["range_coder"] == "constriction" else ", range coder in plain Python"
     where = f"{there['processor']} (qemu-user), onnxruntime{coder}"
@@ -149,7 +149,7 @@ def runtime_row(found: dict[str, Any]) -> str:
 
 
 def byte_order_row(found: dict[str, Any]) -> str:
-    """Return the table row of files read where the largest byte comes first."""
+    """Return the table row of files read on a big-endian machine."""
     there = found["there"]
     where = f"{there['processor']} (qemu-user), {there['byte_order']}-endian"
     return (
@@ -159,7 +159,7 @@ def byte_order_row(found: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Write the table between its markers."""
+    """Write the table between its markers in the page."""
     folder, page = Path(sys.argv[1]), Path(sys.argv[2])
     recorded(folder / "bomb.json", bomb)
     text = page.read_text(encoding="utf-8")
@@ -168,7 +168,7 @@ def main() -> int:
 
 
 def table(folder: Path) -> str:
-    """Return the recorded results of a folder as a table of Markdown."""
+    """Return the recorded results of a folder as a Markdown table."""
     measured = recorded(folder / "bomb.json", bomb)
 
     def record(name: str) -> dict[str, Any]:

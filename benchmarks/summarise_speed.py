@@ -1,4 +1,4 @@
-"""Boil the timings of test_speed.py down to the table of docs/benchmarks.md: throughputs and their ratios.
+"""Summarise the timings of test_speed.py as throughputs and ratios for the table of docs/benchmarks.md.
 
 python -m benchmarks.summarise_speed TIMINGS OUT
 """
@@ -24,7 +24,7 @@ LABELS = {
 
 
 def summarise(timings: dict[str, Any]) -> dict[str, Any]:
-    """Return medians as throughput, for every size and number of threads, and all else that was timed."""
+    """Return median throughputs for every size and number of threads, and the other timings."""
     rows = [bench["extra_info"] | {"median_s": bench["stats"]["median"]} for bench in timings["benchmarks"]]
     throughput: dict[tuple[str, int, str], dict[str, float]] = {}
     for row in rows:

@@ -1,12 +1,12 @@
-"""Speed of vaezip beside CompressAI's models and Pillow's codecs, in one run on one machine.
+"""Measure the speed of vaezip, CompressAI's models and Pillow's codecs, in one run on one machine.
 
     python -m pytest benchmarks/test_speed.py --benchmark-json=timings.json
     python -m benchmarks.summarise_speed timings.json speed.json
 
-Times depend on the machine and on what else it does; the ratios within one run are what is reported. The
-photo is the one in tests/assets, mirrored to size. CompressAI's models run with their own coder and untrained
-weights (their layers cost the same; their coder meets other symbols than trained ones would give it), and
-are skipped where compressai is not installed: it has wheels for Python 3.11 and 3.12 only.
+Times depend on the machine and its load, so only ratios within one run are reported. The picture is the photo
+in tests/assets, extended by mirroring. CompressAI's models run with their own coder and untrained weights:
+their layers cost the same, but their coder gets other symbols than with trained weights. They are skipped if
+compressai is not installed; it has wheels for Python 3.11 and 3.12 only.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ PEERS = {"bmshj2018-hyperprior": "bmshj2018_hyperprior", "mbt2018-mean": "mbt201
 
 @functools.cache
 def picture(size: str) -> np.ndarray:
-    """Samples of a photo: uint8 [H, W, 3]."""
+    """Return the samples of a photo: uint8 [H, W, 3]."""
     width, height = SIZES[size]
     return mirrored_photo(width, height)
 
 
 def time(benchmark: Any, size: str, name: str, way: str, threads: int, function: Callable[[], Any]) -> Any:
-    """Time a call often enough for a median, and note what the summary needs."""
+    """Time a call often enough for a median, and record what the summary needs."""
     width, height = SIZES[size]
     benchmark.group = f"{way}, {size}, {threads} threads"
     benchmark.extra_info |= {
@@ -65,7 +65,7 @@ def time(benchmark: Any, size: str, name: str, way: str, threads: int, function:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("way", ["encode", "decode"])
 def test_vaezip(benchmark: Any, size: str, threads: int, way: str) -> None:
-    """The public classes, with the model loaded."""
+    """Time the public classes, with the model loaded."""
     encoder, decoder = codec.Encoder(threads=threads), codec.Decoder(threads=threads)
     encoder.rate_index = RATE_INDEX
     if way == "encode":
@@ -80,7 +80,7 @@ def test_vaezip(benchmark: Any, size: str, threads: int, way: str) -> None:
 @pytest.mark.parametrize("name", QUALITIES)
 @pytest.mark.parametrize("way", ["encode", "decode"])
 def test_pillow(benchmark: Any, size: str, name: str, way: str) -> None:
-    """Pillow's codecs with the settings of the rate-distortion runs; they use one thread."""
+    """Time Pillow's codecs with the settings of the rate-distortion runs, on one thread."""
     row = find_codec(name)
     try:
         row.version()
@@ -95,7 +95,7 @@ def test_pillow(benchmark: Any, size: str, name: str, way: str) -> None:
 
 @functools.cache
 def peer(name: str) -> Any:
-    """One of CompressAI's models, untrained, ready to code."""
+    """Return one of CompressAI's models, untrained, ready to code."""
     if importlib.util.find_spec("compressai") is None:
         pytest.skip("needs compressai: pip install 'vaezip[train]' on Python 3.11 or 3.12")
     from compressai import zoo
@@ -111,7 +111,7 @@ def peer(name: str) -> Any:
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("way", ["encode", "decode"])
 def test_compressai(benchmark: Any, size: str, threads: int, name: str, way: str) -> None:
-    """From and to samples in memory, as for the others; pictures are padded to multiples of 64."""
+    """Time CompressAI's models from and to samples in memory; pictures are padded to multiples of 64."""
     model = peer(name)
     pixels = picture(size)
     height, width = pixels.shape[:2]
@@ -137,7 +137,7 @@ def test_compressai(benchmark: Any, size: str, threads: int, name: str, way: str
 
 @pytest.mark.parametrize("way", ["encode", "decode"])
 def test_entropy_coder(benchmark: Any, way: str) -> None:
-    """The entropy coder alone, on the symbols of one tile of 512x512."""
+    """Time the entropy coder alone, on the symbols of one tile of 512x512."""
     model = load_model(default_model_id())
     tile = tile_grid(512, 512, 512)[0]
     pixels = np.ascontiguousarray(picture("kodak")[:512, :512])
@@ -169,7 +169,7 @@ def test_entropy_coder(benchmark: Any, way: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize("what", ["help", "info", "compress", "decompress"])
 def test_cold_start(benchmark: Any, what: str, tmp_path: Path) -> None:
-    """The command from nothing, on one picture of Kodak's size, with its peak memory."""
+    """Time the whole command on one 768x512 picture, and record its peak memory."""
     measure_command(benchmark, what, "kodak", tmp_path, rounds=usual(3, small=1))
 
 
@@ -177,12 +177,12 @@ def test_cold_start(benchmark: Any, what: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", ["2mpx", "12mpx"])
 @pytest.mark.parametrize("what", ["compress", "decompress"])
 def test_peak_memory(benchmark: Any, what: str, size: str, tmp_path: Path) -> None:
-    """Peak memory of the command on large pictures."""
+    """Measure the peak memory of the command on large pictures."""
     measure_command(benchmark, what, size, tmp_path, rounds=1)
 
 
 def measure_command(benchmark: Any, what: str, size: str, folder: Path, rounds: int) -> None:
-    """Time a command and note its peak memory."""
+    """Time a command and record its peak memory."""
     source, coded, again = folder / "in.png", folder / "in.vae", folder / "out.png"
     Image.fromarray(picture(size)).save(source, compress_level=1)
     compress = ("compress", "-Q", "-f", str(source), "-o", str(coded))

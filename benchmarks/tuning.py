@@ -1,9 +1,9 @@
-"""Gains of `--tune visual` and `--roi`.
+"""Measure the gains of `--tune visual` and `--roi`.
 
     python -m benchmarks.tuning DIR_OF_PICTURES OUT_DIR [--images N] [--only visual,roi]
 
 Writes OUT_DIR/tuning.json. Visual tuning: BD-rate against `--tune psnr` by each metric. Region: PSNR inside
-a square in the middle, at no more bytes than without it. All at effort 0. Other parts of a
+a square in the middle, at no more bytes than without the region. All at effort 0. Other parts of a
 tuning.json of the same model are kept. Needs vaezip[bench].
 """
 
@@ -29,12 +29,12 @@ METRICS = {
     "ms_ssim": lambda x, x_hat: decibel(ms_ssim(x, x_hat)),
     "ssimulacra2": ssimulacra2,
 }
-# A region of interest in the middle: so many pixels a side, in a picture of this quality.
+# A region of interest in the middle: its side in pixels, and the quality of the picture.
 REGION, REGION_QUALITY = 128, 50.0
 
 
 def main() -> None:
-    """Measure what is asked for."""
+    """Run the requested measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def read_pictures(folder: Path) -> list[Any]:
-    """Return the samples of the PNGs of a folder, in the order of their names."""
+    """Return the samples of the PNGs of a folder, in order of their names."""
     return [read_pixels(path) for path in sorted(folder.glob("*.png"))]
 
 
@@ -64,7 +64,7 @@ def record_part(out: Path, name: str, found: dict[str, Any]) -> None:
 
 
 def visual(pictures: list[Any]) -> dict[str, Any]:
-    """BD-rates of --tune visual against --tune psnr on the mean curves."""
+    """Return BD-rates of --tune visual against --tune psnr on the mean curves."""
     curves = {tune: curve(pictures, tune) for tune in ("psnr", "visual")}
     rates = {
         metric: bd_rate(
@@ -76,7 +76,7 @@ def visual(pictures: list[Any]) -> dict[str, Any]:
 
 
 def curve(pictures: list[Any], tune: str) -> list[dict[str, float]]:
-    """Mean bits per pixel and metrics at each quality; MS-SSIM in decibel."""
+    """Return mean bits per pixel and metrics at each quality; MS-SSIM in decibels."""
     decoder, points = codec.Decoder(), []
     for quality in QUALITIES:
         encoder, rows = codec.Encoder(quality, effort=0, tune=tune), []
@@ -90,7 +90,7 @@ def curve(pictures: list[Any], tune: str) -> list[dict[str, float]]:
 
 
 def region(pictures: list[Any]) -> dict[str, Any]:
-    """Gain of PSNR inside a square in the middle by the default boost, at no more bytes than without it."""
+    """Return the PSNR gain inside a square in the middle with the default boost, at no more bytes."""
     plain_encoder, decoder = codec.Encoder(REGION_QUALITY, effort=0), codec.Decoder()
     gains, shares = [], []
     for x in pictures:

@@ -1,9 +1,8 @@
 """vaezip: a learned image codec.
 
-`compress` turns a picture into `.vae` bytes, `decompress` turns them back, `info` reads a header.
-`Encoder` and `Decoder` do the same with a loaded model that is used again. Every error raised on
-purpose is a `CodecError`. Importing this package loads neither torch nor numpy: names are fetched on
-first use.
+`compress` turns a picture into the bytes of a `.vae` file, `decompress` turns them back, `info` reads the
+header. `Encoder` and `Decoder` keep a loaded model for repeated use. Every error raised on purpose is a
+`CodecError`. Importing this package loads neither torch nor numpy: public names are imported on first use.
 """
 
 from __future__ import annotations

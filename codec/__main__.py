@@ -1,4 +1,4 @@
-"""`python -m codec` is `vaezip`."""
+"""Run `vaezip` as `python -m codec`."""
 
 import sys
 

@@ -1,6 +1,7 @@
-"""The functions `compress`, `decompress` and `info` of `codec`, where a newcomer starts to read.
+"""One-shot functions of the package: `compress`, `decompress` and `info`.
 
-What takes long to import is imported in the functions: a file with a bad header costs no torch.
+The encoder, the decoder and torch are imported inside the functions: a file with a damaged header is refused
+before torch is loaded.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 
 def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeKeywords]) -> bytes:
-    """Compress one picture to the bytes of a .vae file; options as for `Encoder`.
+    """Compress one picture and return the bytes of its .vae file.
 
-    image: a PIL image, an array uint8 [H, W] or [H, W, 1 to 4], a path, or the bytes of a file.
-    quality: 0 to 100. Raises as `Encoder` and `Encoder.encode` do.
+    image: a PIL image, an array uint8 [H, W] or [H, W, 1 to 4], a path, or the bytes of a picture file.
+    quality: 0 (smallest) to 100 (best, still lossy). options: the keywords of `Encoder`.
+    Raises the errors of `Encoder` and `Encoder.encode`.
     """
     from codec.encode.encoder import Encoder
 
@@ -37,19 +39,23 @@ def compress(image: PictureLike, quality: float = 75, **options: Unpack[EncodeKe
     return encoder.encode(image)
 
 
-@functools.lru_cache(maxsize=16)
-def _encoder(quality: float) -> Encoder:
-    from codec.encode.encoder import Encoder
+def decompress(data: Data) -> Image.Image:
+    """Decompress one .vae file with the default limits.
 
-    return Encoder(quality)
+    data: the bytes of the file, or its path. Raises the errors of `Decoder.decode`.
+    """
+    with given(data) as view:
+        parse_header(view)
+        return _decoder().decode(view)
 
 
 def info(source: Data, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
-    """Describe a .vae file, given as its bytes or its path, without decoding any pixels.
+    """Return the header fields and structure of a .vae file without decoding pixels.
 
-    Header and structure are checked, the coded pixels are not. Raises FormatError for data that is no
-    sound .vae file, LimitExceeded for a larger picture than `limits` allow, UsageError for what is no file,
-    OSError for an unreadable one. Messages about a path begin with it.
+    source: the bytes of the file, or its path. Header and chunk structure are checked, coded tiles are not.
+    Raises FormatError for data that is not an intact .vae file, LimitExceeded for a picture beyond `limits`,
+    UsageError for a source that is neither bytes nor a path, OSError for a file that cannot be read.
+    A message about a path begins with the path.
     """
     with given(source) as view:
         found = read_info(view, limits)
@@ -57,6 +63,7 @@ def info(source: Data, *, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
 
 
 def _quality(found: ImageInfo) -> float | None:
+    """Return the quality, 0 to 100, of a file's rate index, or None if its model is not installed."""
     try:
         entry = model_entry(bytes.fromhex(found.model_id))
     except CodecError:
@@ -64,11 +71,11 @@ def _quality(found: ImageInfo) -> float | None:
     return from_rate_index(found.rate_index, entry)
 
 
-def decompress(data: Data) -> Image.Image:
-    """Decompress one file, its bytes or its path, with the default limits; see `Decoder.decode`."""
-    with given(data) as view:
-        parse_header(view)
-        return _decoder().decode(view)
+@functools.lru_cache(maxsize=16)
+def _encoder(quality: float) -> Encoder:
+    from codec.encode.encoder import Encoder
+
+    return Encoder(quality)
 
 
 @functools.cache

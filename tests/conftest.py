@@ -1,4 +1,4 @@
-"""What holds for all tests: shared pictures, options, and what is skipped where."""
+"""Options and pictures that all tests share."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
-# Processes that tests start compute as the tests do: an encoder's latent is float, and its bytes may differ
-# between backends. Tests of the other one say so.
+# Encoders of different backends may write different bytes, because latents are floating point. Child
+# processes therefore use the backend of the tests; tests of the other backend set the variable themselves.
 os.environ.setdefault("VAEZIP_BACKEND", "onnx")
 
 
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=2,
         metavar="SECONDS",
-        help="how long the process lives that must neither report nor write anything",
+        help="how long the test process that must not report or write anything keeps running",
     )
     parser.addoption(
         "--with-trainer", action="store_true", help="fail at once if the trainer's tests cannot run here"
@@ -32,12 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--regenerate-goldens",
         action="store_true",
-        help="write tests/golden anew with the weights installed, instead of holding the codec to it",
+        help="rewrite tests/golden with the installed weights instead of checking the codec against it",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to run where tests of the trainer, which skip without compressai, must run and cannot."""
+    """With --with-trainer, fail at once if the trainer cannot be imported; its tests would only skip."""
     if config.getoption("--with-trainer"):
         try:
             import codec.train.model  # noqa: F401
@@ -47,20 +47,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def chelsea_path() -> Path:
-    """The photo that comes with the project, 451x300."""
+    """Path of the test photo, 451x300."""
     return Path(__file__).parent / "assets" / "chelsea.png"
 
 
 @pytest.fixture(scope="session")
 def chelsea(chelsea_path: Path) -> Pixels:
-    """Its samples: uint8 [300, 451, 3]."""
+    """Samples of the test photo: uint8 [300, 451, 3]."""
     with Image.open(chelsea_path) as picture:
         return np.asarray(picture)
 
 
 @pytest.fixture(scope="session")
 def photo(chelsea: Pixels) -> Callable[[int, int], Pixels]:
-    """Return a function (width, height) -> samples of a photo of that size: mirrored on and on, then cut."""
+    """Return a function (width, height) -> samples of the test photo, cropped or extended by mirroring."""
 
     def cut(width: int, height: int) -> Pixels:
         rows, columns = chelsea.shape[:2]

@@ -1,1 +1,1 @@
-"""Measurements that answered one question once; README.md lists questions and answers."""
+"""One-off measurements, each for one question; README.md lists questions and answers."""

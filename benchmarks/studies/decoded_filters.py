@@ -1,10 +1,10 @@
-"""Gains of filters after decoding at low quality: against shifts of colour, and against banding.
+"""Measure filters after decoding at low quality: correction of colour shifts, and smoothing of banding.
 
     python -m benchmarks.studies.decoded_filters DIR_OF_PICTURES OUT_DIR
 
-Corrections of colour are given more than a decoder could have: each is fitted to the very picture that it
-then corrects, channel by channel. Smoothing, of flat areas only, has several strengths. Writes the part
-`filters` of OUT_DIR/tuning.json, beside those of benchmarks/tuning.py. Needs vaezip[bench].
+Colour corrections are fitted to the original picture, channel by channel, which no decoder could do, so their
+gain is an upper bound. Flat areas are smoothed with several strengths. Writes the part `filters` of
+OUT_DIR/tuning.json, to which benchmarks/tuning.py writes the other parts. Needs vaezip[bench].
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from benchmarks.tuning import read_pictures, record_part
 from codec.bench.metrics import psnr_rgb, ssimulacra2
 
 QUALITIES = (6.0, 15.0)
-# Smoothing: radius in pixels, and how far samples may lie apart within it to count as flat, in levels.
+# Smoothing: radius in pixels, and the largest difference in levels of samples within it that counts as flat.
 RADIUS, RANGES = 2, (4, 8, 16)
 SEED = 3
 
 
 def filters(pictures: list[Any]) -> dict[str, Any]:
-    """Mean gain of PSNR in dB and of SSIMULACRA2 by filter, at each quality."""
+    """Return the mean gains in PSNR (dB) and SSIMULACRA2 of each filter, at each quality."""
     decoder, found = codec.Decoder(), {}
     for quality in QUALITIES:
         encoder = codec.Encoder(quality, effort=0)
@@ -43,7 +43,7 @@ def filters(pictures: list[Any]) -> dict[str, Any]:
 
 
 def gains(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
-    """Gain of PSNR and SSIMULACRA2 of each filter on one decoded picture."""
+    """Return the gains in PSNR and SSIMULACRA2 of each filter on one decoded picture."""
     plain = psnr_rgb(x, x_hat), ssimulacra2(x, x_hat)
     tried = {"mean of each channel": shifted(x, x_hat), "line through each channel": fitted(x, x_hat)}
     tried |= {f"smooth within {apart}": smoothed(x_hat, apart) for apart in RANGES}
@@ -52,18 +52,18 @@ def gains(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> dict[str, tuple[flo
 
 
 def shifted(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give each channel the original's mean."""
+    """Shift each channel to the mean of the original."""
     return rounded(x_hat + (x.mean((0, 1)) - x_hat.mean((0, 1))))
 
 
 def fitted(x: NDArray[np.uint8], x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put each channel through the line that brings it nearest to the original."""
+    """Map each channel by the linear function that fits the original best."""
     lines = [np.polyfit(x_hat[..., c].ravel().astype(float), x[..., c].ravel(), 1) for c in range(3)]
     return rounded(np.stack([np.polyval(line, x_hat[..., c]) for c, line in enumerate(lines)], 2))
 
 
 def smoothed(x_hat: NDArray[np.uint8], apart: int) -> NDArray[np.uint8]:
-    """Replace samples by means around them in flat areas, where bands show."""
+    """Replace samples in flat areas, where banding is visible, by local means."""
     image, size = Image.fromarray(x_hat), 2 * RADIUS + 1
     high, low = (
         np.asarray(image.filter(kind(size)), np.int16)
@@ -74,13 +74,13 @@ def smoothed(x_hat: NDArray[np.uint8], apart: int) -> NDArray[np.uint8]:
 
 
 def dithered(x_hat: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Add noise of up to one level to samples, which hides bands."""
+    """Add noise of up to one level, which hides banding."""
     noise = np.random.default_rng(SEED).uniform(-1, 1, x_hat.shape)
     return rounded(x_hat + noise)
 
 
 def rounded(samples: NDArray[Any]) -> NDArray[np.uint8]:
-    """Round to samples."""
+    """Round and clip to uint8 samples."""
     return np.clip(np.rint(samples), 0, 255).astype(np.uint8)
 
 

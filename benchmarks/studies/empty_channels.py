@@ -1,12 +1,12 @@
-"""Latent channels that carry nothing, by rate: how many there are, and what leaving them out could save.
+"""Count latent channels without residuals by rate, and estimate what skipping them could save.
 
     python -m benchmarks.studies.empty_channels FOLDER OUT.json
 
-Of every tile of the folder's PNGs and every rate point: the share of channels whose residuals are 0 all over
-the tile, of those whose scale index is 0 all over it, and of those whose latent is the same all over it. Only
-the last could become a bias in g_s: where residuals are 0 the latent is the predicted mean, and what that is
-worth is seen by setting it to 0. Products that do end as 0 wherever residuals are 0 are those of the scale
-contexts with the residuals' codes; beside all of a decoder's they are few.
+Measures, for every tile of the folder's PNGs and every rate point, the shares of channels whose residuals are
+0 in the whole tile, whose scale index is 0, and whose latent is constant. Only the last could become a bias
+in g_s: where residuals are 0 the latent equals the predicted mean, and setting it to 0 shows how much that
+mean matters. The products that are 0 wherever residuals are 0 are those of the scale contexts with the codes
+of the residuals, a small part of a decoder's products.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from codec.model.index import default_model_id, model_entry
 from codec.tiles.quantise import dequantise_tile, quantise_tile
 from codec.tiles.transforms import Block, analyse_unscaled, scaled, synthesise
 
-# Larger than what float arithmetic leaves of a constant.
+# Above the rounding error of a constant in floating point.
 SAME = 1e-4
 ROUNDS = 9
 
 
 def tile_facts(model: LoadedModel, unscaled: NDArray[np.float32], rate_index: int) -> dict[str, float]:
-    """Return the shares of one tile at one rate index."""
+    """Return the shares of channels in one tile at one rate index."""
     symbols = quantise_tile(model, scaled(model, unscaled, rate_index), rate_index)
     y_hat = dequantise_tile(model, symbols, rate_index)
     silent = ~symbols.r.any((1, 2))
@@ -83,9 +83,9 @@ def measure(model: LoadedModel, paths: list[Path]) -> dict[int, dict[str, float]
 
 
 def code_products(model: LoadedModel, picture: Image.Image) -> dict[str, float]:
-    """Time the products that may be left out at the lowest rate, as shares of decoding the picture.
+    """Time the products that could be skipped at the lowest rate, as shares of decoding the picture.
 
-    All of them, by numpy, and those of channels that are not empty, their weights gathered.
+    Compares all products, by numpy, with those of the channels that are not empty, with gathered weights.
     """
     encoder, decoder = codec.Encoder(threads=1, effort=0), codec.Decoder(threads=1)
     encoder.rate_index = 0
@@ -116,7 +116,7 @@ def code_products(model: LoadedModel, picture: Image.Image) -> dict[str, float]:
 
 
 def least_time(function: Callable[[], object]) -> float:
-    """Return the CPU seconds of the fastest of some calls."""
+    """Return the CPU seconds of the fastest of several calls."""
     times = []
     for _ in range(ROUNDS):
         start = time.process_time()
@@ -126,7 +126,7 @@ def least_time(function: Callable[[], object]) -> float:
 
 
 def markdown(rates: dict[int, dict[str, float]], shares: dict[str, float], products: dict[str, float]) -> str:
-    """Return the shares as a table, and what follows from them."""
+    """Return the shares as a table, with a conclusion."""
     names = list(next(iter(rates.values())))
     lines = ["| rate | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     lines += [
@@ -155,7 +155,7 @@ which channels stay empty before h_a has seen all. So nothing more is skipped.
 
 
 def main(folder: Path, out: Path) -> None:
-    """Measure, print and write."""
+    """Measure, print and write the result."""
     macs, whole = macs_by_weight(), macs_per_pixel()["decode"]
     shares = {
         "layers that take latents": (macs["g_s.in16.weight"] + macs["g_s.linear.weight"]) / whole,

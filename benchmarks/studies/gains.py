@@ -1,10 +1,11 @@
-"""Factors that depend on quality and so are in no stored weight: what multiplying by them takes.
+"""Measure the cost of rate-dependent gains, which cannot be folded into the stored weights.
 
     python -m benchmarks.studies.gains OUT.json
 
-One tile of 512x512 of the photo in tests/assets, one thread, onnxruntime. Gains of the encoder and the
-decoder are timed alone; those inside the networks by leaving them out of the graphs, all graphs taking turns.
-Medians of CPU time over many rounds, as shares of encoding and decoding the tile. Needs the package onnx.
+Uses one tile of 512x512 of the photo in tests/assets, one thread and onnxruntime. Gains of the encoder and
+the decoder are timed alone; those inside the networks by removing them from the graphs, which run
+alternately. Results are medians of CPU time over many rounds, as shares of encoding and decoding the tile.
+Needs onnx.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Work = dict[str, Callable[[], object]]
 
 
 def session(name: str, *, with_gains: bool) -> Callable[[dict[str, NDArray[Any]]], object]:
-    """Return what runs a graph, its products of two arrays left out if so wished: they are all gains."""
+    """Return a function that runs a graph; without gains, its products of two arrays are removed."""
     model = whole_graph(name, *shipped())
     if not with_gains:
         for node in model.graph.node:
@@ -52,7 +53,7 @@ def session(name: str, *, with_gains: bool) -> Callable[[dict[str, NDArray[Any]]
 
 
 def turns(work: Work) -> dict[str, list[float]]:
-    """Return the CPU seconds of each, round by round."""
+    """Return the CPU seconds of each function, round by round."""
     found: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(ROUNDS):
         for name, function in work.items():
@@ -63,7 +64,7 @@ def turns(work: Work) -> dict[str, list[float]]:
 
 
 def everything() -> Work:
-    """Return all that is timed, by name."""
+    """Return the functions to time, by name."""
     model = load_model(default_model_id())
     pixels = mirrored_photo(512, 512)
     whole = Block(0, 0, SIDE, SIDE)
@@ -107,13 +108,13 @@ def everything() -> Work:
 
 
 def main(out: Path) -> None:
-    """Measure, print and write."""
+    """Measure, print and write the result."""
     load = os.getloadavg()[0]
     rounds = turns(everything())
     times = {name: median(seconds) for name, seconds in rounds.items()}
     encode, decode = times["encode"], times["decode"]
     synthesis, mean = (
-        # The two run one after the other: what else the machine does then is alike.
+        # The two run in succession, so that other work on the machine affects both.
         median(map(operator.sub, rounds[f"{name}, with"], rounds[f"{name}, without"]))
         for name in ("synthesis", "hyper_mean")
     )
@@ -139,7 +140,7 @@ def main(out: Path) -> None:
 
 
 def markdown(shares: dict[str, float]) -> str:
-    """Return the shares as a table, and what follows from them."""
+    """Return the shares as a table, with a conclusion."""
     lines = ["| factors that no weight holds | share of CPU time |", "|---|---|"]
     lines += [f"| {name} | {100 * share:.2f} % |" for name, share in shares.items()]
     encode, decode = (

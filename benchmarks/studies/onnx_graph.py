@@ -1,4 +1,4 @@
-"""The shipped model's graphs with their weights inside, and what computes them on one thread."""
+"""Build the shipped model's graphs with their weights inside, and run them on one thread."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Weights = dict[str, NDArray[Any]]
 
 
 def shipped() -> tuple[Architecture, Weights]:
-    """Return the shipped model's architecture and the weights that its graphs take."""
+    """Return the shipped model's architecture and the weights of its graphs."""
     arrays, meta = read_verified(model_entry(default_model_id()))
     arch = architecture(meta)
     return arch, folded_weights(arch, arrays)
 
 
 def whole_graph(name: str, arch: Architecture, weights: Weights) -> onnx.ModelProto:
-    """Return a graph with its weights, its convolutions named after them."""
+    """Return a graph with its weights inside and its convolutions named after them."""
     model = onnx.load_from_string(unpack_graph(serialise(name, graphs(arch)[name], weights))[1])
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -37,7 +37,7 @@ def whole_graph(name: str, arch: Architecture, weights: Weights) -> onnx.ModelPr
 
 
 def runs(model: onnx.ModelProto) -> Callable[[Weights], NDArray[Any]]:
-    """Return what computes a graph's first output by onnxruntime on one thread."""
+    """Return a function that computes a graph's first output by onnxruntime on one thread."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

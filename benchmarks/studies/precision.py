@@ -1,12 +1,12 @@
-"""g_s in fewer bits: how far its samples are from those of float32, and how long it takes beside that.
+"""Measure g_s in lower precision: the error of its samples, and its time, compared with float32.
 
     python -m benchmarks.studies.precision FOLDER OUT.json
 
-The first tile of four of the folder's PNGs at three rates; onnxruntime and torch, one thread. bfloat16 by
-torch, float16 and int8 by onnxruntime: int8 of all convolutions or of the residual blocks' alone, with ranges
-from the batch at hand (dynamic) or from the photo in tests/assets (static), a scale for each output channel.
-CPU time of the fastest of several rounds in which all take turns, as a multiple of float32 by onnxruntime.
-Needs the packages torch and onnx.
+Uses the first tile of four of the folder's PNGs at three rates, onnxruntime and torch, and one thread. torch
+runs bfloat16, onnxruntime float16 and int8: int8 in all convolutions or only in the residual blocks, with
+ranges from the current batch (dynamic) or from the photo in tests/assets (static), and one scale per output
+channel. Times are CPU times of the fastest of several alternating rounds, relative to float32 by onnxruntime.
+Needs torch and onnx.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Run = Callable[[Inputs], NDArray[np.float32]]
 
 
 class Noting:
-    """A runner that keeps what it is given."""
+    """Run graphs and record their inputs."""
 
     def __init__(self, runner: Any) -> None:
         self.name, self.device = runner.name, runner.device
@@ -74,7 +74,7 @@ class Noting:
 
 
 def synthesis_inputs(model: LoadedModel, path: Path) -> list[Inputs]:
-    """Return what g_s is given for the first tile of a picture, by rate."""
+    """Return the inputs of g_s for the first tile of a picture, by rate."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
     tile = tile_grid(pixels.shape[1], pixels.shape[0], 512)[0]
@@ -87,7 +87,7 @@ def synthesis_inputs(model: LoadedModel, path: Path) -> list[Inputs]:
 
 
 class MixedOps(TorchOps):
-    """Convolutions in the type of their weights, and the lapped filter, which is a small part, in float32."""
+    """Run convolutions in the type of their weights, and the lapped filter, a small part, in float32."""
 
     def conv(self, x: torch.Tensor, name: str, *how: Any, **more: Any) -> torch.Tensor:
         """As TorchOps.conv."""
@@ -99,7 +99,7 @@ class MixedOps(TorchOps):
 
 
 def by_torch(arch: Architecture, weights: dict[str, NDArray[np.float32]], low: tuple[str, ...]) -> Run:
-    """Return g_s by torch, weights whose names begin as in `low` in bfloat16."""
+    """Return g_s by torch, with the weights whose names start with one of `low` in bfloat16."""
     held = {}
     for name, value in weights.items():
         tensor = torch.tensor(value, dtype=torch.bfloat16 if name.startswith(low) else torch.float32)
@@ -116,7 +116,7 @@ def by_torch(arch: Architecture, weights: dict[str, NDArray[np.float32]], low: t
 
 
 class Reader(CalibrationDataReader):
-    """Hands out inputs one by one."""
+    """Provide the calibration inputs one by one."""
 
     def __init__(self, inputs: list[Inputs]) -> None:
         self._left: Iterator[Inputs] = iter(inputs)
@@ -127,7 +127,7 @@ class Reader(CalibrationDataReader):
 
 
 def in_int8(model: onnx.ModelProto, which: list[str], calibration: list[Inputs] | None) -> onnx.ModelProto:
-    """Return a graph whose convolutions in `which` are of int8; dynamic without calibration."""
+    """Return a graph whose convolutions in `which` use int8; dynamic ranges without calibration."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = (os.path.join(folder, name) for name in ("a.onnx", "b.onnx"))
         onnx.save(model, source)
@@ -149,7 +149,7 @@ def in_int8(model: onnx.ModelProto, which: list[str], calibration: list[Inputs] 
 
 
 def variants(calibration: list[Inputs]) -> dict[str, Run]:
-    """Return all ways to compute g_s, by name; the first is the reference."""
+    """Return all variants of g_s, by name; the first is the reference."""
     arch, weights = shipped()
     graph = whole_graph("synthesis", arch, weights)
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
@@ -169,7 +169,7 @@ def variants(calibration: list[Inputs]) -> dict[str, Run]:
 
 
 def compare(ways: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, float]]:
-    """Return distance and time of each, beside the first."""
+    """Return the error and the time of each variant relative to the first."""
     reference = next(iter(ways))
     rows: dict[str, dict[str, float]] = {}
     exact = [to_samples(ways[reference](one)).astype(np.int16) for one in inputs]
@@ -196,7 +196,7 @@ def compare(ways: dict[str, Run], inputs: list[Inputs]) -> dict[str, dict[str, f
 
 
 def markdown(rows: dict[str, dict[str, float]]) -> str:
-    """Return a table, and which rows are good enough."""
+    """Return a table, and the names of the rows that are good enough."""
     lines = [
         "| g_s by | equal | within one level | at the worst rate | largest difference | CPU time |",
         "|---" * 6 + "|",
@@ -214,7 +214,7 @@ def markdown(rows: dict[str, dict[str, float]]) -> str:
 
 
 def main(folder: Path, out: Path) -> None:
-    """Measure, print and write."""
+    """Measure, print and write the result."""
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
     model = load_model(default_model_id())

@@ -1,10 +1,10 @@
-"""Previews beside whole pictures: time, and PSNR against the whole picture scaled down.
+"""Compare previews with whole pictures: time, and PSNR against the scaled-down whole picture.
 
     python -m benchmarks.studies.preview RESULT.json [PICTURE...]
 
 Without pictures: the photo in tests/assets, mirrored to 768x512 and to 12 megapixels. All sizes are decoded
-in turn in one process with one thread, five times each; the least CPU time of each counts, and what is
-reported is the ratio. The preview is compared with Pillow's `Image.reduce` of the whole decoded picture.
+alternately in one process with one thread, five times each; the ratios of the least CPU times are reported.
+The preview is compared with Pillow's `Image.reduce` of the whole decoded picture.
 """
 
 from __future__ import annotations

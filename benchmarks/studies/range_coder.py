@@ -1,9 +1,9 @@
-"""What the range coder in plain Python costs beside constriction: processor seconds on one thread.
+"""Compare the range coder in plain Python with constriction: CPU seconds on one thread.
 
     python -m benchmarks.studies.range_coder RESULT.json
 
-The picture is the tests' photo, 451x300, at quality 75; medians of processes that take turns. Needs an
-installed constriction.
+The picture is the test photo, 451x300, at quality 75. Results are medians over alternating processes. Needs
+constriction.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ for _ in range({REPEATS}):
 
 
 def main() -> None:
-    """Measure, and write the record."""
+    """Measure and write the record."""
     rows: dict[str, list[list[float]]] = {"constriction": [], "plain": []}
     for _ in range(TURNS):
         for name, found in rows.items():

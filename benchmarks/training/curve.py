@@ -1,4 +1,4 @@
-"""Draw curve.png beside this file, or another: crops seen against BD-rate on Kodak, for each run of runs.csv.
+"""Draw curve.png, or OUT.png: crops seen against BD-rate on Kodak, for each run of runs.csv.
 
 python -m benchmarks.training.curve [OUT.png]
 """

@@ -1,18 +1,18 @@
-"""Continue training on one GPU for some minutes: compiled, captured as a CUDA graph, data on the device.
+"""Continue training on one GPU, compiled, captured as a CUDA graph, and with the data on the device.
 
     python -m benchmarks.training.on_gpu DIR_OF_TILES OUT --init UNDECAYED.safetensors --seconds 500
 
-The same networks, quantiser and objective as `vaezip train run`, written for a GPU: channels last, depthwise
-convolutions as shifted products, one kernel for what lies between matrix products (torch.compile), and no
-Python between the kernels of a step (a CUDA graph). On an H200 it saw 193 Mpx/s; the same step without
-torch.compile 105, and without the graph 42. Compiling took two and a half minutes there.
+The networks, quantiser and objective are those of `vaezip train run`, written for a GPU: channels last,
+depthwise convolutions as shifted products, fused kernels between matrix products (torch.compile), and no
+Python between the kernels of a step (a CUDA graph). On an H200 it reached 193 Mpx/s; the same step reached
+105 without torch.compile, and 42 without the graph. Compiling took two and a half minutes there.
 
 DIR_OF_TILES holds 512x512 tiles. Writes OUT/undecayed.safetensors (bf16, averaged, when the decay begins),
 OUT/last.safetensors every 45 seconds, OUT/final.safetensors (float32) and OUT/log.csv. The compiled gradient
-is compared with the eager one before training begins: in a first run, with TF32 and with a scattered sum for
-the gradient of `lean`, its norm was a thousand times too large and the model went astray; which of the two
-did it is not known. Now products are in float32 and `lean` keeps its values.
-Needs torch and safetensors alone: where compressai is absent, its two entropy models are stood in for.
+is compared with the eager one before training starts: in a first run, with TF32 and with a scattered sum for
+the gradient of `lean`, its norm was a thousand times too large and training diverged; which of the two was
+the cause is not known. Therefore products are in float32 and `lean` keeps its values. Needs only torch and
+safetensors: if compressai is not installed, its two entropy models are replaced.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def stand_in() -> None:
-    """Provide the parameters of compressai's entropy models under its name, where it is not installed."""
+    """Provide the parameters of compressai's entropy models under its name if it is not installed."""
 
     class EntropyBottleneck(nn.Module):
         def __init__(self, channels: int, init_scale: float = 10.0) -> None:
@@ -89,8 +89,7 @@ except ModuleNotFoundError:
 
 from codec.networks.integer_scales import FakeQuantisedConv, magnitude_code  # noqa: E402
 from codec.networks.layers import step_masks  # noqa: E402
-from codec.train import loss as perceptual  # noqa: E402
-from codec.train import loss as structure  # noqa: E402
+from codec.train import loss as losses  # noqa: E402
 from codec.train.loss import distortion_of, loss_of  # noqa: E402
 
 
@@ -130,7 +129,7 @@ def shuffle(h: Tensor) -> Tensor:
 
 
 def separable(h: Tensor, block: nn.Module) -> Tensor:
-    """Depthwise 3x3 as nine shifted products, which fuse, then 1x1."""
+    """Depthwise 3x3 convolution as nine shifted products, which can be fused, then 1x1."""
     rows, columns = h.shape[1:3]
     padded, weight = F.pad(h, (0, 0, 1, 1, 1, 1)), block.depthwise.weight.to(h.dtype)
     out = block.depthwise.bias.to(h.dtype).expand_as(h)
@@ -147,12 +146,12 @@ def bottleneck(h: Tensor, block: nn.Module) -> Tensor:
 
 
 def at_rate(table: Tensor, share: Tensor) -> Tensor:
-    """Read table [R, C] by shares [B, R] of neighbouring rate points -> [B, 1, 1, C]."""
+    """Interpolate table [R, C] by shares [B, R] of neighbouring rate points -> [B, 1, 1, C]."""
     return (share[:, :, None] * table[None]).sum(1)[:, None, None]
 
 
 def lapped(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
-    """Filter x [B, 3, H, W] along a dimension across boundaries of 16 samples."""
+    """Apply the lapped filter to x [B, 3, H, W] along a dimension, across boundaries of 16 samples."""
     size = x.shape[dim]
     windows = x.narrow(dim, 8, size - 16).unflatten(dim, (size // 16 - 1, 16))
     spec = "oi,bchni->bchno" if dim == 3 else "oi,bcniw->bcnow"
@@ -169,7 +168,7 @@ def integer_layer(layer: FakeQuantisedConv, x: Tensor) -> Tensor:
 
 
 def likelihood_of_z(density: nn.Module, z: Tensor) -> Tensor:
-    """Probability of z plus and minus a half, [C, N], by a factorised density (Balle et al. 2018)."""
+    """Return the probability of [z - 1/2, z + 1/2], [C, N], by a factorised density (Balle et al. 2018)."""
 
     def cumulative(value: Tensor) -> Tensor:
         h = value[:, None]
@@ -183,7 +182,7 @@ def likelihood_of_z(density: nn.Module, z: Tensor) -> Tensor:
 
 
 def bits(likelihood: Tensor) -> Tensor:
-    """-log2 with a floor that gradients pass."""
+    """Return -log2 of a likelihood, with a floor that gradients pass."""
     return -(likelihood + (likelihood.clamp(min=LEAST_LIKELIHOOD) - likelihood).detach()).log2()
 
 
@@ -234,7 +233,7 @@ class Networks(nn.Module):
             return lapped(lapped(x, g.unlap.matrix, 2), g.unlap.matrix, 3) + 0.5
 
     def forward(self, x: Tensor, rate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Sample i lies near rate point i mod RATE_POINTS."""
+        """Run the forward pass; sample i is near rate point i mod RATE_POINTS."""
         with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=self.half):
             return self._forward(x, rate)
 
@@ -300,11 +299,11 @@ class Networks(nn.Module):
 
 
 def block_blur(crop: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Gaussian means as `structure.blur` gives them, in blocks: a fifth of the products."""
+    """Return a function that blurs like `codec.train.loss.blur`, in blocks, with a fifth of the products."""
     window = torch.exp(-((torch.arange(TAPS) - TAPS // 2) ** 2) / (2 * DEVIATION**2))
     window /= window.sum()
     bands = {}
-    for size in (crop >> k for k in range(len(structure.SCALE_WEIGHTS))):
+    for size in (crop >> k for k in range(len(losses.SCALE_WEIGHTS))):
         places = size - TAPS + 1
         block = max(d for d in range(1, min(places, 64) + 1) if places % d == 0)
         band = torch.zeros(block + TAPS - 1, block)
@@ -322,7 +321,7 @@ def block_blur(crop: int, device: torch.device) -> Callable[[Tensor], Tensor]:
 
 
 class Tiles:
-    """Training tiles on the device, plain ones first; crops are drawn there, a part of them scaled down."""
+    """Training tiles on the device, unmodified ones first; crops are sampled there, some scaled down."""
 
     def __init__(self, tiles: NDArray[np.uint8], plain: int, device: torch.device) -> None:
         self.tiles, self.plain, self.device = torch.from_numpy(tiles).to(device), plain, device
@@ -352,13 +351,13 @@ class Tiles:
 
 
 def read(path: str) -> NDArray[np.uint8]:
-    """Samples of a tile, uint8 [512, 512, 3]."""
+    """Return the samples of a tile, uint8 [512, 512, 3]."""
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
 def drawn(job: tuple[str, int]) -> NDArray[np.uint8]:
-    """Return a tile whose quarters are drawn over."""
+    """Return a tile with graphics drawn over each of its quarters."""
     path, seed = job
     rng, tile, half = np.random.default_rng(seed), read(path).copy(), TILE // 2
     for row in (0, half):
@@ -369,7 +368,7 @@ def drawn(job: tuple[str, int]) -> NDArray[np.uint8]:
 
 
 def load_tiles(folder: Path, count: int, device: torch.device) -> Tiles:
-    """Read all tiles of a folder that are not held out, and draw over `count` of them."""
+    """Read all tiles of a folder that are not held out, and draw graphics over `count` of them."""
     names = sorted(path.name for path in folder.iterdir() if path.suffix in (".jpg", ".png"))
     paths = [str(folder / name) for name in split_held_out(names)[0]]
     chosen = np.random.default_rng(5).integers(0, len(paths), count)
@@ -380,7 +379,7 @@ def load_tiles(folder: Path, count: int, device: torch.device) -> Tiles:
 
 
 def optimiser_of(model: TrainModel, rate: float, linear_share: float) -> torch.optim.Optimizer:
-    """AdamW with the groups of the plain trainer."""
+    """Return AdamW with the parameter groups of `vaezip train run`."""
     net = model.network
     linear = [net.g_a.patch.weight, net.g_a.linear.weight, net.g_s.unpatch.weight, net.g_s.linear.weight]
     slow = [*linear, net.g_a.lap.matrix, net.g_s.unlap.matrix]
@@ -393,12 +392,12 @@ def optimiser_of(model: TrainModel, rate: float, linear_share: float) -> torch.o
 
 
 class Trainer:
-    """Everything of one run on one device."""
+    """The state of one run on one device."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # SSIM's variances are differences of near equals: TF32 would leave nothing of them.
+        # The variances of SSIM are small differences of large numbers, which TF32 would lose.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True
         torch.manual_seed(options.seed)
@@ -410,7 +409,7 @@ class Trainer:
                 parameter.copy_(stored[name].float())
         self.model.network.lean.requires_grad_(False)
         self.model.to(self.device)
-        perceptual.blur = structure.blur = block_blur(options.crop, self.device)
+        losses.blur = block_blur(options.crop, self.device)
         self.networks = Networks(self.model, options.crop, half=self.device.type == "cuda").to(self.device)
         self.optimiser = optimiser_of(self.model, options.lr, options.linear_share)
         self.parameters = dict(self.model.named_parameters())
@@ -422,7 +421,7 @@ class Trainer:
         self.step, self.pixels, self.started = 0, 0, 0.0
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Crops, their rates and lmbda."""
+        """Sample crops, their rates and lmbda."""
         options, config = self.options, self.model.config
         side = int(self.rng.choice([s for s in SCALED_SIDES if s > options.crop]))
         x = self.data.batch(options.batch, options.crop, options.scaled, options.drawn_share, side)
@@ -431,7 +430,7 @@ class Trainer:
         return x, rate, config.lmbda_min * (span * rate / (RATE_POINTS - 1)).exp()
 
     def objective(self, x: Tensor, rate: Tensor, lmbda: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, bits per pixel [B] and mean squared error [B]."""
+        """Return the loss, bits per pixel [B] and mean squared error [B]."""
         x_hat, bits_y, bits_z = self.networks(x, rate)
         bpp = (bits_y + bits_z) / (x.shape[2] * x.shape[3])
         shares = (0.0, self.options.structure_share, self.options.perceptual_share)
@@ -439,7 +438,7 @@ class Trainer:
         return loss_of(bpp, distortion, lmbda), bpp.detach(), mse.detach()
 
     def norm_of(self, step: Step, batch: tuple[Tensor, Tensor, Tensor]) -> float:
-        """Norm of the gradient of a batch."""
+        """Return the norm of the gradient of a batch."""
         self.optimiser.zero_grad(set_to_none=True)
         step(*batch)[0].backward()
         norm = float(nn.utils.get_total_norm([p.grad for p in self.live]))
@@ -447,7 +446,7 @@ class Trainer:
         return norm
 
     def compiled(self) -> Step:
-        """Return the compiled step, whose gradient must agree with the eager one."""
+        """Return the compiled step after checking that its gradient agrees with the eager one."""
         step = torch.compile(self.objective, dynamic=False)
         batch = self.draw()
         wanted, found = self.norm_of(self.objective, batch), self.norm_of(step, batch)
@@ -478,7 +477,7 @@ class Trainer:
         return replay
 
     def update(self, progress: float) -> None:
-        """Apply the gradients that stand in the parameters; a step without finite ones is left out."""
+        """Apply the gradients of the parameters; skip the step if they are not finite."""
         options = self.options
         factor = min(1.0, (self.step + 1) / options.warm_up)
         factor *= 0.01 + 0.99 * min(1.0, (1 - progress) / options.decay)
@@ -510,7 +509,7 @@ class Trainer:
         os.replace(partial, self.options.out / name)
 
     def run(self) -> None:
-        """Train until the time is over."""
+        """Train until the time is up."""
         options = self.options
         cuda = self.device.type == "cuda"
         step = self.compiled() if options.compile else self.objective
@@ -546,7 +545,7 @@ class Trainer:
         self.save("final.safetensors", torch.float32)
 
     def line(self, rows: list[tuple[Tensor, ...]], spent: float) -> str:
-        """Step, seconds, pixels, loss, then bpp and PSNR of each rate point."""
+        """Return a log line: step, seconds, pixels, loss, then bpp and PSNR of each rate point."""
         loss, bpp, mse = (torch.stack([row[k] for row in rows]) for k in range(3))
         means = [v.view(-1, RATE_POINTS).mean(0) for v in (bpp, mse)]
         points = torch.stack([means[0], -10 * means[1].log10()], 1).flatten().tolist()
@@ -558,7 +557,7 @@ class Trainer:
 
 
 def parsed() -> argparse.Namespace:
-    """Return the arguments of the command line."""
+    """Parse the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""Profile one training step on one core: Mpx/s, GFLOP/s beside a matrix product's, and where the time goes.
+"""Profile one training step on one core: Mpx/s, GFLOP/s compared with a matrix product, time by operator.
 
 python -m benchmarks.training.profile_step benchmarks/training/profile.json
 """
@@ -31,7 +31,7 @@ STRUCTURE_SHARE = 0.25
 
 
 def kind_of(operator: str) -> str:
-    """Group the profiler's operators: what could be fused is not convolution."""
+    """Return the group of a profiler operator: convolution, or an operator that could be fused."""
     if "convolution" in operator or operator.endswith(("::addmm", "::mm", "::bmm")):
         return "convolution"
     if "adam" in operator:
@@ -40,7 +40,7 @@ def kind_of(operator: str) -> str:
 
 
 def product_gflops(dtype: torch.dtype) -> float:
-    """GFLOP/s of a matrix product, best of some: what the core can do at all."""
+    """Return the GFLOP/s of a matrix product, best of several: the limit of the core."""
     a, b = (torch.randn(PRODUCT, PRODUCT).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(STEPS):
@@ -51,7 +51,7 @@ def product_gflops(dtype: torch.dtype) -> float:
 
 
 class Stepper:
-    """One rank's training step on crops of noise: the time depends on their shape alone."""
+    """The training step of one rank on crops of noise; the time depends only on their shape."""
 
     def __init__(self, structure_share: float) -> None:
         self.model = TrainModel(ModelConfig()).to(memory_format=torch.channels_last)
@@ -73,7 +73,7 @@ class Stepper:
         self.model.scale.enforce_bounds()
 
     def seconds(self) -> float:
-        """Median time of a step."""
+        """Return the median time of a step."""
         self()
         times = []
         for _ in range(STEPS):
@@ -84,7 +84,7 @@ class Stepper:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure and write the profile."""
     torch.manual_seed(1)
     torch.set_num_threads(1)
     step, plain = Stepper(STRUCTURE_SHARE), Stepper(0.0)

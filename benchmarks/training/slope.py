@@ -1,9 +1,9 @@
-"""At what price in bits the shipped model trades squared error, beside the lmbda of its loss.
+"""Compare the rate-distortion slope of the shipped model with the lmbda of its loss.
 
     python -m benchmarks.training.slope DIR_OF_PICTURES
 
-Prints for some rate indices how many bits more a picture takes for how much less squared error, from one to
-the next, over all pictures, as a multiple of lmbda: what codec.encode.rdo.decision weighs errors with.
+Prints, for neighbouring rate indices, the additional bits per reduction of squared error over all pictures,
+as a multiple of lmbda, which is the weight of errors in codec.encode.rdo.decision.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HALF = 64
 
 
 def main(folder: Path) -> None:
-    """Print a line for each rate index."""
+    """Print one line per rate index."""
     pictures = [read_pixels(path) for path in sorted(folder.iterdir())]
     entry = model_entry(default_model_id())
     config = load_model(entry.model_id).config
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
 
 
 def spent(pictures: list[np.ndarray], quality: float) -> tuple[float, float]:
-    """Bits and squared error of all pictures at a quality."""
+    """Return the bits and the squared error of all pictures at a quality."""
     encoder, bits, error = codec.Encoder(quality, effort=0), 0.0, 0.0
     for x in pictures:
         data = encoder.encode(x)

@@ -1,7 +1,7 @@
-"""Made defects on textures, and holes in photos.
+"""Synthetic defects on textures, and holes in photos.
 
-The defects were not fixed in advance: after a first look, scratches and blobs became opaque and blobs grew
-from radius 6..12 to 12..20.
+The defects were adjusted once after a first measurement: scratches and blobs became opaque, and the radius of
+blobs grew from 6..12 to 12..20.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DARK, BRIGHT = 20, 235
 def add_defect(
     pixels: NDArray[np.uint8], kind: str, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a copy of uint8 [H, W, 3] with one defect, and where it is, bool [H, W]."""
+    """Return a copy of samples, uint8 [H, W, 3], with one defect, and its mask, bool [H, W]."""
     height, width = pixels.shape[:2]
     out = pixels.astype(np.float64)
     if kind == "scratch":
@@ -59,7 +59,7 @@ def _line(height: int, width: int, rng: np.random.Generator) -> NDArray[np.bool_
 
 
 def holes(kind: str, height: int, width: int, seed: int) -> NDArray[np.bool_]:
-    """Scratches 2 to 4 pixels wide, or squares of 32x32, one in each 96x96: bool [height, width]."""
+    """Return a mask of scratches 2 to 4 pixels wide, or of a 32x32 square per 96x96: bool [height, width]."""
     rng = np.random.default_rng(seed)
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)

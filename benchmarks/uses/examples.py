@@ -1,4 +1,4 @@
-"""One picture for each use, from pictures of scikit-image, all CC0.
+"""Draw one example picture for each use, from pictures of scikit-image, all CC0.
 
 chelsea: Stefan van der Walt, coffee: Rachel Michetti, brick: CC0Textures.
 """
@@ -24,7 +24,7 @@ STEPS = (-48, -32, -16, 0, 16, 32, 48)
 
 
 def draw(folder: Path) -> None:
-    """Write all example pictures into a folder."""
+    """Write all example pictures to a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     chelsea = read(skimage_folder() / "chelsea.png")[20:276, 110:366]
     coffee = read(skimage_folder() / "coffee.png")[60:316, 180:436]

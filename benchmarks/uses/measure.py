@@ -1,4 +1,4 @@
-"""Numbers of each use, as plain dictionaries."""
+"""Measurements of each use, returned as dictionaries."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SIDE = 128
 BARS = KINDS[:3]
 # Samples of the codec.
 DRAWN = usual(8, small=2)
-# What makes samples good: few dimensions, which the posterior fills, and long training.
+# Good samples need few dimensions, which the posterior fills, and long training.
 FOR_SAMPLES: dict[str, Any] = {"latent": 2, "variance": 0.04, "epochs": usual(600, small=2)}
 OTHERWISE: dict[str, Any] = usual({}, small={"epochs": 2})
-# In small runs alone, crops of a picture, side of a hole's picture and classes are fewer.
+# Small runs use fewer crops per picture, fewer classes, and smaller pictures with holes.
 MOST_CROPS, HOLED_SIDE, CLASSES = usual((None, 192, 10), small=(3, 96, 1))
-# Of all draws here; what was tuned was tuned with others.
+# Seed of all draws here; parameters were tuned with other seeds.
 SEED = 41
 
 
@@ -40,21 +40,21 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def skimage_folder() -> Path:
-    """Return where scikit-image keeps its pictures."""
+    """Return the folder of scikit-image's pictures."""
     import skimage
 
     return Path(skimage.__file__).parent / "data"
 
 
 def auroc(good: Any, bad: Any) -> float:
-    """Area under the ROC curve of scores of good and of bad ones."""
+    """Return the area under the ROC curve of the scores of good and of bad items."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score([0] * len(good) + [1] * len(bad), [*good, *bad]))
 
 
 def jpeg_size(pixels: NDArray[np.uint8]) -> float:
-    """Bytes as a JPEG of quality 75."""
+    """Return the size in bytes as a JPEG of quality 75."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=75)
     return float(len(stream.getvalue()))
@@ -91,9 +91,9 @@ def crops(pixels: NDArray[np.uint8], step: int = SIDE) -> list[NDArray[np.uint8]
 
 
 def anomalies() -> dict[str, Any]:
-    """AUROC by texture and defect: fitted on the lower half of a texture, scored on the upper.
+    """Return AUROC by texture and defect: fitted on the lower half of a texture, scored on the upper.
 
-    The score was settled the other way round and with other draws, on the lower halves.
+    The score was chosen with the halves exchanged and other random draws.
     """
     sums: dict[str, dict[str, list[float]]] = {}
     for texture in TEXTURES:
@@ -109,7 +109,7 @@ def anomalies() -> dict[str, Any]:
 def _anomalies_of(
     fit: list[NDArray[np.uint8]], test: list[NDArray[np.uint8]], into: dict[str, dict[str, list[float]]]
 ) -> None:
-    """Add the AUROC of each method and kind of defect, one defect on each crop of `test`."""
+    """Add the AUROC of each method and kind of defect, with one defect on each crop of `test`."""
     rng = np.random.default_rng(SEED)
     model, pca = AnomalyModel.fit(fit), PcaError(fit)
     bad = {kind: [add_defect(p, kind, rng) for p in test] for kind in KINDS}
@@ -146,7 +146,7 @@ def _means(sums: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, float
 
 
 def digits_left_out() -> dict[str, float]:
-    """Mean AUROC over the ten digits, each left out of the fit in turn; half of the others held out."""
+    """Return the mean AUROC over the ten digits; each is left out of a fit on half of the other digits."""
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
 
@@ -176,7 +176,7 @@ def _psnr(a: NDArray[np.uint8], b: NDArray[np.uint8], where: NDArray[np.bool_]) 
 
 
 def imputation(kodak: Path, count: int, side: int = HOLED_SIDE) -> dict[str, Any]:
-    """PSNR in the holes of the middle of Kodak pictures, mean over pictures."""
+    """Return the mean PSNR in holes in the middle of Kodak pictures."""
     paths = sorted(kodak.glob("*.png"))[:: max(1, 24 // count)][:count]
     table = {}
     for kind in ("scratches", "32x32 holes"):
@@ -188,7 +188,7 @@ def imputation(kodak: Path, count: int, side: int = HOLED_SIDE) -> dict[str, Any
 
 
 def _filled(kind: str, side: int, number: int, path: Path) -> dict[str, float]:
-    """PSNR in the holes of one picture, by method."""
+    """Return the PSNR in the holes of one picture, by method."""
     import cv2
 
     whole = read(path)
@@ -207,7 +207,7 @@ def _filled(kind: str, side: int, number: int, path: Path) -> dict[str, float]:
 
 
 def half_digits(count: int = usual(100, small=2)) -> dict[str, float]:
-    """PSNR in the lower half of held-out digits, filled in from the upper."""
+    """Return the PSNR of the lower half of held-out digits, filled in from the upper half."""
     x = digits()
     held = np.arange(len(x)) % 2 == 1
     vae = train_classical(x[~held], **OTHERWISE)
@@ -221,7 +221,7 @@ def half_digits(count: int = usual(100, small=2)) -> dict[str, float]:
 
 
 def generation(count: int = 500) -> dict[str, Any]:
-    """How sure a classifier is of drawn digits, and how samples of the codec compare with photos."""
+    """Return a classifier's confidence in sampled digits, and statistics of codec samples and photos."""
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 
@@ -233,7 +233,7 @@ def generation(count: int = 500) -> dict[str, Any]:
 
     def told(pictures: NDArray[np.floating[Any]]) -> dict[str, Any]:
         p = reader.predict_proba(pictures)
-        # Digits that are copied would lie nearer to those of the training set than new ones do.
+        # Copied digits would be nearer to the training set than new digits are.
         nearest = np.sqrt(np.square(pictures[:, None] - flat[~held]).mean(2).min(1))
         return {
             "share_at_0.9": round(float((p.max(1) >= 0.9).mean()), 3),
@@ -259,7 +259,7 @@ def generation(count: int = 500) -> dict[str, Any]:
 
 
 def _statistics(pictures: list[NDArray[np.uint8]]) -> dict[str, float]:
-    """Mean over pictures: bits per pixel as the codec would need them, contrast, steepness."""
+    """Return means over pictures: bits per pixel in the codec, standard deviation, neighbour difference."""
     bpp = [(lambda e: e.rate_z + e.rate_y)(elbo(p, threads=1)) for p in pictures]
     steep = [np.abs(np.diff(p.astype(float), axis=1)).mean() for p in pictures]
     rows = {

@@ -1,4 +1,4 @@
-"""The results of docs/other-uses.md, from uses.json."""
+"""Write the results of docs/other-uses.md from uses.json."""
 
 from __future__ import annotations
 

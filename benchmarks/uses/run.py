@@ -1,9 +1,9 @@
-"""Measure the VAE's other uses, draw the example pictures, write the results of docs/other-uses.md.
+"""Measure the VAE's other uses, draw the example pictures and write the results of docs/other-uses.md.
 
     python -m benchmarks.uses.run OUT [--kodak DIR] [--pictures N] [--only PART ...] [--page FILE]
 
 Needs: pip install -e '.[dev]'. Parts: anomalies, digits, generation, imputation, examples, page. Numbers of
-parts not run are kept. OUT is benchmarks/results/<version>.
+parts that are not run are kept. OUT is benchmarks/results/<version>.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PARTS = ("anomalies", "digits", "generation", "imputation", "examples", "page")
 
 
 def main() -> None:
-    """Run the parts that are asked for."""
+    """Run the requested parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--kodak", type=Path, help="folder of the Kodak pictures, for `imputation`")
@@ -37,7 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     if SMALL:
         imputation.ITERATIONS = 1
-    # What is trained here is small, and the same on any number of cores.
+    # The models trained here are small, and equal on any number of cores.
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "uses.json"

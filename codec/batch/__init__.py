@@ -1,7 +1,7 @@
-"""Many pictures at once: on the cores of this machine, or on a cluster.
+"""Compress many pictures: on the cores of this machine, or on a cluster.
 
-`compress_many` is the whole of it for most; `CompressBatch` is for Ray Data. Nothing here loads torch or
-numpy before there is work to do.
+Most callers need only `compress_many`; `CompressBatch` is for Ray Data. torch and numpy are loaded when the
+first picture is compressed.
 """
 
 from codec.batch.cluster import CompressBatch

@@ -17,22 +17,21 @@ from codec.io.processes import MAX_TRIES, WorkerDied, portable
 from codec.io.storage import local_path
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
+
+    from numpy.typing import NDArray
 
     Work: TypeAlias = Callable[[Task, int], Result]
 
-# For each thread of the cluster: one at work, one that is on its way.
-_AHEAD = 2
-_ASK_AGAIN_S = 5
+# Tasks submitted per thread of the cluster: one that runs and one that waits.
+_TASKS_PER_THREAD = 2
+_REFRESH_S = 5
 
 
 def connect(address: str, timeout_s: float = 10) -> Any:
-    """Return a client of the scheduler at an address such as tcp://scheduler:8786.
+    """Return a client of the Dask scheduler at an address such as tcp://scheduler:8786.
 
-    Raises UsageError, or OSError where nobody answers.
+    Raises UsageError without Dask or for a malformed address, OSError if nothing answers within `timeout_s`.
     """
     try:
         from distributed import Client
@@ -45,25 +44,26 @@ def connect(address: str, timeout_s: float = 10) -> Any:
 
 
 def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Generator[Result]:
-    """Yield results as they come; arguments as for run_pool, and a `distributed.Client`.
+    """Run `work` on every task on a Dask cluster; yield results in the order of completion.
 
-    When a worker dies, Dask begins its tasks again on others. A file that was at work at two such deaths
-    is set aside; those that only waited beside it are not held to blame. Tasks are drawn as workers get
-    free, and all that are out are cancelled when the iteration is left early.
+    work, tasks: as for `run_pool`. client: a `distributed.Client`. When a worker dies, Dask restarts its
+    tasks on others. A file that was being compressed at two such deaths is set aside; files that only waited
+    on the same worker are not counted. Tasks are drawn as workers become free, and submitted ones are
+    cancelled when the iteration is left early.
     """
     from distributed import Event, as_completed
 
     run = uuid.uuid4().hex
-    room = _Room(client)
+    capacity = _Capacity(client)
     fresh = enumerate(tasks)
-    out: dict[Any, tuple[int, Task]] = {}
+    submitted: dict[Any, tuple[int, Task]] = {}
     done = as_completed(loop=client.loop)
 
     def submit(number: int, task: Task) -> None:
-        # A name of its own, for Dask returns the old result, even an error, for a key that it knows.
+        # A unique key: for a known one Dask returns the old result, even an error.
         key = f"vaezip-{uuid.uuid4().hex}"
         future = client.submit(_begin, work, _absolute(task), f"vaezip-{run}-{number}", key=key)
-        out[future] = number, task
+        submitted[future] = number, task
         done.add(future)
 
     def forget(number: int) -> None:
@@ -72,55 +72,59 @@ def run_cluster(work: Work, tasks: Iterable[Task], client: Any) -> Generator[Res
 
     killed: set[int] = set()
     try:
-        for number, task in itertools.islice(fresh, room.now()):
+        for number, task in itertools.islice(fresh, capacity.now()):
             submit(number, task)
         for future in done:
-            number, task = out.pop(future)
+            number, task = submitted.pop(future)
             if _is_lost(future) and number not in killed:
                 killed.add(number)
                 submit(number, task)
                 continue
             result = _result(future, task)
             forget(number)
-            for upcoming in itertools.islice(fresh, max(0, room.now() - len(out))):
+            for upcoming in itertools.islice(fresh, max(0, capacity.now() - len(submitted))):
                 submit(*upcoming)
             yield result
     finally:
-        client.cancel(list(out))
+        client.cancel(list(submitted))
 
 
-class _Room:
-    """How many tasks a cluster should hold; it may grow and shrink meanwhile."""
+class _Capacity:
+    """The number of tasks to keep submitted; follows a cluster that grows and shrinks."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._asked = -math.inf
-        self._room = 1
+        self._refreshed = -math.inf
+        self._n_tasks = 1
 
     def now(self) -> int:
-        if time.monotonic() - self._asked > _ASK_AGAIN_S:
-            self._room = max(1, _AHEAD * sum(self._client.nthreads().values()))
-            self._asked = time.monotonic()
-        return self._room
+        """Return the capacity, at most _REFRESH_S old."""
+        if time.monotonic() - self._refreshed > _REFRESH_S:
+            self._n_tasks = max(1, _TASKS_PER_THREAD * sum(self._client.nthreads().values()))
+            self._refreshed = time.monotonic()
+        return self._n_tasks
 
 
 def _begin(work: Work, task: Task, name: str) -> Result:
-    """Run on a worker: note that this file is begun, then do it. name: of the file in this run."""
+    """Record on the scheduler that a file is started, then run `work` on it. Called on a worker.
+
+    name: unique name of the file in this run.
+    """
     from distributed import Event
 
     tries = _count(name)
     if tries > MAX_TRIES:
-        error = WorkerDied(f"{task.source}: ended its worker at {MAX_TRIES} tries; set aside")
+        error = WorkerDied(f"{task.source}: its worker process died at {MAX_TRIES} tries; set aside")
         return failure(task, error, MAX_TRIES, Status.SET_ASIDE)
     result = work(task, tries)
     if tries == MAX_TRIES:
-        # Dask does a task again whose result was lost with its worker; that is no fault of the file.
+        # Dask repeats a task whose result was lost with its worker, which must not count as a death.
         Event(f"{name}-{tries}").clear()
     return result
 
 
 def _count(name: str) -> int:
-    """Return how often a file has been begun, this time counted in; the scheduler remembers it."""
+    """Return how often a file has been started, including this time, counted by events of the scheduler."""
     from distributed import Event
 
     for tries in range(1, MAX_TRIES + 1):
@@ -132,7 +136,7 @@ def _count(name: str) -> int:
 
 
 def _is_lost(future: Any) -> bool:
-    """Tell a task that Dask gave up, its workers having died, from one that ended."""
+    """Return whether Dask gave up a task because its workers died."""
     from distributed import KilledWorker
 
     return future.status in ("cancelled", "lost") or (
@@ -141,17 +145,18 @@ def _is_lost(future: Any) -> bool:
 
 
 def _result(future: Any, task: Task) -> Result:
+    """Return the result of a finished, failed or lost future, with the names of the original task."""
     if future.status == "finished":
         result: Result = future.result()
         return dataclasses.replace(result, source=task.source, target=task.target)
     if _is_lost(future):
-        error = WorkerDied(f"{task.source}: every worker that it was given to has died; set aside")
+        error = WorkerDied(f"{task.source}: every worker process that it was given to died; set aside")
         return failure(task, error, MAX_TRIES, Status.SET_ASIDE)
     return failure(task, portable(future.exception()))
 
 
 def _absolute(task: Task) -> Task:
-    """Return a task that means the same in whatever folder a worker runs."""
+    """Return a task with absolute local paths: workers run in other folders."""
     source, target = (
         name if local_path(name) is None else os.path.abspath(str(local_path(name)))
         for name in (task.source, task.target)
@@ -160,17 +165,16 @@ def _absolute(task: Task) -> Task:
 
 
 class CompressBatch:
-    """Compress one column of pictures into a column of .vae bytes.
-
-    column: holds arrays uint8 [H, W, 3], in one array [N, H, W, 3] or one by one, or the bytes of
-    picture files. output: name of the column that is added. quality, encoding: as for `Encoder`.
-    on_error: "raise", or "null" to go on: then a bad row gets None, and its error stands in the column
-    `<output>_error`. threads: of one picture; Ray gives an actor one core unless told otherwise.
+    """Callable for Ray Data's map_batches that adds a column of .vae bytes to a column of pictures.
 
         dataset = ray.data.read_images("s3://bucket/pictures")
         dataset.map_batches(CompressBatch, fn_constructor_kwargs={"quality": 60}, concurrency=8)
 
-    The model is loaded when an actor makes its object, once. Needs no Ray itself.
+    column: the pictures, as one array uint8 [N, H, W, 3], as arrays uint8 [H, W, 3], or as bytes of picture
+    files. output: name of the new column. quality, encoding: as for `Encoder`.
+    on_error: "raise"; or "null" to set a failed row to None and its message in the column `<output>_error`.
+    threads: threads per picture; Ray assigns one core to an actor by default.
+    The model is loaded once per actor, by the constructor. Does not import Ray.
     Raises UsageError for options outside their range and for a batch without the column.
     """
 
@@ -194,11 +198,11 @@ class CompressBatch:
         self._encoder = Encoder(quality, threads=threads, **encoding)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the batch with the column added. Raises what `Encoder.encode` raises, unless "null"."""
+        """Return the batch with the new columns. Raises the errors of `Encoder.encode`, unless "null"."""
         import numpy as np
 
         if self._column not in batch:
-            raise UsageError(f"the batch has no column {self._column!r}, but {', '.join(batch)}")
+            raise UsageError(f"the batch has no column {self._column!r}; its columns: {', '.join(batch)}")
         pictures = batch[self._column]
         coded = np.empty(len(pictures), object)
         errors = np.full(len(pictures), None, object)

@@ -1,4 +1,4 @@
-"""A journal of what is done, one JSON object a line, from which a run that was cut off goes on."""
+"""Manifest: a journal of results, one JSON object per line, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ _SYNC_EVERY_S = 1.0
 
 
 class Manifest:
-    """The journal of one run and of those it goes on from, at `path`. Use as a context manager.
+    """The journal at `path`, of this run and of the earlier runs that it resumes. Use as a context manager.
 
-    A line is appended as each file ends, and reaches the disk within a second, or at once by `sync`. A line
-    that a crash cut short is dropped; what it was about is done again. Files that are set aside stay so
-    unless `retry`. Raises UsageError for a manifest made with other options or in use, OSError.
+    A line is appended when a file ends, and is synced to disk within a second, or at once by `sync`. A line
+    truncated by a crash is dropped, and its file is compressed again. Files set aside by an earlier run stay
+    so unless `retry`.
+    Raises UsageError for a manifest made with other options or used by another run, OSError.
     """
 
     def __init__(self, path: str | os.PathLike[str], options: RunOptions, *, retry: bool = False) -> None:
@@ -37,7 +38,7 @@ class Manifest:
         self._synced = time.monotonic()
 
     def __enter__(self) -> Self:
-        # Appending: two processes that share it by mistake garble no line of each other's.
+        # Append mode: processes that share the file by mistake do not overwrite each other's lines.
         self._file: BinaryIO = self._path.open("a+b")
         try:
             _lock(self._file, self._path)
@@ -54,7 +55,7 @@ class Manifest:
         self._file.close()
 
     def earlier(self, task: Task) -> Result | None:
-        """Return how a file ended in an earlier run, or None if it has to be compressed (again)."""
+        """Return the result of a file in an earlier run, or None if it has to be compressed."""
         entry = self._ended.get((task.source, task.target))
         if entry is None:
             return None
@@ -62,22 +63,22 @@ class Manifest:
             return Result(task.source, task.target, Status.SKIPPED) if _still_holds(task, entry) else None
         if self._retry:
             return None
-        error = UsageError(f"{task.source}: set aside by an earlier run; --retry tries it again")
+        error = UsageError(f"{task.source}: was set aside by an earlier run; --retry tries it again")
         return Result(task.source, task.target, Status.SET_ASIDE, tries=int(entry["tries"]), error=error)
 
-    def made(self, task: Task) -> bool:
-        """Tell whether the output is still what an earlier run has written, and may be replaced."""
+    def wrote_output(self, task: Task) -> bool:
+        """Return whether the existing output was written by an earlier run, and may be replaced."""
         entry = self._ended.get((task.source, task.target))
         return entry is not None and entry["status"] == Status.DONE and _is_there(task.target, entry)
 
     def add(self, result: Result) -> None:
-        """Append one line."""
+        """Append the line of one result."""
         self._write(result.record())
         if time.monotonic() - self._synced > _SYNC_EVERY_S:
             self.sync()
 
     def sync(self) -> None:
-        """Return once all lines are on the disk."""
+        """Write all lines to disk before returning."""
         os.fsync(self._file.fileno())
         self._synced = time.monotonic()
 
@@ -88,16 +89,16 @@ class Manifest:
     def _load(self) -> None:
         self._file.seek(0)
         data = self._file.read()
-        whole = data.rfind(b"\n") + 1
-        lines = data[:whole].splitlines()
+        n_complete = data.rfind(b"\n") + 1
+        lines = data[:n_complete].splitlines()
         first = _parse(lines[0]) if lines else None
-        # Of a first line that a crash cut short, this much or less is there.
+        # A first line truncated by a crash begins like this, or is shorter.
         start = b'{"vaezip_manifest": '
-        begun = not lines and data.startswith(start[: len(data)])
-        if not begun and (first is None or first.get("vaezip_manifest") != _VERSION):
+        is_new = not lines and data.startswith(start[: len(data)])
+        if not is_new and (first is None or first.get("vaezip_manifest") != _VERSION):
             raise UsageError(f"{self._path}: is no manifest of this release; choose another name")
-        if whole < len(data):
-            self._file.truncate(whole)
+        if n_complete < len(data):
+            self._file.truncate(n_complete)
         if first is None:
             self._write({"vaezip_manifest": _VERSION, "settings": _settings(self._encoding)})
             return
@@ -113,12 +114,12 @@ class Manifest:
 
 
 def _settings(encoding: EncodeOptions) -> dict[str, Any]:
-    """Return all that decides about the bytes of an output, as the first line of a manifest holds it."""
+    """Return the settings that determine the bytes of an output, as stored in a manifest's first line."""
     return {**encoding.record(), "model": default_model_id().hex()}
 
 
 def _are_settings(stored: Any, encoding: EncodeOptions) -> bool:
-    """Tell whether the settings of an earlier run mean these options, however they were written."""
+    """Return whether stored settings are equal to `encoding` and the current model."""
     if not isinstance(stored, dict) or stored.get("model") != default_model_id().hex():
         return False
     keywords = {name: value for name, value in stored.items() if name != "model"}
@@ -137,23 +138,27 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _still_holds(task: Task, entry: dict[str, Any]) -> bool:
-    """Tell whether a local source is as it was, and its output there. Of URLs the manifest is believed."""
+    """Return whether a done file is unchanged: size and time of a local source, size of a local output.
+
+    URLs are not checked.
+    """
     try:
         now = stamp(task.source)
     except FileNotFoundError:
-        now = None  # --rm removes what is done
+        now = None  # removed by --rm
     if now is not None and (now.n_bytes, now.mtime_ns) != (entry["input_bytes"], entry["mtime_ns"]):
         return False
     return _is_there(task.target, entry)
 
 
 def _is_there(target: str, entry: dict[str, Any]) -> bool:
+    """Return whether a local output exists with the recorded size; True for a URL."""
     path = local_path(target)
     return path is None or (os.path.isfile(path) and os.path.getsize(path) == entry["bytes"])
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Refuse a manifest that another run is writing, where the system can tell."""
+    """Lock the manifest; raise UsageError if another run has locked it. Does nothing without fcntl."""
     try:
         import fcntl
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Compress many files: what is left to do, by which workers, and what is recorded."""
+"""Compress many files: select those to do, run them on workers, record results in a manifest."""
 
 from __future__ import annotations
 
@@ -44,24 +44,29 @@ def compress_many(
     limits: Limits = DEFAULT_LIMITS,
     **encoding: Unpack[EncodeKeywords],
 ) -> Iterator[Result]:
-    """Compress pictures into .vae files, and yield a `Result` for each as it ends.
+    """Compress pictures into .vae files; yield a `Result` for each when it ends.
 
-    Nothing happens before the first one is asked for.
+    Work starts when the first result is requested.
 
-    items: files, folders or patterns, paths or fsspec URLs; or pairs (picture, .vae file). output: folder for
-    the .vae files, in which the trees of folders and patterns are mirrored; default beside the pictures.
-    quality, and all of `encoding`: as for `Encoder`. overwrite: replace outputs. skip_existing: leave them.
-    remove_sources: remove a local picture once its output was read back and decoded, unless there were
-    warnings about it, or the picture is no longer what was read. manifest: file to keep a journal in, and to
-    go on from. retry: try files again that the manifest has set aside. jobs: worker processes, default one
-    for each core; 1 works in this process. client: a Dask `distributed.Client`, to work on its cluster
-    instead; all machines must see the files under the same names. limits: for the pictures.
+    items: files, folders or patterns, as paths or fsspec URLs; or pairs (picture, .vae file).
+    output: folder for the .vae files, in which the trees of folders and patterns are mirrored. Default: next
+        to the pictures.
+    quality, encoding: as for `Encoder`.
+    overwrite: replace existing outputs. skip_existing: keep them.
+    remove_sources: remove a local picture after its output was read back and decoded, unless there were
+        warnings about it or the picture has changed since it was read.
+    manifest: file to record results in, and to resume from. retry: try files again that the manifest records
+        as set aside.
+    jobs: worker processes, default one per core; 1 works in this process.
+    client: a Dask `distributed.Client`, to work on its cluster instead. All machines must see the files under
+        the same names.
+    limits: limits on the pictures.
 
-    A file that fails yields a Result with its `error`, and the others go on; so does a folder that cannot be
-    listed, or that holds no pictures, a pattern without a match, and a pipe or device in a folder.
-    One that ends its worker twice is set aside. Outputs never depend on jobs or cluster; they appear whole or
-    not at all.
-    Raises UsageError for options outside their range or a manifest that does not fit, WorkersUnavailable.
+    A file that fails yields a Result with its `error`, and the others continue. So does a folder that cannot
+    be listed or has no pictures, a pattern without a match, and a pipe or device in a folder. A file whose
+    worker process dies twice is set aside. Outputs do not depend on `jobs` or `client`, and are written
+    completely or not at all.
+    Raises UsageError for options outside their range or a manifest of other options, WorkersUnavailable.
     """
     tasks = list(_plan(items, None if output is None else os.fspath(output)))
     options = RunOptions(
@@ -92,13 +97,15 @@ def process(
     remove_sources: bool = False,
     bar: Bar | None = None,
 ) -> Generator[Result]:
-    """Do what compress_many does, with tasks made.
+    """Compress the files of `tasks`; arguments and results as for `compress_many`.
 
-    bar: shows progress of a file that is done in this process.
+    bar: as in `compress_file`; used only for files compressed in this process.
     """
     _check(tasks, jobs, remove_sources=remove_sources)
     if retry and manifest is None:
-        raise UsageError("--retry is about what a manifest has set aside; name one", field="retry")
+        raise UsageError(
+            "--retry repeats files that a manifest records as set aside; add --manifest", field="retry"
+        )
     journal = None if manifest is None else Manifest(manifest, options, retry=retry)
     options = dataclasses.replace(
         options, adopt=options.adopt or journal is not None, verify=options.verify or remove_sources
@@ -120,12 +127,13 @@ def process(
 
 
 def core_count() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
 
 def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iterator[Task]:
+    """Yield the tasks of `items`, with folders and patterns expanded."""
     for item in items:
         if isinstance(item, tuple):
             source, target = item
@@ -137,7 +145,7 @@ def _plan(items: Iterable[Path | tuple[Path, Path]], output: str | None) -> Iter
 
 
 def _check(tasks: Sequence[Task], jobs: int | None, *, remove_sources: bool) -> None:
-    """Refuse for all files what would fail for each. Raises UsageError, or WeightsError without a model."""
+    """Check once what would fail for every file. Raises UsageError, or WeightsError without a model."""
     model_entry(default_model_id())
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"jobs must be a whole number above 0, not {jobs!r}", field="jobs")
@@ -148,7 +156,7 @@ def _check(tasks: Sequence[Task], jobs: int | None, *, remove_sources: bool) -> 
             path = local_path(task.target)
             if path is not None and writes_through(path):
                 raise UsageError(
-                    f"{task.source}: is not removed for {task.target}, which cannot be read back",
+                    f"{task.source}: cannot be removed, as its output {task.target} cannot be read back",
                     field="remove_sources",
                 )
 
@@ -156,7 +164,7 @@ def _check(tasks: Sequence[Task], jobs: int | None, *, remove_sources: bool) -> 
 def _todo(
     tasks: Sequence[Task], claims: Claims, journal: Manifest | None, settled: deque[Result]
 ) -> Iterator[Task]:
-    """Yield what has to be compressed; results of all else go into `settled`."""
+    """Yield the tasks to compress; append the results of all others to `settled`."""
     for task in tasks:
         try:
             if task.error is not None:
@@ -169,13 +177,13 @@ def _todo(
         if earlier is not None:
             settled.append(earlier)
         else:
-            yield dataclasses.replace(task, replace=journal is not None and journal.made(task))
+            yield dataclasses.replace(task, replace=journal is not None and journal.wrote_output(task))
 
 
 def _run(
     options: RunOptions, todo: Iterator[Task], jobs: int | None, client: Any, bar: Bar | None
 ) -> Generator[Result]:
-    """Let whoever is asked for compress the files."""
+    """Compress files on a cluster, in this process or in a pool of processes; yield their results."""
     if client is not None:
         from codec.batch.cluster import run_cluster
 
@@ -191,21 +199,21 @@ def _drain(settled: deque[Result]) -> Iterator[Result]:
 
 
 def _remove(result: Result) -> Result:
-    """Remove the source of a verified output that holds all of it, unless it has changed since it was read.
+    """Remove the source of a verified output, unless it has changed since it was read.
 
-    Whatever reading the picture warned of is something that the output lacks.
+    A source with warnings is kept: they mean that the output lacks a part of it.
     """
     if result.warnings:
-        return _with(result, "is not removed: not all of it is in its output")
+        return _with_warning(result, "is not removed: its output lacks a part of it")
     path = local_path(result.source)
     try:
         if path is None or stamp(result.source) != result.stamp:
-            return _with(result, "has changed since it was read, and is not removed")
+            return _with_warning(result, "is not removed: it has changed since it was read")
         os.unlink(path)
     except OSError as error:
-        return _with(result, f"cannot be removed: {error.strerror}")
+        return _with_warning(result, f"cannot be removed: {error.strerror}")
     return result
 
 
-def _with(result: Result, note: str) -> Result:
-    return dataclasses.replace(result, warnings=(*result.warnings, note))
+def _with_warning(result: Result, text: str) -> Result:
+    return dataclasses.replace(result, warnings=(*result.warnings, text))

@@ -1,4 +1,4 @@
-"""What a worker is told, and what it tells back. All of it can cross to another process or machine."""
+"""Tasks, options and results of a batch. All are picklable, for workers in other processes or machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codec.limits import DEFAULT_LIMITS, Limits
 
 
 class Status(StrEnum):
-    """How a file ended."""
+    """Outcome of a file."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -23,10 +23,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Task:
-    """One picture and the .vae file it becomes; paths or URLs.
+    """One picture and its .vae file, as paths or URLs.
 
-    mirrored: make the output's folders. replace: the output is this file's own from an earlier run.
-    error: why the picture is not to be opened at all.
+    mirrored: create the folders of the output. replace: the output was written by an earlier run and may be
+    replaced. error: reason why the picture must not be opened, or None.
     """
 
     source: str
@@ -38,12 +38,12 @@ class Task:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How the files of a run are treated. encoding: how their pictures are encoded.
+    """Options of a run for all its files.
 
-    overwrite: replace outputs that exist. skip_existing: leave them, and count that as no failure.
-    adopt: take an output that exists already for this file's own if it has the very bytes that would be
-    written, as a run leaves them that was killed before it could say so. verify: read every output back
-    and decode it. threads: of one picture; None for one for each core. limits: for pictures read.
+    encoding: encoder options. overwrite: replace existing outputs. skip_existing: keep existing outputs and
+    report status skipped. adopt: accept an existing output with the same bytes as the new one, which a killed
+    run may have written without recording it. verify: read back and decode every output. threads: threads per
+    picture; None for one per core. limits: limits on the pictures.
     """
 
     encoding: EncodeOptions = field(default_factory=EncodeOptions)
@@ -57,13 +57,13 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one file.
+    """Result of one file.
 
-    status: done, skipped (the output was there, or the manifest says it is done), failed, or set aside: it
-    ended its worker twice, and is not tried again. width, height: pixels. input_bytes, output_bytes: sizes of
-    the two files. warnings: what of the picture is not kept. tries: how often it was begun. stamp: size and
-    time of change of a local source, taken before it was read. verified: whether the output was read back and
-    decoded. error: why it failed.
+    status: done; skipped (the output exists, or the manifest records it as done); failed; or set aside (its
+    worker process died twice, and it is not tried again). width, height: pixels. input_bytes, output_bytes:
+    file sizes. warnings: parts of the picture that are not kept. tries: number of tries. stamp: size and
+    modification time of a local source before it was read. verified: whether the output was read back and
+    decoded. error: reason of the failure, or None.
     """
 
     source: str
@@ -81,11 +81,11 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether the output is there."""
+        """Whether the output exists: status done or skipped."""
         return self.status in (Status.DONE, Status.SKIPPED)
 
     def record(self) -> dict[str, Any]:
-        """Return this as one JSON object, the one of manifests and of --json."""
+        """Return the result as a JSON object, as in manifests and with --json."""
         entry: dict[str, Any] = {"file": self.source, "output": self.target, "status": str(self.status)}
         if self.status is Status.DONE:
             entry |= {
@@ -113,6 +113,6 @@ def failure(task: Task, error: Exception, tries: int = 1, status: Status = Statu
 
 
 def set_aside(task: Task, how: str, tries: int) -> Result:
-    """Return the result of a file that ended its worker at every try. how: such as SIGKILL."""
-    error = WorkerDied(f"{task.source}: ended its worker ({how}) at {tries} tries; set aside")
+    """Return the result of a file whose worker died at every try. how: how it ended, such as SIGKILL."""
+    error = WorkerDied(f"{task.source}: its worker process died ({how}) at {tries} tries; set aside")
     return failure(task, error, tries, Status.SET_ASIDE)

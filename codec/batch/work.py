@@ -1,4 +1,4 @@
-"""The work on one file, wherever it runs: read, compress, write, and check what was asked to be checked."""
+"""Compress one file: read, encode, write, and verify if asked. Runs in any process or machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from codec.batch.task import Result, RunOptions, Status, Task, failure
 from codec.errors import CodecError, CorruptPayload
-from codec.io.memory import giving_back, share_one_heap
+from codec.io.memory import share_one_heap, trim_heap
 from codec.io.processes import MAX_TRIES, portable
 from codec.io.storage import check, exists, keep_mtime, local_path, make_parents, read, stamp, write
 from codec.limits import DEFAULT_LIMITS
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     Bar: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int, int], None] | None]]
 
 RETRY_AFTER_S = 0.5
-# What another try will not mend.
-_LASTING = (
+# Errors that another try cannot avoid.
+_PERMANENT = (
     CodecError, FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError,
 )  # fmt: skip
-# Collecting warnings is a setting of the whole process, and a cluster's workers may run threads.
-_collecting = threading.Lock()
+# warnings.catch_warnings and Pillow's limit affect the whole process, and workers of a cluster run threads.
+_global_state = threading.Lock()
 
 
 class Packed(NamedTuple):
-    """A compressed picture: the file's bytes, its width and height in pixels, and what was not kept."""
+    """A compressed picture: the bytes of its file, width and height in pixels, and warnings."""
 
     data: bytes
     width: int
@@ -47,9 +47,11 @@ class Packed(NamedTuple):
 
 
 def attempt(options: RunOptions, task: Task, tries: int = 1, bar: Bar | None = None) -> Result:
-    """Compress one file; never raises but for what should end the worker. tries: this one counted in.
+    """Compress one file and return its result; an error becomes a failed result.
 
-    What may pass, such as a failing network or a full memory, is tried once more.
+    tries: number of this try, from 1. An error that may be transient, such as a network failure or a lack of
+    memory, is tried once more. Only exceptions that should end the worker, such as SystemExit, are raised.
+    bar: as in `compress_file`.
     """
     while True:
         allowed = dataclasses.replace(
@@ -59,16 +61,17 @@ def attempt(options: RunOptions, task: Task, tries: int = 1, bar: Bar | None = N
             result = compress_file(allowed, task, bar)
             return dataclasses.replace(result, tries=tries)
         except Exception as error:
-            if tries >= MAX_TRIES or isinstance(error, _LASTING):
+            if tries >= MAX_TRIES or isinstance(error, _PERMANENT):
                 return failure(task, portable(error), tries)
             tries += 1
             time.sleep(RETRY_AFTER_S)
 
 
 def compress_file(options: RunOptions, task: Task, bar: Bar | None = None) -> Result:
-    """Compress one file. bar: shows progress, called with (name, pixels).
+    """Compress one file and return its result.
 
-    Raises what `Encoder.encode` raises, and OSError for files that cannot be read or written.
+    bar: called with (name, number of pixels), returns a context manager that yields a progress function.
+    Raises the errors of `Encoder.encode`, and OSError for files that cannot be read or written.
     """
     if options.skip_existing and exists(task.target):
         return Result(task.source, task.target, Status.SKIPPED)
@@ -100,22 +103,23 @@ def compress_file(options: RunOptions, task: Task, bar: Bar | None = None) -> Re
 
 
 def pack(options: RunOptions, source: str | bytes, name: str, bar: Bar | None = None) -> Packed:
-    """Compress a picture given as a path or as the bytes of its file; name: what progress calls it.
+    """Compress a picture.
 
-    Whatever is wrong with the picture shows before torch is loaded.
+    source: its path, or the bytes of its file. name: shown with the progress bar. The picture is read, and
+    refused if faulty, before torch is loaded.
     """
     picture, notes = _load(source, options)
     with bar(name, picture.width * picture.height) if bar else nullcontext() as progress:
-        data = _encoder(options.encoding, options.threads).encode(picture, progress=giving_back(progress))
+        data = _encoder(options.encoding, options.threads).encode(picture, progress=trim_heap(progress))
     return Packed(data, picture.width, picture.height, notes)
 
 
 def _load(source: str | bytes, options: RunOptions) -> tuple[Picture, tuple[str, ...]]:
     from codec.image.load import load_picture
 
-    with _collecting, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
+    with _global_state, _pillow_limit(options.limits), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        # Between Pillow's warning and its refusal lie pictures that this codec takes without a word.
+        # Pillow warns of pictures above half of its limit; this codec accepts them.
         warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
         picture = load_picture(source, limits=options.limits, strip=options.encoding.strip)
     return picture, tuple(dict.fromkeys(str(warning.message) for warning in caught))
@@ -123,7 +127,7 @@ def _load(source: str | bytes, options: RunOptions) -> tuple[Picture, tuple[str,
 
 @contextmanager
 def _pillow_limit(limits: Limits) -> Iterator[None]:
-    """Let Pillow, which has a limit of its own, open what is asked for. For one thread at a time."""
+    """Set Pillow's limit on pixels to that of `limits` in the block. Not thread-safe: the limit is global."""
     from PIL import Image
 
     before = Image.MAX_IMAGE_PIXELS
@@ -136,6 +140,7 @@ def _pillow_limit(limits: Limits) -> Iterator[None]:
 
 
 def _deliver(options: RunOptions, task: Task, data: bytes) -> None:
+    """Write an output; with `adopt`, accept an existing one with the same bytes."""
     try:
         write(task.target, data, overwrite=options.overwrite)
     except FileExistsError:
@@ -144,9 +149,9 @@ def _deliver(options: RunOptions, task: Task, data: bytes) -> None:
 
 
 def _read_back(target: str, packed: Packed) -> None:
-    """Hold the written file against what was meant, and decode it: every CRC and every pixel."""
+    """Compare the written file with the encoder's bytes and decode it, which checks every CRC."""
     if read(target) != packed.data:
-        raise CorruptPayload(f"{target}: what was written does not read back; check the storage")
+        raise CorruptPayload(f"{target}: is not the same when read back; check the storage")
     picture = _decoder().decode(packed.data)
     if picture.size != (packed.width, packed.height):
         raise CorruptPayload(f"{target}: decodes to another size; please report this")

@@ -1,1 +1,1 @@
-"""Rate-distortion benchmarks: run codecs over a folder of pictures, compare their curves, report them."""
+"""Rate-distortion benchmarks: run codecs on a folder of pictures, compare their curves, write reports."""

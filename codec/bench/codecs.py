@@ -1,7 +1,7 @@
-"""The codecs that are compared, one row each: settings, qualities, and how to encode and decode.
+"""The table of codecs to compare: settings, qualities, and functions to encode and decode.
 
 Classical codecs run through Pillow, with the settings a careful user would choose for small files at the
-codec's usual speed. A codec that is not installed raises MissingCodec: it is left out, never replaced.
+usual speed of the codec. A codec that is not installed raises MissingCodec and is left out, never replaced.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class MissingCodec(BenchmarkError):
-    """A codec is not installed here."""
+    """A codec is not installed."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class BenchCodec:
     """One codec with fixed settings.
 
     Attributes:
-        name: short, as in results and on the command line.
-        label: for people.
-        settings: all that differs from the library's defaults, for whoever wants to repeat a point.
-        qualities: steps of the codec's own scale, from small files to large ones; 10 or more.
-        version: names library and version; raises MissingCodec.
-        encode: pixels uint8 [H, W, 3] and a quality to the bytes of a whole file.
-        decode: those bytes to pixels uint8 [H, W, 3].
-        slow: left out of a run unless asked for.
+        name: short name in results and on the command line.
+        label: name for display.
+        settings: everything that differs from the library's defaults, to reproduce a point.
+        qualities: at least 10 values of the codec's own scale, from small files to large ones.
+        version: returns library and version; raises MissingCodec.
+        encode: (pixels uint8 [H, W, 3], quality) -> the bytes of a whole file.
+        decode: those bytes -> pixels uint8 [H, W, 3].
+        slow: True if a run includes the codec only when named.
     """
 
     name: str
@@ -68,7 +68,7 @@ def _pillow_version(feature: str) -> str:
     if found is None:
         raise MissingCodec(f"this Pillow has no {feature}; install a wheel of Pillow 12 or newer")
     library = _LIBRARIES[feature]
-    # The version of "jpg" is that of its interface; libjpeg-turbo, where it is used, has one of its own.
+    # The version of "jpg" is that of the libjpeg interface; libjpeg-turbo has its own version.
     if feature == "jpg" and (turbo := features.version("libjpeg_turbo")):
         library, found = "libjpeg-turbo", turbo
     return f"{library} {found}, Pillow {PIL.__version__}"
@@ -88,7 +88,7 @@ def _vaezip_version() -> str:
 
 def _save(pixels: RgbArray, quality: int, *, kind: str, scale: str = "quality", **options: Any) -> bytes:
     stream = io.BytesIO()
-    # JPEG 2000 takes its quality as a list, one for each layer.
+    # JPEG 2000 needs a list of qualities, one for each layer.
     setting: Any = [quality] if scale == "quality_layers" else quality
     Image.fromarray(pixels).save(stream, kind, **{scale: setting}, **options)
     return stream.getvalue()
@@ -105,7 +105,7 @@ def _encoder() -> Encoder:
 
 
 def _vaezip_encode(pixels: RgbArray, rate_index: int) -> bytes:
-    # One encoder holds the weights; its rate index may be set between pictures, though not by two threads.
+    # One encoder is reused. Setting its rate index is not safe from several threads at once.
     encoder = _encoder()
     encoder.rate_index = rate_index
     return encoder.encode(pixels)
@@ -132,7 +132,7 @@ def _row(
     scale: str = "quality",
     **options: Any,
 ) -> BenchCodec:
-    """One codec of Pillow's."""
+    """Return the row of a codec in Pillow."""
     version = _jxl_version if feature == "jxl" else functools.partial(_pillow_version, feature)
     encode = functools.partial(_save, kind=kind, scale=scale, **options)
     settings = ", ".join([f"{scale}=Q", *(f"{key}={value}" for key, value in options.items())])
@@ -143,11 +143,11 @@ _JPEG = (2, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
 _WEBP = (0, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
 _AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
-# Compression ratios against 24 bits per pixel, as this codec is usually driven.
+# Compression ratios relative to 24 bits per pixel, the usual setting of this codec.
 _JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
 _RATE_INDICES = tuple(range(0, MAX_RATE_INDEX + 1, 128))
 _JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
-# More threads change AVIF's bytes, and the processes of a run keep all cores busy anyway.
+# The bytes of AVIF depend on the number of threads; a run uses all cores by processes.
 _AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}
 
 CODECS: tuple[BenchCodec, ...] = (
@@ -175,7 +175,7 @@ CODECS: tuple[BenchCodec, ...] = (
         scale="quality_layers",
         quality_mode="rates",
         irreversible=True,
-        # Pillow leaves the colour transform out unless told: twice the bits at equal quality.
+        # Pillow's default is no colour transform, which takes twice the bits at equal quality.
         mct=1,
     ),
     _row(
@@ -194,15 +194,15 @@ CODECS: tuple[BenchCodec, ...] = (
 
 
 def find_codec(name: str) -> BenchCodec:
-    """Look a codec up by its name. Raises UsageError."""
+    """Return the codec of a name. Raises UsageError."""
     for row in CODECS:
         if row.name == name:
             return row
-    raise UsageError(f"no codec is called {name!r}; known: {', '.join(row.name for row in CODECS)}")
+    raise UsageError(f"unknown codec {name!r}; choose from {', '.join(row.name for row in CODECS)}")
 
 
 def read_pixels(path: Path) -> RgbArray:
-    """Read a picture as all codecs are given it: uint8 [H, W, 3], sRGB, whatever else its file holds."""
+    """Read a picture as sRGB, uint8 [H, W, 3], the input of all codecs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConversionWarning)
         return load_rgb(path)

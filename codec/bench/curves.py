@@ -1,8 +1,9 @@
-"""Rate-distortion curves and BD-rate; matplotlib and bjontegaard leave nothing in the user's folders.
+"""Rate-distortion curves and BD-rate.
 
-matplotlib makes a folder for settings and keeps a list of fonts in the user's cache. Here it has a temporary
-folder while it loads, after which it asks for neither, unless the user has named one or has loaded it before.
-So curves do not depend on the user's settings either.
+At import, matplotlib creates a folder for settings and stores a list of fonts in the user's cache. This
+module therefore loads it with a temporary folder, unless the user has set MPLCONFIGDIR or it is already
+loaded. Plots then do not depend on the user's settings either. bjontegaard imports matplotlib, so it is
+loaded afterwards.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ import bjontegaard  # noqa: E402
 import matplotlib  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
+# Names from matplotlib are exported for plots.py, so that they are always loaded as above.
 __all__ = ["BdRate", "Curve", "Figure", "bjontegaard", "matplotlib"]
 
-
-# Name and unit of each metric on the scale that curves are drawn and compared on.
+# Name and unit of each metric, on the scale of curves.
 METRIC_LABELS = {
     "psnr_rgb": ("PSNR RGB", "dB"),
     "psnr_y": ("PSNR Y", "dB"),
     "ms_ssim": ("MS-SSIM", "dB"),
     "ssimulacra2": ("SSIMULACRA2", ""),
 }
-# Four points are the fewest that Bjontegaard's measure was made for.
+# Least number of points of a curve for BD-rate, as in Bjontegaard's definition.
 MIN_POINTS = 4
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A codec's trade: bpp and a metric, both float64 [points], both strictly rising.
+    """A rate-distortion curve: bpp and a metric, both float64 [points] and strictly increasing.
 
-    MS-SSIM is in decibel, -10 log10(1 - MS-SSIM), as it is compared in print.
+    MS-SSIM is in decibel, -10 log10(1 - MS-SSIM), as in the literature.
     """
 
     bpp: NDArray[np.float64]
@@ -59,11 +60,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class BdRate:
-    """Change in rate at equal quality against an anchor, in percent: negative means fewer bits.
+    """Mean change in rate at equal quality relative to an anchor.
 
-    low, high: the range of the metric that both curves cover, over which it is averaged. share: that range as
-    a part of all that either covers. percent: None where it is refused. pictures: how many it is a mean of,
-    0 for one of a mean curve.
+    percent: negative means fewer bits; None if undefined. low, high: the range of the metric that both curves
+    cover, over which it is averaged. share: that range relative to the range that either covers. pictures:
+    number of pictures averaged; 0 for the BD-rate of mean curves.
     """
 
     percent: float | None
@@ -74,12 +75,12 @@ class BdRate:
 
 
 def decibel(ms_ssim: float) -> float:
-    """MS-SSIM in decibel; the stored six decimals end the scale at 60."""
+    """Return MS-SSIM in decibel, at most 60, the limit of the six decimals stored."""
     return -10 * math.log10(max(1 - ms_ssim, 1e-6))
 
 
 def rising(bpp: list[float], value: list[float]) -> Curve:
-    """Order points by rate and drop those that spend more bits for no better a picture."""
+    """Return the curve of points sorted by rate, without those of higher rate but no higher value."""
     kept: list[tuple[float, float]] = []
     for point in sorted(zip(bpp, value, strict=True), key=lambda point: (point[0], -point[1])):
         if not kept or point[1] > kept[-1][1]:
@@ -89,7 +90,7 @@ def rising(bpp: list[float], value: list[float]) -> Curve:
 
 
 def complete_pictures(results: Results, codecs: list[str], metric: str) -> list[str]:
-    """SHA-256 of the pictures on which all these codecs have the metric at all their qualities."""
+    """Return the SHA-256 of the pictures for which all these codecs have the metric at all qualities."""
     qualities = {name: {key[1] for key in results.points if key[0] == name} for name in codecs}
 
     def has_all(sha256: str) -> bool:
@@ -100,7 +101,7 @@ def complete_pictures(results: Results, codecs: list[str], metric: str) -> list[
 
 
 def mean_curve(results: Results, codec: str, metric: str, pictures: list[str]) -> Curve:
-    """Mean bpp and mean metric over pictures at each quality of a codec."""
+    """Return the curve of mean bpp and mean metric over pictures, with a point for each quality."""
     bpp, value = [], []
     for quality in sorted({key[1] for key in results.points if key[0] == codec}):
         keys = [(codec, quality, sha256) for sha256 in pictures]
@@ -114,9 +115,9 @@ def mean_curve(results: Results, codec: str, metric: str, pictures: list[str]) -
 
 
 def bd_rate(anchor: Curve, test: Curve) -> BdRate:
-    """BD-rate of `test` against `anchor` over the range that both cover, by piecewise cubic interpolation.
+    """Return the BD-rate of `test` relative to `anchor`, by piecewise cubic interpolation.
 
-    Refused (percent None) where they share no range, or a curve has under four points.
+    Its percent is None if the ranges do not overlap or a curve has fewer than MIN_POINTS points.
     """
     if min(len(anchor.bpp), len(test.bpp)) < MIN_POINTS:
         return BdRate(None, math.nan, math.nan, 0.0)
@@ -139,7 +140,7 @@ def bd_rate(anchor: Curve, test: Curve) -> BdRate:
 
 
 def mean_bd_rate(results: Results, anchor: str, test: str, metric: str, pictures: list[str]) -> BdRate:
-    """Mean of the BD-rates of single pictures, over those pictures that have one."""
+    """Return the mean of the BD-rates of single pictures, over those for which it is defined."""
     rates = []
     for sha256 in pictures:
         rate = bd_rate(*(mean_curve(results, name, metric, [sha256]) for name in (anchor, test)))

@@ -1,4 +1,4 @@
-"""How far a decoded picture is from the original. All of these are higher for better pictures."""
+"""Metrics of a decoded picture against the original; higher is better for all of them."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LUMA = np.array(BT601)
 
 
 def psnr_rgb(x: RgbArray, x_hat: RgbArray) -> float:
-    """PSNR in dB over all samples of the three channels, at most 100."""
+    """Return PSNR in dB over all samples of the three channels, at most 100."""
     return psnr(x, x_hat)
 
 
 def psnr_y(x: RgbArray, x_hat: RgbArray) -> float:
-    """PSNR in dB of luma, not rounded to integers, at most 100."""
+    """Return PSNR in dB of BT.601 luma, not rounded to integers, at most 100."""
     return psnr_of(float(np.square((x.astype(np.float64) - x_hat) @ _LUMA).mean()))
 
 
 def ms_ssim(x: RgbArray, x_hat: RgbArray) -> float | None:
-    """MS-SSIM over R, G and B, 0..1; None where a side is under 161 pixels, too small for its five scales."""
+    """Return MS-SSIM over R, G and B, 0..1; None if a side is under 161 pixels, too small for five scales."""
     if min(x.shape[:2]) <= 160:
         return None
     import torch
@@ -41,9 +41,9 @@ def ms_ssim(x: RgbArray, x_hat: RgbArray) -> float | None:
 
 
 def ssimulacra2(x: RgbArray, x_hat: RgbArray) -> float | None:
-    """SSIMULACRA2, at most 100; None where a side is under 225 pixels.
+    """Return SSIMULACRA2, at most 100; None if a side is under 225 pixels.
 
-    Smaller pictures have fewer than the six scales that its weights were fitted to.
+    Smaller pictures have fewer than the six scales that its weights are for.
     """
     if min(x.shape[:2]) < 225:
         return None
@@ -59,14 +59,15 @@ def _tensor(pixels: RgbArray) -> torch.Tensor:
 
 
 def _stream(pixels: RgbArray) -> io.BytesIO:
-    """Return a picture as the package wants it: an uncompressed file."""
+    """Return a picture as an uncompressed file, the input of package ssimulacra2."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PPM")
     stream.seek(0)
     return stream
 
 
-# Decimals to keep: finer than any difference that matters, coarser than the rounding of float32.
+# Function and stored decimals of each metric: finer than differences that matter, coarser than float32
+# rounding.
 METRICS: dict[str, tuple[Callable[[RgbArray, RgbArray], float | None], int]] = {
     "psnr_rgb": (psnr_rgb, 4),
     "psnr_y": (psnr_y, 4),
@@ -77,10 +78,10 @@ DEFAULT_METRICS = ("psnr_rgb", "psnr_y", "ms_ssim")
 
 
 def measure(x: RgbArray, x_hat: RgbArray, names: tuple[str, ...]) -> dict[str, float | None]:
-    """Return the named metrics of a decoded picture, rounded as they are stored."""
-    found = {}
+    """Return the named metrics of a decoded picture, rounded for storage."""
+    values = {}
     for name in names:
         function, decimals = METRICS[name]
         value = function(x, x_hat)
-        found[name] = None if value is None else round(value, decimals)
-    return found
+        values[name] = None if value is None else round(value, decimals)
+    return values

@@ -1,4 +1,4 @@
-"""The benchmark report: one HTML file with curves, tables and pictures at equal bytes."""
+"""Write the benchmark report: one HTML file with curves, tables and pictures at equal numbers of bytes."""
 
 from __future__ import annotations
 
@@ -36,18 +36,21 @@ from codec.io.files import write_atomic
 
 RIVALS = ("jpeg", "webp", "avif")
 TARGET_BPP = (0.25, 0.5)
-# Larger pictures are cut to their middle: the page must stay small, and pixels must be seen one to one.
+# Larger pictures are cut around their middle, to limit the page and to show pixels one to one.
 MAX_SIDE = 768
-# What browsers show by themselves; the page then carries the very file that was measured.
+MAX_PAGE_BYTES = 8_000_000
+# Reserved for everything except curves and pictures.
+PAGE_TEXT_BYTES = 200_000
+# Formats that browsers show; the page embeds the file that was measured.
 _MIME = {"jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif"}
 
 
 @dataclass(frozen=True)
 class Version:
-    """A picture as one codec left it.
+    """A picture coded by one codec.
 
-    name, label: the codec's. n_bytes: of its file. data, mime: what a browser is to show, which is that
-    file itself where it can.
+    name, label: of the codec. n_bytes: of its file. psnr: in dB. data, mime: the file if browsers can show
+    it, else the decoded picture as lossless WebP.
     """
 
     name: str
@@ -59,13 +62,13 @@ class Version:
 
     @property
     def words(self) -> str:
-        """What the page says about it."""
+        """Label, bytes and PSNR for the page."""
         return f"{self.label}: {self.n_bytes:,} bytes, {self.psnr:.2f} dB"
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """A picture and, for each number of bytes, vaezip's version followed by the others'."""
+    """A picture and, for each number of bytes, the version of vaezip followed by those of other codecs."""
 
     name: str
     width: int
@@ -75,26 +78,26 @@ class SideBySide:
 
     @property
     def embedded_bytes(self) -> int:
-        """Bytes that the page has to carry, before base64."""
+        """Bytes to embed in the page, before base64."""
         return len(self.original) + sum(len(version.data) for size in self.sizes for version in size)
 
 
 def lossless(pixels: RgbArray) -> bytes:
-    """Return pixels as lossless WebP, which every browser shows."""
+    """Encode pixels as lossless WebP, which every browser shows."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", lossless=True, quality=100, method=4)
     return stream.getvalue()
 
 
 def middle(pixels: RgbArray) -> RgbArray:
-    """Cut a picture to MAX_SIDE on each side, from its middle."""
+    """Return the middle of a picture, at most MAX_SIDE pixels a side."""
     height, width = pixels.shape[:2]
     top, left = max(0, height - MAX_SIDE) // 2, max(0, width - MAX_SIDE) // 2
     return np.ascontiguousarray(pixels[top : top + MAX_SIDE, left : left + MAX_SIDE])
 
 
 def largest_within(encode: Callable[[int], bytes], highest: int, limit: int) -> bytes:
-    """Return the encoding at the highest quality 0..highest within `limit` bytes, or else the smallest."""
+    """Return the encoding of highest quality, 0..highest, within `limit` bytes, or that of quality 0."""
     low, high = 0, highest
     best = encode(0)
     while low < high:
@@ -108,7 +111,7 @@ def largest_within(encode: Callable[[int], bytes], highest: int, limit: int) -> 
 
 
 def side_by_side(path: Path) -> SideBySide:
-    """Encode one picture by vaezip at each of TARGET_BPP, and by its rivals within the same bytes."""
+    """Encode one picture with vaezip at each of TARGET_BPP, and with its rivals within as many bytes."""
     pixels = middle(read_pixels(path))
     height, width = pixels.shape[:2]
     sizes = []
@@ -137,7 +140,7 @@ def _is_installed(row: BenchCodec) -> bool:
 
 
 def choose(pictures: Sequence[Path], budget: int) -> tuple[list[SideBySide], list[str]]:
-    """Compare pictures until `budget` bytes of page are spent; also return the names of those left out."""
+    """Return comparisons of pictures within `budget` bytes of page, and the names of those left out."""
     chosen, left_out = [], []
     for path in pictures:
         pair = side_by_side(path)
@@ -152,11 +155,6 @@ def choose(pictures: Sequence[Path], budget: int) -> tuple[list[SideBySide], lis
     return chosen, left_out
 
 
-MAX_PAGE_BYTES = 8_000_000
-# Room for everything but curves and pictures.
-PAGE_TEXT_BYTES = 200_000
-
-
 def write_report(
     results_file: Path,
     folder: Path,
@@ -164,14 +162,14 @@ def write_report(
     notes: Sequence[str] = (),
     published_file: Path | None = None,
 ) -> tuple[Path, list[str]]:
-    """Write plots (PNG and SVG) and the page into a folder; return the page and the pictures left out.
+    """Write plots (PNG and SVG) and the page to a folder; return the page and the names of pictures left out.
 
-    pictures: to show side by side. notes: lines about them, such as licences.
-    Raises OSError, BenchmarkError for results without vaezip or for files of another kind.
+    pictures: files to show side by side. notes: lines about them, such as licences. published_file: published
+    points to show. Raises OSError, and BenchmarkError for results without vaezip or invalid files.
     """
     results = load_results(results_file)
     if OURS not in results.codecs:
-        raise BenchmarkError(f"{results_file}: has no points of {OURS}; run it first")
+        raise BenchmarkError(f"{results_file}: no points of {OURS}; run it first")
     published = load_published(published_file, results) if published_file else []
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {}
@@ -208,7 +206,7 @@ def render(
         codecs=[results.codecs[name] for name in in_order(results)],
         metrics=metrics_of(results),
         rows=rows,
-        # What stands before the <svg> element belongs to a file of its own, not to a page.
+        # The XML declaration before the <svg> element is not valid inside HTML.
         drawings={metric: Markup(svg[svg.index("<svg") :]) for metric, svg in drawings.items()},  # noqa: S704
         pairs=pairs,
         published=published,
@@ -221,13 +219,15 @@ def render(
 
 
 def _lead(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
-    """Codec, percent and `more` or `fewer`: the two comparisons that most readers come for."""
-    found = []
+    """Return label, percent and `more` or `fewer` for the comparisons with JPEG and WebP."""
+    comparisons = []
     for row in rows:
         rate = row.of_mean.get("psnr_rgb")
         if row.name in ("jpeg", "webp") and rate is not None and rate.percent is not None:
-            found.append((row.label, f"{abs(rate.percent):.1f}", "more" if rate.percent > 0 else "fewer"))
-    return found
+            comparisons.append(
+                (row.label, f"{abs(rate.percent):.1f}", "more" if rate.percent > 0 else "fewer")
+            )
+    return comparisons
 
 
 def _data_uri(data: bytes, mime: str) -> str:

@@ -1,4 +1,4 @@
-"""Rate-distortion plots (PNG, SVG) and tables of BD-rates, with published curves beside them."""
+"""Draw rate-distortion plots (PNG, SVG) and compute BD-rates, also against published curves."""
 
 from __future__ import annotations
 
@@ -30,10 +30,29 @@ from codec.errors import BenchmarkError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+OURS = "vaezip"
+MINUS = "\N{MINUS SIGN}"
+# Right end of the plots.
+MAX_BPP = 2.0
+# Colour and marker of each codec, based on the palette of Okabe and Ito for colour-blind readers.
+_STYLES = {
+    "vaezip": ("#000000", "o"),
+    "jpeg": ("#d55e00", "s"),
+    "jpeg-444": ("#f0a35e", "D"),
+    "webp": ("#0072b2", "^"),
+    "avif": ("#009e73", "v"),
+    "avif-444": ("#7ac9a8", "P"),
+    "jxl": ("#cc79a7", "X"),
+    "jp2": ("#b8860b", "*"),
+    "avif-slow": ("#56b4e9", "P"),
+    "jxl-slow": ("#882255", "X"),
+}
+_PUBLISHED_COLOURS = ("#7f7f7f", "#a65628", "#6a3d9a", "#1b7837", "#4d4d4d", "#1f78b4")
+
 
 @dataclass(frozen=True)
 class Published:
-    """A published codec: its name, where its points come from, and a curve for each metric it has."""
+    """Published results of a codec: its name, a description, their source, and a curve for each metric."""
 
     name: str
     what: str
@@ -42,15 +61,17 @@ class Published:
 
 
 def load_published(path: Path, results: Results) -> list[Published]:
-    """Read a file of published points, to be shown beside results on the same pictures.
+    """Read a file of published points on the pictures of the results.
 
-    Raises OSError, or BenchmarkError for a file of another kind or for results on other pictures.
+    Raises OSError, and BenchmarkError for an invalid file or for results on other pictures.
     """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         rows, name = stored["rows"], stored["data_set"]
         if set(results.pictures) != set(DATA_SETS[name].sha256().values()):
-            raise BenchmarkError(f"{path}: is of all pictures of {name}, and the results are of others")
+            raise BenchmarkError(
+                f"{path}: has points of all pictures of {name}, but the results are of others"
+            )
         return [Published(row["name"], row["what"], row["source"], _curves(row)) for row in rows]
     except (ValueError, KeyError, TypeError) as error:
         raise BenchmarkError(f"{path}: not a file of published points ({error!r}); name another") from error
@@ -63,15 +84,12 @@ def _curves(row: dict[str, list[float]]) -> dict[str, Curve]:
     return curves
 
 
-OURS = "vaezip"
-MINUS = "\N{MINUS SIGN}"
-
-
 @dataclass(frozen=True)
 class Row:
-    """One codec to compare with; by metric, the BD-rate of the mean curves and the mean of the pictures' own.
+    """The comparison of vaezip with one codec.
 
-    The latter is None for published curves, which have no pictures.
+    of_mean: BD-rate of the mean curves by metric. mean_of: mean of the BD-rates of the pictures by metric;
+    empty for published curves, which are means.
     """
 
     name: str
@@ -83,19 +101,19 @@ class Row:
 
 
 def metrics_of(results: Results) -> list[str]:
-    """Names of the metrics that vaezip's points have, in the order of METRIC_LABELS."""
+    """Return the names of the metrics of vaezip's points, in the order of METRIC_LABELS."""
     found = {name for key, point in results.points.items() if key[0] == OURS for name in point.metrics}
     return [name for name in METRIC_LABELS if name in found]
 
 
 def in_order(results: Results) -> list[str]:
-    """Names of the codecs of the results, in the order of the table of codecs; others last."""
+    """Return the names of the codecs in the results, in the order of CODECS; others last."""
     order = [row.name for row in CODECS]
     return sorted(results.codecs, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def curves(results: Results, metric: str) -> dict[str, Curve]:
-    """Mean curve of every codec that has the metric, all over the same pictures."""
+    """Return the mean curves, over the same pictures, of all codecs that have the metric."""
     names = [name for name in in_order(results) if complete_pictures(results, [name], metric)]
     pictures = complete_pictures(results, names, metric)
     found = {name: mean_curve(results, name, metric, pictures) for name in names}
@@ -133,38 +151,21 @@ def compare(results: Results, published: Sequence[Published] = ()) -> list[Row]:
 
 
 def percent(rate: BdRate | None) -> str:
-    """A BD-rate as people read it: `-12.3 %`, or why there is none."""
+    """Format a BD-rate, such as `-12.3 %`; `no overlap` if it is undefined, empty if there is none."""
     if rate is None:
         return ""
     return "no overlap" if rate.percent is None else f"{rate.percent:+.1f} %".replace("-", MINUS)
 
 
 def overlap(rate: BdRate | None, unit: str) -> str:
-    """The range that a BD-rate is averaged over."""
+    """Format the range of a BD-rate and its share, such as `25.1 to 40.2 dB (80%)`; empty if undefined."""
     if rate is None or rate.percent is None:
         return ""
     return f"{rate.low:.1f} to {rate.high:.1f}{unit and ' ' + unit} ({rate.share:.0%})"
 
 
-MAX_BPP = 2.0
-# Colour and marker of each codec, told apart by colour-blind readers too (Okabe and Ito's palette).
-_STYLES = {
-    "vaezip": ("#000000", "o"),
-    "jpeg": ("#d55e00", "s"),
-    "jpeg-444": ("#f0a35e", "D"),
-    "webp": ("#0072b2", "^"),
-    "avif": ("#009e73", "v"),
-    "avif-444": ("#7ac9a8", "P"),
-    "jxl": ("#cc79a7", "X"),
-    "jp2": ("#b8860b", "*"),
-    "avif-slow": ("#56b4e9", "P"),
-    "jxl-slow": ("#882255", "X"),
-}
-_PUBLISHED_COLOURS = ("#7f7f7f", "#a65628", "#6a3d9a", "#1b7837", "#4d4d4d", "#1f78b4")
-
-
 def draw(results: Results, metric: str, published: Sequence[Published] = ()) -> Figure:
-    """Mean curves of all codecs in one metric, published ones dashed."""
+    """Draw the mean curves of all codecs in one metric, published ones dashed."""
     figure = Figure(figsize=(9, 5.6), layout="constrained")
     axes = figure.subplots()
     found = curves(results, metric)
@@ -215,14 +216,14 @@ def _label(axes: Axes, metric: str) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as PNG, without the version of the library, which would change the bytes."""
+    """Return a figure as PNG, without the version of matplotlib, which would change the bytes."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
     return stream.getvalue()
 
 
 def svg(figure: Figure, salt: str) -> str:
-    """Return a figure as SVG with real text; `salt` keeps the ids of figures on one page apart."""
+    """Return a figure as SVG with text as text. salt: makes ids unique among the figures of a page."""
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})

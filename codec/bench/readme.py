@@ -1,4 +1,4 @@
-"""Measured results as Markdown: a table for the documentation, three lines for README."""
+"""Write results as Markdown: tables for the documentation and a summary for README."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ SUMMARY_START, SUMMARY_END = (
     "<!-- summary: start, written by `vaezip bench readme` -->",
     "<!-- summary: end -->",
 )
-# Codecs that the summary names, where there are points of them.
+# Codecs in the summary, if they have points.
 SUMMARY_CODECS = ("webp", "avif", "jxl")
-# In the folder of results.
+# Files in a folder of results.
 RESULTS, SPEED, PICTURE, PAGE = "rd.json", "speed.json", "rd_psnr_rgb.png", "report.html"
 
 
 def write_blocks(text: str, folder: Path, shown_as: str) -> str:
-    """Return the text of a Markdown file with its table, its summary or both replaced.
+    """Return the text of a Markdown file with its tables, its summary or both replaced.
 
-    `shown_as` is the folder of results as the file links to it. Raises OSError, and BenchmarkError where
-    the file has the markers of neither.
+    shown_as: path of the folder of results in links. Raises OSError, and BenchmarkError if the text has no
+    markers.
     """
     if SUMMARY_START in text:
         text = replace_between(text, SUMMARY_START, SUMMARY_END, summary(folder))
@@ -43,7 +43,7 @@ def compared(folder: Path) -> tuple[Results, list[Row]]:
     rows = compare(results)
     if OURS not in results.codecs or not rows:
         raise BenchmarkError(
-            f"{folder / RESULTS}: needs points of vaezip and of another codec; run them first"
+            f"{folder / RESULTS}: points of vaezip and of another codec are needed; run them first"
         )
     return results, rows
 
@@ -84,9 +84,9 @@ def _speed_line(stored: dict[str, Any]) -> str:
 
 
 def measured(folder: Path, shown_as: str) -> str:
-    """Return the full tables for a folder of results; `shown_as` is how the text links to the folder.
+    """Return the full tables for a folder of results. Raises OSError, BenchmarkError.
 
-    Raises OSError, BenchmarkError.
+    shown_as: path of the folder in links.
     """
     results, rows = compared(folder)
     pictures = known_set(results) or f"{len(results.pictures)} pictures"
@@ -109,7 +109,7 @@ def measured(folder: Path, shown_as: str) -> str:
 
 
 def known_set(results: Results) -> str:
-    """What the pictures are called where they are exactly those of a known data set, else nothing."""
+    """Return a name for the pictures if they are exactly those of a known data set, else an empty string."""
     for name, data_set in DATA_SETS.items():
         sha256 = set(data_set.sha256().values())
         if set(results.pictures) == sha256:
@@ -129,7 +129,7 @@ def _table(rows: Sequence[Row], metrics: Sequence[str]) -> str:
 
 
 def speed(stored: dict[str, Any]) -> list[str]:
-    """Return paragraphs and a table of throughput from the summary that the speed benchmarks write."""
+    """Return a paragraph and a table of throughput. stored: content of speed.json."""
     lines = ["| codec | encode | decode | beside vaezip |", "|---|---|---|---|"]
     for row in stored["rows"]:
         ratio = f"{row['encode_ratio']:.2g}x and {row['decode_ratio']:.2g}x as fast"
@@ -147,7 +147,7 @@ def speed(stored: dict[str, Any]) -> list[str]:
 
 
 def replace_block(text: str, block: str) -> str:
-    """Return a text with the part between the markers replaced. Raises BenchmarkError without them."""
+    """Return a text with the part between START and END replaced. Raises BenchmarkError without them."""
     return replace_between(text, START, END, block)
 
 

@@ -1,4 +1,4 @@
-"""Benchmark results: every point of every codec on every picture, and the machine."""
+"""Read and write benchmark results: points of codecs on pictures, versions and machines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from typing import Any, TypeAlias
 from codec.errors import BenchmarkError
 from codec.io.files import write_atomic
 
+FORMAT = 1
+# (codec, quality, SHA-256 of the picture's file)
+Key: TypeAlias = tuple[str, int, str]
+# Packages that numbers may depend on.
 _PACKAGES = (
     "vaezip",
     "torch",
@@ -30,7 +34,7 @@ _PACKAGES = (
 
 
 def machine() -> dict[str, str | int]:
-    """Processor, cores this process may use, and system; nothing that names the machine itself."""
+    """Return processor, usable cores, architecture and system; nothing that identifies the machine."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu_model(),
@@ -50,7 +54,7 @@ def _cpu_model() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Version of Python and of every package that numbers may depend on, as far as installed."""
+    """Return the versions of Python and of the installed packages that numbers may depend on."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -60,14 +64,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-FORMAT = 1
-# Codec, quality, SHA-256 of the picture's file.
-Key: TypeAlias = tuple[str, int, str]
-
-
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the run; sha256 is that of its file."""
+    """A picture of a run. sha256: of its file. width, height: in pixels."""
 
     sha256: str
     name: str
@@ -77,7 +76,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class CodecFacts:
-    """What a codec's points in this file were made with."""
+    """Label, version and settings of a codec in a file of results."""
 
     label: str
     version: str
@@ -88,7 +87,7 @@ class CodecFacts:
 class Point:
     """Size and metrics of one picture, encoded by one codec at one quality.
 
-    n_bytes: of the whole file. metrics: values by name; None where a metric is not defined for the picture.
+    n_bytes: of the whole file. metrics: values by name; None if a metric is undefined for the picture.
     """
 
     n_bytes: int
@@ -97,9 +96,10 @@ class Point:
 
 @dataclass
 class Results:
-    """Points by codec, quality and picture, with the facts that they rest on.
+    """Points by codec, quality and picture, with what they were measured with.
 
-    machines: every machine that added points; versions: packages of the last run.
+    machines: all machines that added points. versions: of packages in the last run. codecs: by name.
+    pictures: by SHA-256.
     """
 
     machines: list[dict[str, Any]] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Results:
     points: dict[Key, Point] = field(default_factory=dict)
 
     def use(self, name: str, facts: CodecFacts) -> bool:
-        """Note what a codec is about to run with; tell whether that made points of another version go."""
+        """Set the facts of a codec; drop its points and return True if they were made with others."""
         stale = name in self.codecs and self.codecs[name] != facts
         if stale:
             self.points = {key: point for key, point in self.points.items() if key[0] != name}
@@ -117,12 +117,12 @@ class Results:
         return stale
 
     def bpp(self, key: Key) -> float:
-        """Bits per pixel of a point."""
+        """Return the bits per pixel of a point."""
         picture = self.pictures[key[2]]
         return 8 * self.points[key].n_bytes / (picture.width * picture.height)
 
     def save(self, path: Path) -> None:
-        """Write the file whole, points in a fixed order and one a line, so that versions can be compared."""
+        """Write the results, one point per line in a fixed order, so that diffs of the file are readable."""
         order = {sha256: place for place, sha256 in enumerate(self.pictures)}
         keys = sorted(self.points, key=lambda key: (key[0], order[key[2]], key[1]))
         rows = [
@@ -148,12 +148,12 @@ class Results:
 
 
 def load_results(path: Path) -> Results:
-    """Read a file of results. Raises OSError, or BenchmarkError for a file of another kind."""
+    """Read a file of results. Raises OSError, and BenchmarkError for an invalid file."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["format"] != FORMAT:
             raise BenchmarkError(
-                f"{path}: results of format {stored['format']}, not {FORMAT}; run them again"
+                f"{path}: results of format {stored['format']}, not {FORMAT}; run the benchmark again"
             )
         pictures = [Picture(**row) for row in stored["pictures"]]
         sha256 = {picture.name: picture.sha256 for picture in pictures}

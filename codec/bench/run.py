@@ -1,4 +1,4 @@
-"""Run codecs over a folder of pictures, in parallel, resuming where an earlier run stopped."""
+"""Run codecs on a folder of pictures in parallel, and resume interrupted runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from codec.bench.results import CodecFacts, Key, Picture, Point, Results, machin
 from codec.errors import BenchmarkError, CodecError
 from codec.image.load import RgbArray
 
-# How often the file of results is written while a run goes on: what a crash may cost.
+# Interval at which results are saved during a run.
 SAVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Task:
-    """One point to measure. n_bytes: what an earlier run found, None for a new point."""
+    """One point to measure. n_bytes: size found by an earlier run, None for a new point."""
 
     key: Key
     path: Path
@@ -37,16 +37,16 @@ class Task:
 
 @dataclass
 class Outcome:
-    """What a run met besides results: lines for people."""
+    """Messages of a run: files and codecs left out, and failed points."""
 
     left_out: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
 def find_pictures(folder: Path, outcome: Outcome) -> dict[str, tuple[Path, Picture]]:
-    """Return the pictures right in a folder by SHA-256, in order of names; names what is no picture.
+    """Return the pictures directly in a folder by SHA-256, sorted by name.
 
-    Raises BenchmarkError where there is none, OSError.
+    outcome: gets the names of files that are left out. Raises OSError, and BenchmarkError if there are none.
     """
     found: dict[str, tuple[Path, Picture]] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name[0] != "."):
@@ -61,12 +61,12 @@ def find_pictures(folder: Path, outcome: Outcome) -> dict[str, tuple[Path, Pictu
             continue
         found[sha256] = path, Picture(sha256, path.name, width, height)
     if not found:
-        raise BenchmarkError(f"{folder}: holds no picture that can be read; name another folder")
+        raise BenchmarkError(f"{folder}: no picture that can be read; name another folder")
     return found
 
 
 def usable_codecs(names: Sequence[str], outcome: Outcome) -> dict[str, tuple[BenchCodec, CodecFacts]]:
-    """Look codecs up; those that are not installed are named and left out."""
+    """Return the named codecs that are installed; outcome gets the names of the others."""
     found = {}
     for name in names:
         row = find_codec(name)
@@ -88,18 +88,20 @@ def run(
     save: Callable[[], None] = lambda: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outcome:
-    """Add to `results` all points of codecs on the pictures of a folder that are not there yet.
+    """Measure the points of codecs on the pictures of a folder that are missing in `results`, and add them.
 
-    metrics: names to have for every point. jobs: processes, each on one core; numbers never depend on it.
-    fresh: measure the codecs' points again. save: called now and then, and at the end however it comes.
-    progress: called with points done and points to do. What fails, fails for one point: the outcome tells.
-    Raises BenchmarkError where the results are of other pictures.
+    metrics: names of the metrics of every point. jobs: processes, each on one core; numbers never depend on
+    it. fresh: measure existing points of the codecs again. save: called every SAVE_SECONDS and at the end,
+    even after an exception. progress: called with the number of points done and of all. A point that fails is
+    named in the outcome. Raises BenchmarkError if the results are of other pictures.
     """
     outcome = Outcome()
     pictures = find_pictures(folder, outcome)
     others = [old.name for sha256, old in results.pictures.items() if sha256 not in pictures]
     if others:
-        raise BenchmarkError(f"results are of other pictures ({others[0]}, ...); choose another file with -o")
+        raise BenchmarkError(
+            f"the results are of other pictures ({others[0]}, ...); choose another file with -o"
+        )
     results.pictures = {sha256: picture for sha256, (_, picture) in pictures.items()}
     chosen = usable_codecs(codecs, outcome)
     for name, (_, facts) in chosen.items():
@@ -134,7 +136,7 @@ def _missing(
     codecs: dict[str, tuple[BenchCodec, CodecFacts]],
     metrics: tuple[str, ...],
 ) -> Iterator[Task]:
-    """Yield what is to be measured, picture by picture, so that a process rarely reads one twice."""
+    """Yield the points to measure, picture by picture, so that a process rarely reads a picture twice."""
     for sha256, (path, _) in pictures.items():
         for name, (row, _) in codecs.items():
             for quality in row.qualities:
@@ -146,7 +148,7 @@ def _missing(
 
 
 def _points(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Point | str]]:
-    """Yield every task with its point, or with the reason why there is none."""
+    """Yield every task with its point, or with the reason for its failure."""
     if jobs == 1:
         threads = torch.get_num_threads()
         _start_process()
@@ -156,7 +158,7 @@ def _points(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Point | st
         finally:
             torch.set_num_threads(threads)
         return
-    # Not fork: a forked copy of a process in which torch has run may hang.
+    # Not fork: a forked process can hang if torch has run in its parent.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_process) as pool:
         futures: dict[Future[Point | str], Task] = {pool.submit(_do, task): task for task in tasks}
@@ -181,7 +183,7 @@ def _picture(path: Path) -> RgbArray:
 
 
 def _do(task: Task) -> Point | str:
-    """Measure one point, or say why that failed."""
+    """Measure one point; return it, or the reason for its failure."""
     name, quality, _ = task.key
     row = find_codec(name)
     try:
@@ -191,7 +193,7 @@ def _do(task: Task) -> Point | str:
     except (CodecError, OSError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
         return " ".join(str(error).split()) or type(error).__name__
     if decoded.shape != pixels.shape:
-        return f"decodes to shape {list(decoded.shape)}, not {list(pixels.shape)}"
+        return f"the decoded shape is {list(decoded.shape)}, not {list(pixels.shape)}"
     if task.n_bytes not in (None, len(data)):
-        return f"encodes to {len(data)} bytes, earlier to {task.n_bytes}; measure it again with --fresh"
+        return f"{len(data)} bytes, in an earlier run {task.n_bytes}; measure it again with --fresh"
     return Point(len(data), measure(pixels, decoded, task.metrics))

@@ -1,1 +1,1 @@
-"""The .vae container in pure Python: nothing here imports numpy, torch or the range coder."""
+"""The .vae container in pure Python, without numpy, torch or the range coder (FORMAT.md)."""

@@ -1,4 +1,4 @@
-"""Whole files: header, chunks, tiles (FORMAT.md sections 2 to 4)."""
+"""Write and parse whole files: header, chunks, tiles (FORMAT.md sections 2 to 4)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from codec.limits import DEFAULT_LIMITS, Limits
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-
 _TILES = (wire.TILE, wire.LOSSLESS_TILE)
 _KNOWN = (*_TILES, wire.INDEX, wire.ALPHA)
 
 
 class Span(NamedTuple):
-    """Where the chunk of a tile lies in the file, in bytes."""
+    """Offset and size in the file, in bytes, of the chunk of a tile."""
 
     offset: int
     n_bytes: int
 
 
 class FileMap(NamedTuple):
-    """A file whose tiles are located but not read: header, chunks before the first tile, tile chunks."""
+    """A file whose tiles are located but not parsed.
+
+    chunks: those before the first tile, in file order. spans: one for each tile, in raster order.
+    """
 
     header: Header
     chunks: list[wire.Chunk]
@@ -42,7 +44,7 @@ class FileMap(NamedTuple):
 
 
 class Container(NamedTuple):
-    """A whole file, every CRC-32 checked. Payloads are views into the data handed in."""
+    """A parsed file whose CRC-32s all hold. Payloads are views of the given data."""
 
     header: Header
     tiles: list[TilePayload | LosslessTile]
@@ -57,13 +59,13 @@ def write_container(
     alpha: bytes | None = None,
     lossless: Collection[int] = (),
 ) -> bytes:
-    """Return a whole file.
+    """Return the bytes of a whole file.
 
-    tile_payloads: pack() of every tile in raster order; `lossless` tells which are LosslessTiles.
+    tile_payloads: pack() of every tile in raster order. lossless: indices of those that are LosslessTiles.
     metadata: (type, payload) of ancillary chunks, written before the tiles in this order.
-    alpha: payload of the ALPHA chunk, for a layout that has one.
-    Raises UsageError for a wrong number of tiles, alpha where the layout has none or none where it has,
-    or a critical type among the metadata.
+    alpha: payload of the ALPHA chunk if the layout has alpha, otherwise None.
+    Raises UsageError for a wrong number of tiles, alpha that does not match the layout, or a critical type
+    in the metadata.
     """
     if len(tile_payloads) != header.tiles:
         msg = f"container: the header announces {header.tiles} tiles, {len(tile_payloads)} were given"
@@ -72,7 +74,7 @@ def write_container(
         msg = "container: metadata chunks must have an ancillary type, 0x80 or more"
         raise UsageError(msg, field="metadata")
     if (alpha is not None) != header.has_alpha:
-        msg = f"container: layout {header.mode}, and alpha is {'missing' if alpha is None else 'given'}"
+        msg = f"container: alpha is {'missing' if alpha is None else 'given'} for layout {header.mode}"
         raise UsageError(msg, field="alpha")
     parts = [header.pack(), *(wire.pack_chunk(kind, payload) for kind, payload in metadata)]
     if alpha is not None:
@@ -85,9 +87,10 @@ def write_container(
 
 
 def parse_container(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Container:
-    """Read a whole file and check every structure and CRC-32 in it.
+    """Parse a whole file and check its structure and every CRC-32.
 
-    Raises a FormatError subclass or LimitExceeded; allocates nothing larger than the file.
+    Symbols and samples are not decoded. Allocates nothing larger than the file. Raises a FormatError subclass
+    or LimitExceeded.
     """
     file_map = locate_tiles(data, limits)
     tiles = [read_tile(data, file_map, i) for i in range(len(file_map.spans))]
@@ -95,18 +98,18 @@ def parse_container(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -
 
 
 def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> FileMap:
-    """Read all of a file but its tiles, and find out where those lie.
+    """Parse header and chunks before the first tile, and locate the tiles.
 
-    Raises as parse_container does, but for damage inside a tile, which read_tile reports.
+    Raises the errors of parse_container, except for damage inside a tile, which read_tile reports.
     """
     reader = Reader(data)
     header = read_header(reader, limits)
-    # A tile costs at least so many bytes: this bounds every allocation below by the size of the file.
+    # Least size of all tiles: this check bounds every allocation below by the size of the file.
     least = header.tiles * wire.chunk_size(MIN_TILE_BYTES)
     if reader.left < least:
         msg = (
-            f"tiles: {header.width} x {header.height} pixels take {header.tiles} tiles of {least} bytes at "
-            f"least, {reader.left} bytes are left; the file was cut short, fetch it again"
+            f"tiles: {header.width} x {header.height} pixels take {header.tiles} tiles of at least {least} "
+            f"bytes in all, {reader.left} bytes are left; the file was cut short, fetch it again"
         )
         raise TruncatedData(msg, field="tiles", offset=reader.offset)
     found = _read_chunks(reader, limits)
@@ -121,7 +124,9 @@ def locate_tiles(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> F
 
 
 def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePayload | LosslessTile:
-    """Read one tile and check its CRC-32; damage to other tiles does not matter.
+    """Parse one tile and check its CRC-32; other tiles are not read.
+
+    index: in raster order.
 
     Raises TruncatedData, ChecksumMismatch, CorruptPayload or UnsupportedVersion.
     """
@@ -143,7 +148,7 @@ def read_tile(data: bytes | memoryview, file_map: FileMap, index: int) -> TilePa
 
 
 def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> ImageInfo:
-    """Describe a whole file without reading its tiles. Raises as locate_tiles does."""
+    """Describe a whole file without reading its tiles. Raises the errors of locate_tiles."""
     file_map = locate_tiles(data, limits)
     header, view = file_map.header, memoryview(data).cast("B")
     return ImageInfo(
@@ -165,7 +170,7 @@ def read_info(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Imag
 
 
 def _read_chunks(reader: Reader, limits: Limits) -> list[wire.Chunk]:
-    """Read the chunks before the first tile; an index is the last of them."""
+    """Read the chunks before the first tile; INDEX, if there is one, is the last of them."""
     found: list[wire.Chunk] = []
     metadata = 0
     while not found or found[-1].kind != wire.INDEX:
@@ -181,10 +186,12 @@ def _read_chunks(reader: Reader, limits: Limits) -> list[wire.Chunk]:
 
 
 def _tile_sizes(reader: Reader, found: list[wire.Chunk], tiles: int) -> list[int]:
-    """Return the payload length of every tile: from the index, or of one tile from its own chunk."""
+    """Return the payload length of every tile: from the index, or from the chunk of a single tile."""
     has_index = bool(found) and found[-1].kind == wire.INDEX
     if has_index != (tiles > 1):
-        msg = f"index: {'there' if has_index else 'missing'} in a file of {tiles} tiles; the file is damaged"
+        msg = (
+            f"index: {'present' if has_index else 'missing'} in a file of {tiles} tiles; the file is damaged"
+        )
         raise CorruptPayload(msg, field="index", offset=reader.offset)
     if not has_index:
         peek = Reader(reader.data, reader.offset + 1)
@@ -211,7 +218,7 @@ def _check_end(reader: Reader, end: int) -> None:
 
 
 def _check_alpha(found: list[wire.Chunk], header: Header) -> None:
-    """Refuse alpha that is missing, superfluous or not right before index and tiles."""
+    """Raise CorruptPayload if ALPHA is missing, superfluous or not directly before index and tiles."""
     critical = [chunk.kind for chunk in found if not chunk.kind & wire.ANCILLARY]
     after = found[-len(critical) :] if critical else []
     if critical.count(wire.ALPHA) != header.has_alpha or [c.kind for c in after] != critical:

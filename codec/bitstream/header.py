@@ -1,4 +1,4 @@
-"""Plain records that the public API hands out."""
+"""The header of a .vae file, and the description of a whole file (FORMAT.md section 2)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,117 @@ from codec.errors import (
 )
 from codec.limits import DEFAULT_LIMITS, Limits
 
+SIGNATURE = b"\x97VAE\r\n\x1a\n"
+VERSION = (0, 3)
+
+
+class Layout(NamedTuple):
+    """mode: the channels, named as in Pillow. gray: whether the colour channels are equal everywhere."""
+
+    mode: str
+    gray: bool
+
+
+LAYOUTS = {
+    0: Layout("RGB", False),
+    1: Layout("L", True),
+    2: Layout("LA", True),
+    3: Layout("RGBA", False),
+    4: Layout("RGB", True),
+    5: Layout("RGBA", True),
+}
+BIT_DEPTHS = {0: 8}
+MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
+
+_FIXED = struct.Struct("<BH4sB")
+# Bytes after the varints: fixed fields and CRC.
+FIXED_BYTES = _FIXED.size + 4
+
+
+@dataclass(frozen=True)
+class Header:
+    """The fields of the header.
+
+    width, height: pixels, 1..2**32 - 1. rate_index: 0..2560. model_id: 4 bytes.
+    tile_log2: 6..12, the binary logarithm of the tile size in pixels.
+    layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for values out of range.
+    """
+
+    width: int
+    height: int
+    rate_index: int
+    model_id: bytes
+    tile_log2: int = 9
+    layout: int = 0
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the range of every field."""
+        fault = self._range_error()
+        if fault:
+            raise UsageError(fault[1], field=fault[0])
+
+    @property
+    def tile_size(self) -> int:
+        """Side of a tile in pixels."""
+        return 1 << self.tile_log2
+
+    @property
+    def mode(self) -> str:
+        """The channels of the picture, named as in Pillow: RGB, L, LA or RGBA."""
+        return LAYOUTS[self.layout].mode
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether the picture has no colour: one channel, or three that are equal."""
+        return LAYOUTS[self.layout].gray
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the file must have an ALPHA chunk."""
+        return self.mode in ("LA", "RGBA")
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles."""
+        return tile_count(self.width, self.height, self.tile_size)
+
+    def pack(self) -> bytes:
+        """Return the bytes of signature, header and CRC: 23 to 31 bytes."""
+        fixed = _FIXED.pack(self.layout | self.depth << 4, self.rate_index, self.model_id, self.tile_log2)
+        version = bytes([VERSION[0] << 4 | VERSION[1]])
+        body = SIGNATURE + version + varint(self.width) + varint(self.height) + fixed
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+    def _range_error(self) -> tuple[str, str] | None:
+        ranges = (
+            ("width", self.width, 1, VARINT_MAX),
+            ("height", self.height, 1, VARINT_MAX),
+            ("rate_index", self.rate_index, 0, MAX_RATE_INDEX),
+            ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
+            ("layout", self.layout, 0, max(LAYOUTS)),
+            ("depth", self.depth, 0, 0),
+            ("model_id", len(self.model_id), 4, 4),
+        )
+        for name, value, low, high in ranges:
+            if not low <= value <= high:
+                return name, f"header: {name} must lie in {low}..{high}, it is {value}"
+        return None
+
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What a .vae file says about itself, read without decoding any pixels.
+    """The description of a .vae file, read without decoding pixels.
 
-    width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. gray: whether it has no colour, even as RGB.
-    bit_depth: bits per sample, 8.
-    quality: the user's 0..100 that this rate index stands for, by the calibration of the file's model; at an
-    end, the quality where the scale begins or ends. None if this installation does not know the model.
+    width, height: pixels. layout: 'RGB', 'L', 'LA' or 'RGBA'. gray: whether the picture has no colour, even
+    if it is stored as RGB. bit_depth: bits per sample, 8.
+    quality: 0..100, the quality for this rate index by the calibration of the file's model, clamped to the
+    range of the calibration. None if the model is not installed.
     rate_index: 0..2560, in 1/256 of the step between two of the model's eleven rate points.
-    model_id: 8 hexadecimal digits. tile_size: pixels. tiles: their number.
-    lossless_tiles: how many of them are stored exactly. n_bytes: of the whole file.
-    version: of the format, such as '0.1'.
-    chunks: (name, payload bytes) of every chunk before the first tile, in file order.
+    model_id: 8 hexadecimal digits. tile_size: pixels. tiles: number of tiles.
+    lossless_tiles: number of tiles that are stored exactly. n_bytes: size of the whole file.
+    version: of the format, such as '0.3'.
+    chunks: (name, payload size in bytes) of every chunk before the first tile, in file order.
     """
 
     width: int
@@ -53,111 +150,13 @@ class ImageInfo:
     chunks: tuple[tuple[str, int], ...]
 
 
-SIGNATURE = b"\x97VAE\r\n\x1a\n"
-VERSION = (0, 3)
-
-
-class Layout(NamedTuple):
-    """mode: the channels, as Pillow calls them. gray: whether those of colour are equal."""
-
-    mode: str
-    gray: bool
-
-
-LAYOUTS = {
-    0: Layout("RGB", False),
-    1: Layout("L", True),
-    2: Layout("LA", True),
-    3: Layout("RGBA", False),
-    4: Layout("RGB", True),
-    5: Layout("RGBA", True),
-}
-BIT_DEPTHS = {0: 8}
-MIN_TILE_LOG2, MAX_TILE_LOG2 = 6, 12
-
-_FIXED = struct.Struct("<BH4sB")
-# What follows the varints: fixed fields and CRC.
-FIXED_BYTES = _FIXED.size + 4
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a decoder must know before the first tile.
-
-    width, height: pixels, 1..2**32 - 1. rate_index: 0..2560. model_id: 4 bytes.
-    tile_log2: 6..12, the binary logarithm of the tile size in pixels.
-    layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for any other value.
-    """
-
-    width: int
-    height: int
-    rate_index: int
-    model_id: bytes
-    tile_log2: int = 9
-    layout: int = 0
-    depth: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what the format cannot hold."""
-        fault = self._fault()
-        if fault:
-            raise UsageError(fault[1], field=fault[0])
-
-    @property
-    def tile_size(self) -> int:
-        """Side of a tile in pixels."""
-        return 1 << self.tile_log2
-
-    @property
-    def mode(self) -> str:
-        """The channels of the picture: RGB, L, LA or RGBA, as Pillow calls them."""
-        return LAYOUTS[self.layout].mode
-
-    @property
-    def is_gray(self) -> bool:
-        """Whether the picture has no colour: one channel of it, or three that are equal."""
-        return LAYOUTS[self.layout].gray
-
-    @property
-    def has_alpha(self) -> bool:
-        """Whether an ALPHA chunk belongs to the picture."""
-        return self.mode in ("LA", "RGBA")
-
-    @property
-    def tiles(self) -> int:
-        """How many tiles the picture has."""
-        return tile_count(self.width, self.height, self.tile_size)
-
-    def pack(self) -> bytes:
-        """Return signature, header and its CRC: 23 to 31 bytes."""
-        fixed = _FIXED.pack(self.layout | self.depth << 4, self.rate_index, self.model_id, self.tile_log2)
-        version = bytes([VERSION[0] << 4 | VERSION[1]])
-        body = SIGNATURE + version + varint(self.width) + varint(self.height) + fixed
-        return body + zlib.crc32(body).to_bytes(4, "little")
-
-    def _fault(self) -> tuple[str, str] | None:
-        ranges = (
-            ("width", self.width, 1, VARINT_MAX),
-            ("height", self.height, 1, VARINT_MAX),
-            ("rate_index", self.rate_index, 0, MAX_RATE_INDEX),
-            ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
-            ("layout", self.layout, 0, max(LAYOUTS)),
-            ("depth", self.depth, 0, 0),
-            ("model_id", len(self.model_id), 4, 4),
-        )
-        for name, value, low, high in ranges:
-            if not low <= value <= high:
-                return name, f"header: {name} must lie in {low}..{high}, it is {value}"
-        return None
-
-
 def layout_code(mode: str, *, gray: bool) -> int:
-    """Return the layout of these channels; gray: whether those of colour are equal."""
+    """Return the layout code, 0..5. mode: RGB, L, LA or RGBA. gray: whether the colour channels are equal."""
     return next(code for code, layout in LAYOUTS.items() if layout == Layout(mode, gray))
 
 
 def parse_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Read and check the header at the start of a file; data may end anywhere behind it.
+    """Read and check the header at the start of a file; data may end anywhere after it.
 
     Raises BadMagic, UnsupportedVersion, TruncatedData, ChecksumMismatch, CorruptPayload or LimitExceeded.
     """
@@ -165,7 +164,7 @@ def parse_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> H
 
 
 def read_header(reader: Reader, limits: Limits) -> Header:
-    """As parse_header, leaving the reader behind the header."""
+    """Read and check the header; advance the reader past it. Raises the errors of parse_header."""
     _read_signature(reader)
     version = reader.uint(1, "version")
     if (version >> 4, version & 15) != VERSION:
@@ -177,7 +176,7 @@ def read_header(reader: Reader, limits: Limits) -> Header:
     if zlib.crc32(body) != reader.uint(4, "header CRC"):
         msg = "header: the CRC-32 disagrees with the bytes; the file is damaged, fetch it again"
         raise ChecksumMismatch(msg, field="header", offset=len(body))
-    # The CRC holds from here on, so an unknown value means a newer writer rather than damage.
+    # The CRC holds, so an unknown value means a newer writer rather than damage.
     if samples & 15 not in LAYOUTS or samples >> 4 not in BIT_DEPTHS or tiling >> 4:
         msg = f"header: samples 0x{samples:02x}, tiling 0x{tiling:02x} use features this release lacks"
         raise UnsupportedVersion(msg + "; install a newer one", field="header")
@@ -198,10 +197,10 @@ def _read_signature(reader: Reader) -> None:
     if SIGNATURE.startswith(start):
         error, msg = (
             TruncatedData,
-            f"signature: only {len(start)} of 8 bytes are there; the file was cut short",
+            f"signature: only {len(start)} of 8 bytes are present; the file was cut short",
         )
     elif start[1:4] == SIGNATURE[1:4]:
-        msg = "signature: damaged as by a transfer in text mode; transfer the file again as binary"
+        msg = "signature: damaged, probably by a transfer in text mode; transfer the file again as binary"
     else:
-        msg = f"signature: the data starts with {start.hex(' ')}, so this is no .vae file"
+        msg = f"signature: the data starts with {start.hex(' ')}, so it is not a .vae file"
     raise error(msg, field="signature", offset=0)

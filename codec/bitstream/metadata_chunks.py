@@ -1,4 +1,4 @@
-"""What travels beside the pixels: colour profile, EXIF, XMP, text, resolution (FORMAT.md section 3.1)."""
+"""Metadata chunks: colour profile, EXIF, XMP, text and resolution (FORMAT.md section 3.1)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from codec.limits import Limits
 
 RAW, ZLIB = 0, 1
+# Units of the DENSITY chunk in one pixel per inch.
 DENSITY_UNIT = 1000
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """All that a file may say about its picture; empty where nothing is said.
+    """The metadata of a picture; a field that is empty or None is absent.
 
     icc: an ICC profile. exif: EXIF data, beginning with its TIFF header. xmp: an XMP packet.
     text: pairs (key, value), neither holding NUL. dpi: pixels per inch, horizontal and vertical, or None.
@@ -35,12 +36,12 @@ class Metadata:
 
     @property
     def n_bytes(self) -> int:
-        """How many bytes it takes as it is, uncompressed."""
+        """Size in bytes of the uncompressed metadata, without dpi."""
         return len(self.icc) + len(self.exif) + len(self.xmp) + len(_join(self.text))
 
 
 def pack_metadata(metadata: Metadata) -> list[tuple[int, bytes]]:
-    """Return (type, payload) of the chunks that hold the metadata, for write_container."""
+    """Return (type, payload) of each metadata chunk, for write_container."""
     contents = (
         (wire.ICC, metadata.icc),
         (wire.EXIF, metadata.exif),
@@ -55,10 +56,10 @@ def pack_metadata(metadata: Metadata) -> list[tuple[int, bytes]]:
 
 
 def parse_metadata(found: Iterable[wire.Chunk], limits: Limits) -> Metadata:
-    """Read the metadata chunks among others.
+    """Parse the metadata chunks in `found`; other chunks are ignored.
 
-    Raises CorruptPayload for one that breaks FORMAT.md or stands there twice, LimitExceeded before more is
-    inflated than `limits` allow.
+    Raises CorruptPayload for a chunk that breaks FORMAT.md or occurs twice, LimitExceeded before more is
+    inflated than `limits` allows.
     """
     contents: dict[int, bytes] = {}
     dpi, total = None, 0
@@ -66,7 +67,7 @@ def parse_metadata(found: Iterable[wire.Chunk], limits: Limits) -> Metadata:
         if chunk.kind not in (wire.ICC, wire.EXIF, wire.XMP, wire.TEXT, wire.DENSITY):
             continue
         if chunk.kind in contents:
-            raise _corrupt(chunk, "it is there twice")
+            raise _corrupt(chunk, "it occurs twice")
         if chunk.kind == wire.DENSITY:
             contents[chunk.kind], dpi = b"", _parse_density(chunk)
         else:
@@ -82,13 +83,13 @@ def parse_metadata(found: Iterable[wire.Chunk], limits: Limits) -> Metadata:
 
 
 def _deflate(content: bytes) -> bytes:
-    """Return a payload: compressed where that is shorter."""
+    """Return a payload, compressed if that is shorter."""
     small = varint(len(content)) + zlib.compress(content, 9)
     return bytes([ZLIB]) + small if len(small) < len(content) else bytes([RAW]) + content
 
 
 def _inflate(chunk: wire.Chunk, total: int, limits: Limits) -> bytes:
-    """Return the content of a payload; `total` bytes of other metadata are there already."""
+    """Return the content of a payload. total: bytes of metadata content already inflated."""
     reader = Reader(chunk.payload)
     try:
         method = reader.uint(1, "method")
@@ -98,12 +99,12 @@ def _inflate(chunk: wire.Chunk, total: int, limits: Limits) -> bytes:
         size = reader.varint("size") if method == ZLIB else 0
         limits.check_metadata(total + size)
         inflater = zlib.decompressobj()
-        # A byte more than announced is let through, so that too long a content shows.
+        # Inflate up to one byte more than announced, to detect content that is too long.
         content = inflater.decompress(reader.take(reader.left, "content"), size + 1)
     except (TruncatedData, zlib.error):
         raise _corrupt(chunk, "it cannot be inflated") from None
     if method != ZLIB or len(content) != size or not inflater.eof or inflater.unused_data:
-        raise _corrupt(chunk, "its content has another length than announced")
+        raise _corrupt(chunk, "its content does not have the announced length")
     return content
 
 

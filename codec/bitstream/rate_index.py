@@ -1,13 +1,14 @@
-"""The scales that files and weights share, and the integer arithmetic of the rate index (FORMAT.md 4.3)."""
+"""Constants that files and weights share, and arithmetic of the rate index (FORMAT.md section 4.3)."""
 
 from __future__ import annotations
 
-# Rates at which the model has its own gains and tables; neighbours are STEP_UNITS of the rate index apart.
+# Rates at which the model has its own gains and tables; neighbours differ by STEP_UNITS of the rate index.
 RATE_POINTS = 11
 STEP_UNITS = 256
 MAX_RATE_INDEX = (RATE_POINTS - 1) * STEP_UNITS
+# Rate index per unit of a rate offset.
 OFFSET_UNIT = 16
-# Scales of a residual, each with its probability table; index 0 has none, its residuals are 0.
+# Number of scale indices. Each has a probability table, except index 0, whose residuals are all 0.
 SCALE_COUNT = 64
 
 
@@ -17,5 +18,5 @@ def tile_rate_index(header_rate_index: int, rate_offset: int) -> int:
 
 
 def nearest_rate_point(rate_index: int) -> int:
-    """Return the rate point 0..10 that is nearest to a tile's rate index 0..2560."""
+    """Return the rate point, 0..10, nearest to a tile's rate index, 0..2560."""
     return min((rate_index + STEP_UNITS // 2) // STEP_UNITS, RATE_POINTS - 1)

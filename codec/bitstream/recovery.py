@@ -1,4 +1,4 @@
-"""Find the intact chunks of a damaged file, and the tiles that they hold."""
+"""Find the intact chunks of a damaged file and the tiles in them."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from codec.bitstream.tile_payloads import LosslessTile, TilePayload
 
 _TILES = (wire.TILE, wire.LOSSLESS_TILE)
-_KIND = re.compile(b"[%s]" % re.escape(bytes(kind for kind in wire.NAMES if kind != wire.ANIMATION)))
-# The search for the next sound chunk may checksum so many bytes for each of the file: enough for any damage,
-# and an end for files that are made to look like chunks everywhere.
-_EFFORT, _LEAST_EFFORT = 64, 1 << 20
+_TYPE_BYTE = re.compile(b"[%s]" % re.escape(bytes(kind for kind in wire.NAMES if kind != wire.ANIMATION)))
+# The search for sound chunks may checksum _SEARCH_FACTOR bytes per byte of the file plus _SEARCH_BYTES. This
+# suffices for any accidental damage and bounds the time for files made to look like chunks everywhere.
+_SEARCH_FACTOR, _SEARCH_BYTES = 64, 1 << 20
 
 
 class SalvagedParts(NamedTuple):
-    """What is sound of a file: its header, the chunks before the tiles, and every tile or None.
+    """The intact parts of a file.
 
-    notes: what else is damaged, in words.
+    chunks: those before the tiles. tiles: in raster order, None for a lost tile. notes: other damage, in
+    words.
     """
 
     header: Header
@@ -37,9 +38,9 @@ class SalvagedParts(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A part of the file that is a chunk, sound or damaged, or a gap of unknown content.
+    """A part of the file: a sound chunk, a damaged chunk, or a gap of unknown content.
 
-    kind: of the chunk, or None for a gap. chunk: None where it is damaged.
+    kind: type of the chunk, None for a gap. chunk: None unless it is sound. end: offset of the next piece.
     """
 
     kind: int | None
@@ -48,23 +49,23 @@ class _Piece(NamedTuple):
 
 
 def salvage_parts(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> SalvagedParts:
-    """Find all that is sound in a file whose header is.
+    """Find the intact parts of a file whose header is intact.
 
-    Chunks are found by the index if that is sound, otherwise one by one; behind a length that is damaged, the
-    next sound chunk is searched. A tile whose place in the picture is in doubt counts as lost.
-    Raises FormatError where header or nearly all of the file is lost, LimitExceeded.
+    Tiles are located by the index if it is intact, otherwise chunk by chunk; after a damaged length, the next
+    sound chunk is searched byte by byte. A tile whose position in the picture is uncertain counts as lost.
+    Raises a FormatError subclass if the header or nearly all of the file is lost, LimitExceeded.
     """
     reader = Reader(data)
     header = read_header(reader, limits)
     if header.tiles > len(reader.data):
-        msg = f"tiles: less than a byte is left for each of {header.tiles} tiles; fetch the file again"
+        msg = f"tiles: the file has fewer bytes than its {header.tiles} tiles; fetch it again"
         raise TruncatedData(msg, field="tiles", offset=len(reader.data))
-    pieces = list(_walk(reader, header))
-    early = [p for p in pieces if p.kind not in _TILES]
-    found = [p.chunk for p in early if p.chunk is not None and p.kind != wire.INDEX]
+    pieces = list(_scan(reader, header))
+    others = [p for p in pieces if p.kind not in _TILES]
+    found = [p.chunk for p in others if p.chunk is not None and p.kind != wire.INDEX]
     limits.check_chunks(len(found))
     limits.check_metadata(sum(len(c.payload) for c in found if c.kind & wire.ANCILLARY))
-    notes = [f"chunk {wire.chunk_name(p.kind)} is damaged" for p in early if p.kind and not p.chunk]
+    notes = [f"chunk {wire.chunk_name(p.kind)} is damaged" for p in others if p.kind and not p.chunk]
     indexed = _spans_by_index(pieces, header)
     if indexed is None and header.tiles > 1:
         notes.append("the index is damaged")
@@ -74,16 +75,16 @@ def salvage_parts(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> 
     return SalvagedParts(header, found, _read_tiles(reader.data, header, spans), notes)
 
 
-def _walk(reader: Reader, header: Header) -> Iterator[_Piece]:
+def _scan(reader: Reader, header: Header) -> Iterator[_Piece]:
     data = reader.data
-    effort = _EFFORT * len(data) + _LEAST_EFFORT
+    effort = _SEARCH_FACTOR * len(data) + _SEARCH_BYTES
     offset = reader.offset
     while offset < len(data):
         piece = _piece_at(data, offset)
         if piece is None:
-            # Nothing here says where the next chunk begins.
+            # The length here cannot be trusted: search for the next sound chunk.
             start = offset
-            for match in _KIND.finditer(data, start + 1):
+            for match in _TYPE_BYTE.finditer(data, start + 1):
                 size = _size_at(data, match.start())
                 effort -= size
                 if effort < 0:
@@ -100,7 +101,10 @@ def _walk(reader: Reader, header: Header) -> Iterator[_Piece]:
 
 
 def _piece_at(data: memoryview, offset: int) -> _Piece | None:
-    """Return the chunk at a place, sound or damaged; None where its very length cannot be trusted."""
+    """Return the chunk at an offset, sound or damaged; None if its length cannot be trusted.
+
+    The length of a damaged chunk is trusted if the file ends there or a sound chunk follows.
+    """
     chunk = _sound_at(data, offset)
     if chunk is not None:
         return _Piece(chunk.kind, chunk, offset + wire.chunk_size(len(chunk.payload)))
@@ -119,7 +123,7 @@ def _sound_at(data: memoryview, offset: int) -> wire.Chunk | None:
 
 
 def _size_at(data: memoryview, offset: int) -> int:
-    """Return how many bytes the chunk at a place announces to take, 0 if more than there are."""
+    """Return the size in bytes that the chunk at an offset declares, 0 if the file is shorter."""
     reader = Reader(data, offset + 1)
     try:
         reader.take(reader.varint("chunk length") + 4, "chunk")
@@ -129,7 +133,7 @@ def _size_at(data: memoryview, offset: int) -> int:
 
 
 def _spans_by_index(pieces: list[_Piece], header: Header) -> list[Span | None] | None:
-    """Return where all tiles lie, as a sound index says."""
+    """Return the spans of all tiles from the index, or None if it is missing or damaged."""
     index = next((p for p in pieces if p.kind == wire.INDEX and p.chunk is not None), None)
     if index is None or index.chunk is None:
         return None
@@ -146,18 +150,19 @@ def _spans_by_index(pieces: list[_Piece], header: Header) -> list[Span | None] |
 
 
 def _spans_by_order(pieces: list[_Piece], header: Header, end: int) -> list[Span | None]:
-    """Return where tiles lie of which it is certain: those before the first gap and those behind the last.
+    """Return the spans of all tiles by counting chunks; None for tiles that are damaged or uncertain.
 
-    Those behind count from the end of the file, if a chunk ends there.
+    Tiles before the first gap count from the start, those after the last gap from the end of the file, if a
+    chunk ends there.
     """
     tiles, last = header.tiles, pieces[-1].end if pieces else 0
-    places = [p for p in pieces if p.kind in _TILES or p.kind is None]
-    sound = [_span(p) for p in places if p.chunk is not None]
+    tile_pieces = [p for p in pieces if p.kind in _TILES or p.kind is None]
+    sound = [_span(p) for p in tile_pieces if p.chunk is not None]
     if len(sound) == tiles:
         return list(sound)
-    gaps = [i for i, p in enumerate(places) if p.kind is None]
-    before = places[: gaps[0]] if gaps else places
-    behind = places[gaps[-1] + 1 :] if gaps and last == end else []
+    gaps = [i for i, p in enumerate(tile_pieces) if p.kind is None]
+    before = tile_pieces[: gaps[0]] if gaps else tile_pieces
+    behind = tile_pieces[gaps[-1] + 1 :] if gaps and last == end else []
     if len(before) + len(behind) > tiles:
         return [None] * tiles
     missing: list[Span | None] = [None] * (tiles - len(before) - len(behind))
@@ -173,11 +178,11 @@ def _span(piece: _Piece) -> Span | None:
 def _read_tiles(
     data: memoryview, header: Header, spans: list[Span | None]
 ) -> list[TilePayload | LosslessTile | None]:
-    known = FileMap(header, [], [span or Span(len(data), 0) for span in spans])
+    file_map = FileMap(header, [], [span or Span(len(data), 0) for span in spans])
     tiles: list[TilePayload | LosslessTile | None] = []
     for index in range(len(spans)):
         try:
-            tiles.append(read_tile(data, known, index))
+            tiles.append(read_tile(data, file_map, index))
         except LimitExceeded:
             raise
         except CodecError:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from codec.bitstream.header import Header
     from codec.limits import Limits
 
-# What a read asks for at most: memory grows with the bytes that come, never with a length that is announced.
+# Largest single read: memory grows with the bytes received, never with a declared length.
 _BLOCK = 1 << 18
 _MAX_BYTES = 1 << 30
 _CRC_BYTES = 4
@@ -22,25 +22,27 @@ _TILES = (wire.TILE, wire.LOSSLESS_TILE)
 
 
 class Source:
-    """Reads exact numbers of bytes from a file object and keeps them all."""
+    """Reads exact numbers of bytes from a file object and collects them in `data`."""
 
     def __init__(self, fp: IO[bytes]) -> None:
         self.fp = fp
         self.data = bytearray()
 
     def take(self, n_bytes: int, field: str) -> bytes:
-        """Return the next bytes. Raises TruncatedData where the source ends before them."""
+        """Return the next n_bytes. Raises TruncatedData, naming `field`, if the source ends before them."""
         start = len(self.data)
         while len(self.data) < start + n_bytes:
             part = read_some(self.fp, min(start + n_bytes - len(self.data), _BLOCK))
             if not part:
-                msg = f"{field} at byte {start}: {n_bytes} bytes are due, {len(self.data) - start} came"
-                raise TruncatedData(f"{msg}; it was cut short, fetch it again", field=field, offset=start)
+                msg = f"{field} at byte {start}: {n_bytes} bytes are due, {len(self.data) - start} arrived"
+                raise TruncatedData(
+                    f"{msg}; the file was cut short, fetch it again", field=field, offset=start
+                )
             self.data += part
         return bytes(self.data[start:])
 
     def varint(self, field: str) -> int:
-        """Return a varint as it stands; whoever parses the data checks its form."""
+        """Return a varint without checking that its form is the shortest; the parser checks that."""
         value = 0
         for i in range(VARINT_BYTES):
             byte = self.take(1, field)[0]
@@ -51,10 +53,10 @@ class Source:
 
 
 def read_file(fp: IO[bytes], limits: Limits) -> bytes:
-    """Return the bytes of the one .vae file that comes next, and read nothing of what follows it.
+    """Return the bytes of the next .vae file and read nothing after it.
 
-    Raises what read_head raises, TruncatedData, LimitExceeded for a file of more than 1 GiB. Tiles are not
-    checked.
+    Tiles are not checked. Raises the errors of read_head, TruncatedData, and LimitExceeded for a file of more
+    than 1 GiB.
     """
     source = Source(fp)
     header, _ = read_head(source, limits)
@@ -66,10 +68,10 @@ def read_file(fp: IO[bytes], limits: Limits) -> bytes:
 
 
 def read_head(source: Source, limits: Limits) -> tuple[Header, list[wire.Chunk]]:
-    """Return the header and all chunks before the first tile; the source stands behind the type of that tile.
+    """Return the header and all chunks before the first tile; the type byte of that tile is consumed.
 
-    Raises what parse_header raises, TruncatedData, ChecksumMismatch for a damaged chunk, LimitExceeded for
-    more chunks or metadata than allowed.
+    Raises the errors of parse_header, TruncatedData, ChecksumMismatch for a damaged chunk, and LimitExceeded
+    for more chunks or metadata than allowed.
     """
     header = _read_header(source, limits)
     found: list[wire.Chunk] = []
@@ -96,17 +98,17 @@ def _read_header(source: Source, limits: Limits) -> Header:
             source.varint("height")
             source.take(FIXED_BYTES, "header")
     except TruncatedData:
-        parse_header(bytes(source.data), limits)  # which may know better what is wrong
+        parse_header(bytes(source.data), limits)  # raises the more specific error, if there is one
         raise
     return parse_header(bytes(source.data), limits)
 
 
 def _take_payload(source: Source, n_bytes: int | None = None) -> None:
-    """Read the rest of a chunk, from its length on, or from behind it."""
+    """Read the rest of a chunk. n_bytes: its length if already read, otherwise None."""
     if n_bytes is None:
         n_bytes = source.varint("chunk length")
     if len(source.data) + n_bytes > _MAX_BYTES:
         raise LimitExceeded(
-            f"a file of more than {_MAX_BYTES:,} bytes; hand the bytes to decode() if you trust them"
+            f"a file of more than {_MAX_BYTES:,} bytes; if you trust it, pass its bytes to decode()"
         )
     source.take(n_bytes + _CRC_BYTES, "chunk payload")

@@ -1,6 +1,6 @@
 """The payloads of tiles, learned and lossless, and of alpha (FORMAT.md sections 4.2, 4.4 and 4.5).
 
-RFC 9649 section 3. A .vae file holds the bare stream (FORMAT.md section 4.4).
+Lossless samples are VP8L image streams (RFC 9649, section 3) without the RIFF container of WebP.
 """
 
 from __future__ import annotations
@@ -18,49 +18,21 @@ if TYPE_CHECKING:
 
     from codec.bitstream.geometry import Tile
 
-SIGNATURE = 0x2F
-MIN_BYTES = 6
-HEADER_BYTES = 20
-
-_HEADER = struct.Struct("<BI")
-
-
-def check_vp8l(stream: memoryview, width: int, height: int, where: str) -> None:
-    """Refuse a stream that does not begin as one of width x height pixels, before anything is allocated.
-
-    Raises CorruptPayload, naming `where` it stands.
-    """
-    if len(stream) < MIN_BYTES or stream[0] != SIGNATURE:
-        raise CorruptPayload(f"{where}: no lossless stream is there; the file is damaged", field="lossless")
-    _, bits = _HEADER.unpack(stream[: _HEADER.size])
-    found = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    # Bits 29 to 31 are a version, which must be 0.
-    if found != (width, height) or bits >> 29:
-        msg = f"{where}: the lossless stream is of {found[0]}x{found[1]} pixels, {width}x{height} are due"
-        raise CorruptPayload(msg, field="lossless")
-
-
-def wrap_webp(stream: bytes | memoryview) -> bytes:
-    """Return a stream as a WebP file."""
-    body = b"WEBPVP8L" + len(stream).to_bytes(4, "little") + stream + bytes(len(stream) % 2)
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
-
-
-def unwrap_webp(data: bytes) -> bytes:
-    """Return the stream of a WebP file that holds nothing else."""
-    size = int.from_bytes(data[16:HEADER_BYTES], "little")
-    return data[HEADER_BYTES : HEADER_BYTES + size]
-
-
 FLAG_LIFT = 1
 MIN_TILE_BYTES = 6
 
-_HEAD = struct.Struct("<BbI")
+_TILE_HEAD = struct.Struct("<BbI")
+_VP8L_SIGNATURE = 0x2F
+_VP8L_MIN_BYTES = 6
+# Signature, then width - 1 and height - 1 in 14 bits each, a flag of alpha and the version.
+_VP8L_HEAD = struct.Struct("<BI")
+# RIFF and chunk headers before the stream.
+_WEBP_HEAD_BYTES = 20
 
 
 @dataclass(frozen=True)
 class TilePayload:
-    """One tile: how its symbols are coded, their CRC-32 and the coder's words.
+    """A learned tile (FORMAT.md section 4.2).
 
     flags: FLAG_LIFT or 0. rate_offset: -128..127, in 1/16 of the step between rate points. crc: CRC-32 of the
     symbols. words: little-endian 32-bit words of the range coder.
@@ -81,27 +53,27 @@ class TilePayload:
         return tile_rate_index(header_rate_index, self.rate_offset)
 
     def pack(self) -> bytes:
-        """Return the payload of the tile's chunk. Raises UsageError for a field outside its range."""
+        """Return the payload of the TILE chunk. Raises UsageError for a field outside its range."""
         if self.flags & ~FLAG_LIFT or len(self.words) % 4:
             msg = f"tile: flags {self.flags} must be 0 or 1, and words, {len(self.words)} bytes, whole"
             raise UsageError(msg, field="tile")
         try:
-            return _HEAD.pack(self.flags, self.rate_offset, self.crc) + bytes(self.words)
+            return _TILE_HEAD.pack(self.flags, self.rate_offset, self.crc) + bytes(self.words)
         except struct.error:
             msg = "tile: rate_offset must lie in -128..127 and crc in 0..2**32 - 1"
             raise UsageError(msg, field="tile") from None
 
 
 def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
-    """Read the payload of the chunk of the index-th tile.
+    """Parse the payload of a TILE chunk. index: of the tile, for messages.
 
-    Raises CorruptPayload for a length no tile has, UnsupportedVersion for a flag this release does not know.
+    Raises CorruptPayload for an impossible length, UnsupportedVersion for an unknown flag.
     """
     view = memoryview(payload)
     if len(view) < MIN_TILE_BYTES or (len(view) - MIN_TILE_BYTES) % 4:
         msg = f"tile {index}: {len(view)} bytes are not 6 plus a multiple of 4; the file is damaged"
         raise CorruptPayload(msg, field="tile")
-    flags, rate_offset, crc = _HEAD.unpack(view[:MIN_TILE_BYTES])
+    flags, rate_offset, crc = _TILE_HEAD.unpack(view[:MIN_TILE_BYTES])
     if flags & ~FLAG_LIFT:
         msg = f"tile {index}: flags 0x{flags:02x} use a feature this release lacks; install a newer one"
         raise UnsupportedVersion(msg, field="tile")
@@ -110,19 +82,19 @@ def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
 
 @dataclass(frozen=True)
 class LosslessTile:
-    """One tile whose samples are stored exactly: a VP8L image stream without any container around it."""
+    """A tile whose samples are stored exactly. stream: a bare VP8L stream (FORMAT.md section 4.4)."""
 
     stream: bytes | memoryview
 
     def pack(self) -> bytes:
-        """Return the payload of the tile's chunk."""
+        """Return the payload of the LOSSLESS_TILE chunk."""
         return bytes(self.stream)
 
 
 def parse_lossless_tile(payload: bytes | memoryview, index: int, width: int, height: int) -> LosslessTile:
-    """Read the payload of a LOSSLESS_TILE chunk of so many pixels.
+    """Parse the payload of a LOSSLESS_TILE chunk. index: of the tile, for messages.
 
-    Raises CorruptPayload where it does not announce a VP8L stream of just this size.
+    Raises CorruptPayload unless it starts as a VP8L stream of width x height pixels.
     """
     view = memoryview(payload)
     check_vp8l(view, width, height, f"tile {index}")
@@ -130,9 +102,9 @@ def parse_lossless_tile(payload: bytes | memoryview, index: int, width: int, hei
 
 
 def pack_alpha(parts: Sequence[bytes]) -> bytes:
-    """Return the payload from the parts of all tiles in raster order.
+    """Return the payload of the ALPHA chunk (FORMAT.md section 4.5).
 
-    A part is one byte, the value of all its samples, or a VP8L stream.
+    parts: of all tiles in raster order, each one byte, the value of all its samples, or a VP8L stream.
     """
     if len(parts[0]) == 1 and all(part == parts[0] for part in parts):
         return parts[0]
@@ -140,9 +112,9 @@ def pack_alpha(parts: Sequence[bytes]) -> bytes:
 
 
 def parse_alpha(payload: memoryview, tiles: Sequence[Tile]) -> list[memoryview]:
-    """Split the payload into the parts of all tiles, each of one byte or a stream of the tile's size.
+    """Split the payload of the ALPHA chunk into the parts of all tiles.
 
-    Raises CorruptPayload for anything else.
+    A part is one byte or a VP8L stream of the tile's size. Raises CorruptPayload for any other payload.
     """
     if len(payload) == 1:
         return [payload] * len(tiles)
@@ -160,3 +132,30 @@ def parse_alpha(payload: memoryview, tiles: Sequence[Tile]) -> list[memoryview]:
         msg = f"alpha: it does not hold exactly {len(tiles)} tiles; the file is damaged"
         raise CorruptPayload(msg, field="alpha")
     return parts
+
+
+def check_vp8l(stream: memoryview, width: int, height: int, where: str) -> None:
+    """Check, before allocation, that a VP8L stream declares width x height pixels and version 0.
+
+    where: prefix of messages, such as 'tile 3'. Raises CorruptPayload.
+    """
+    if len(stream) < _VP8L_MIN_BYTES or stream[0] != _VP8L_SIGNATURE:
+        raise CorruptPayload(f"{where}: this is not a lossless stream; the file is damaged", field="lossless")
+    _, bits = _VP8L_HEAD.unpack(stream[: _VP8L_HEAD.size])
+    found = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    # Bits 29 to 31 are the version, which must be 0.
+    if found != (width, height) or bits >> 29:
+        msg = f"{where}: the lossless stream has {found[0]}x{found[1]} pixels, {width}x{height} are due"
+        raise CorruptPayload(msg, field="lossless")
+
+
+def wrap_webp(stream: bytes | memoryview) -> bytes:
+    """Return a WebP file that holds a VP8L stream."""
+    body = b"WEBPVP8L" + len(stream).to_bytes(4, "little") + stream + bytes(len(stream) % 2)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def unwrap_webp(data: bytes) -> bytes:
+    """Return the VP8L stream of a WebP file that holds nothing else."""
+    size = int.from_bytes(data[16:_WEBP_HEAD_BYTES], "little")
+    return data[_WEBP_HEAD_BYTES : _WEBP_HEAD_BYTES + size]

@@ -1,1 +1,1 @@
-"""The `vaezip` command. Importing it loads neither torch nor numpy."""
+"""The `vaezip` command. Importing this package loads neither torch nor numpy."""

@@ -1,4 +1,4 @@
-"""`vaezip batch`: many pictures on all cores or a cluster, and what is reported of them."""
+"""`vaezip batch`: compress many pictures on all cores or a cluster, and report each."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ if TYPE_CHECKING:
     from codec.encode.options import EncodeOptions
 
 
-class Many:
-    """One run over files. as_json: print one JSON object for each. quiet: print nothing else but errors."""
+_NO_PIPES = (
+    "vaezip batch reads and writes files, no standard input or output and no pipes; use vaezip compress"
+)
+
+
+class BatchRun:
+    """Compress files and report each. as_json: print one JSON object per file. quiet: else only errors."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self._as_json = as_json
@@ -40,11 +45,12 @@ class Many:
     def run(self, jobs: Sequence[Job], options: RunOptions, *, workers: int | None, **how: Any) -> Exit:
         """Compress the files of `jobs` and return the exit code.
 
-        workers: processes, None for one for each core. how: what else `codec.batch.scheduler.process` takes.
+        workers: number of processes, None for one per core. how: further keywords of
+        `codec.batch.scheduler.process`.
         """
         tasks = [Task(job.source, job.target, job.mirrored, error=job.error) for job in jobs]
         code = Exit.OK
-        # Of many files their number is shown, of one its tiles.
+        # Progress of several files is counted in files, of one file in tiles.
         bar = functools.partial(progress_bar, quiet=self._quiet) if len(tasks) == 1 else None
         with (
             files_bar(len(tasks), quiet=self._quiet) as step,
@@ -52,7 +58,7 @@ class Many:
         ):
             for result in results:
                 step()
-                self._tell(result)
+                self._report(result)
                 if result.error is not None:
                     if len(tasks) == 1 and not is_expected(result.error):
                         raise result.error
@@ -61,7 +67,7 @@ class Many:
             say(self._total())
         return code
 
-    def _tell(self, result: Result) -> None:
+    def _report(self, result: Result) -> None:
         self._count[result.status] += 1
         self._n_input_bytes += result.input_bytes
         self._n_bytes += result.output_bytes
@@ -72,9 +78,9 @@ class Many:
             return
         if self._quiet:
             return
-        explain(result.source, result.warnings)
+        warn_all(result.source, result.warnings)
         if result.status is Status.SKIPPED:
-            say(f"{result.source} -> {result.target}: is there already, skipped")
+            say(f"{result.source} -> {result.target}: exists already, skipped")
         else:
             size = (result.width, result.height)
             say(summary(result.source, result.target, size, result.input_bytes, result.output_bytes))
@@ -85,23 +91,20 @@ class Many:
         return f"{sum(self._count.values())} files: {', '.join(parts)}{sizes}"
 
 
-def explain(name: str, warnings: Iterable[str]) -> None:
-    """Print what of a picture is not kept."""
+def warn_all(name: str, warnings: Iterable[str]) -> None:
+    """Print the warnings about a picture."""
     for text in warnings:
         warn(name, text)
 
 
 def summary(source: str, target: str, size: tuple[int, int], n_input_bytes: int, n_bytes: int) -> str:
-    """Return the line about one picture. size: width and height in pixels; n_input_bytes: 0 if not known."""
+    """Return the line about a picture. size: width and height in pixels. n_input_bytes: 0 if unknown."""
     width, height = size
     ratio = f"{n_input_bytes / n_bytes:.1f}:1" if n_input_bytes else "from a pipe"
     return (
         f"{source} -> {target}: {width}x{height}, {n_input_bytes} -> {n_bytes} bytes "
         f"({ratio}), {8 * n_bytes / (width * height):.3f} bpp"
     )
-
-
-_NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip compress"
 
 
 @click.command("batch", epilog=EXIT_CODES_HELP)
@@ -111,7 +114,7 @@ _NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip c
     "--output",
     type=click.Path(readable=False),
     metavar="DIR",
-    help="Folder or URL of outputs.  [default: beside IN]",
+    help="Folder or URL of outputs.  [default: next to IN]",
 )
 @encoding_options
 @click.option(
@@ -120,7 +123,7 @@ _NO_PIPES = "a batch has no standard input or output, and no pipes; use vaezip c
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Work on a Dask cluster instead: the address of its scheduler, such as tcp://scheduler:8786.",
+    help="Work on the Dask cluster with this scheduler, such as tcp://scheduler:8786.",
 )
 @batch_options
 @click.option("-f", "--force", is_flag=True, help="Overwrite files.")
@@ -141,22 +144,22 @@ def batch(
 ) -> int:
     """Compress many pictures into .vae files.
 
-    IN is a picture, or a folder or pattern, whose trees are mirrored below DIR; paths, or URLs that fsspec
-    knows, such as s3://bucket/photos/. A picture that ends its worker process twice is set aside. With
-    --cluster, all machines must see the files under the same names.
+    IN is a picture, a folder or a pattern, as a path or as a URL that fsspec supports, such as
+    s3://bucket/photos/. The trees of folders and patterns are mirrored below DIR. A picture whose worker
+    process dies twice is set aside. With --cluster, all machines must see the files under the same names.
     """
     if STANDARD in pictures:
         raise UsageError(_NO_PIPES)
     if cluster is not None and jobs is not None:
-        raise UsageError("--jobs and --cluster exclude each other: a cluster has the workers that it has")
+        raise UsageError("--jobs and --cluster exclude each other; a cluster sets its own number of workers")
     options = RunOptions(encoding, overwrite=force, skip_existing=skip_existing)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     if any(job.through for job in planned):
         raise UsageError(_NO_PIPES)
-    many = Many(as_json=as_json, quiet=quiet)
+    batch_run = BatchRun(as_json=as_json, quiet=quiet)
     client = None if cluster is None else connect(cluster)
     try:
-        return many.run(
+        return batch_run.run(
             planned,
             options,
             workers=jobs,

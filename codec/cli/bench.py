@@ -1,4 +1,4 @@
-"""`vaezip bench`: measure codecs on a folder of pictures, and show what was found."""
+"""`vaezip bench`: measure codecs on a folder of pictures and report the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @contextmanager
 def _needs_extra() -> Iterator[None]:
-    """Say what to install where a package of the extra `bench` is missing."""
+    """Raise BenchmarkError, which names the extra `bench`, if the block lacks a package."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -53,17 +53,17 @@ def bench() -> None:
     "codecs",
     metavar="NAME",
     multiple=True,
-    help="A codec to run, once for each.  [default: all but the slow ones]",
+    help="Codec to run; may be repeated.  [default: all but the slow ones]",
 )
 @click.option(
     "--metric",
     "metrics",
     multiple=True,
     type=click.Choice(["psnr_rgb", "psnr_y", "ms_ssim", "ssimulacra2"]),
-    help="A metric to have for every point, once for each.  [default: all but ssimulacra2]",
+    help="Metric to compute for every point; may be repeated.  [default: all but ssimulacra2]",
 )
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes.  [default: cores]")
-@click.option("--fresh", is_flag=True, help="Measure the codecs' points again, even those already there.")
+@click.option("--fresh", is_flag=True, help="Measure all points of these codecs again.")
 def rd(
     folder: Path,
     output: Path,
@@ -74,8 +74,8 @@ def rd(
 ) -> int:
     """Measure size and quality of every codec on the pictures of a folder.
 
-    An interrupted run goes on where it stopped. Points of another version of a codec, or of other weights,
-    are measured again; other codecs' points stay.
+    An interrupted run resumes where it stopped. Points of another version of a codec, or of other weights,
+    are measured again; points of codecs that are not run are kept.
     """
     with _needs_extra():
         from codec.bench.codecs import CODECS
@@ -108,7 +108,7 @@ def rd(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, and elsewhere a line for every tenth."""
+    """Show a bar on a terminal, otherwise print a line per tenth; yield a function of (done, total)."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield _say_tenths
         return
@@ -143,17 +143,17 @@ def _say_tenths(done: int, total: int) -> None:
     metavar="FILE",
     type=_FILE,
     multiple=True,
-    help="A picture to show side by side, once for each.",
+    help="Picture to show side by side; may be repeated.",
 )
 @click.option(
-    "--note", "notes", metavar="TEXT", multiple=True, help="A line about these pictures, such as a licence."
+    "--note", "notes", metavar="TEXT", multiple=True, help="Line about these pictures, such as a licence."
 )
 @click.option(
     "--published",
     "published_file",
     metavar="FILE",
     type=_FILE,
-    help="Published curves of the same pictures, to draw beside the measured ones.",
+    help="Published curves for the same pictures, drawn with the measured ones.",
 )
 def report(
     results_file: Path,
@@ -162,7 +162,7 @@ def report(
     notes: tuple[str, ...],
     published_file: Path | None,
 ) -> None:
-    """Draw the curves of a file of results and write a page that needs no network."""
+    """Plot the curves of a results file and write a self-contained HTML page."""
     with _needs_extra():
         from codec.bench.page import write_report
 
@@ -178,7 +178,7 @@ def report(
 def readme(folder: Path, files: tuple[Path, ...]) -> None:
     """Write results into Markdown files, between marker lines.
 
-    DIR holds rd.json and optionally speed.json. Each FILE has the markers of the tables, of the summary or
+    DIR holds rd.json and optionally speed.json. Each FILE has the markers of the tables, of the summary, or
     of both.
     """
     with _needs_extra():

@@ -11,8 +11,19 @@ import click
 
 from codec.batch.task import RunOptions
 from codec.batch.work import pack
-from codec.cli.batch import Many, explain, summary
-from codec.cli.jobs import STANDARD, Job, UpToError, Writer, fill, opened, plan, plan_stream, read_input, run
+from codec.cli.batch import BatchRun, summary, warn_all
+from codec.cli.jobs import (
+    STANDARD,
+    DeferredError,
+    Job,
+    Writer,
+    open_input,
+    plan,
+    plan_stream,
+    read_input,
+    run,
+    write_stream,
+)
 from codec.cli.parameters import batch_options, encoding_options, file_options, jobs_option, limit_option
 from codec.cli.progress import progress_bar
 from codec.cli.report import EXIT_CODES_HELP, Exit, say, warn
@@ -30,33 +41,33 @@ if TYPE_CHECKING:
 def compress_stream(
     sources: tuple[str, ...], output: str | None, options: RunOptions, *, quiet: bool
 ) -> Exit:
-    """Compress the frames of one pipe or file, each written as soon as it is done."""
+    """Compress the frames of one pipe or file to a .vaes stream, writing each frame when it is done."""
 
     def work(job: Job) -> None:
         from codec.image.frames import split_frames
 
         count = n_bytes = 0
-        done = UpToError[bytes]()
+        done = DeferredError[bytes]()
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, n_bytes
-            with opened(job) as file:
+            with open_input(job) as file:
                 pictures = split_frames(file, DEFAULT_LIMITS)
-                first = list(itertools.islice(pictures, 1))  # a faulty one is refused before torch is loaded
+                first = list(itertools.islice(pictures, 1))  # refuse a faulty one before torch is loaded
                 from codec.encode.encoder import Encoder
 
                 encoder = Encoder.of(options.encoding, threads=options.threads)
                 stream = StreamWriter(out)
-                for data in done.of(encoder.map(itertools.chain(first, pictures))):
+                for data in done.items_before(encoder.map(itertools.chain(first, pictures))):
                     stream.write(data)
                     count += 1
                     n_bytes += len(data)
                 if done.error is None:
-                    stream.close()  # without its end, readers know that it was cut short
+                    stream.close()  # a stream without an end chunk reads as truncated
 
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("once", UserWarning)
-            fill(job, write, force=options.overwrite)
+            write_stream(job, write, force=options.overwrite)
         if not quiet:
             for text in dict.fromkeys(str(warning.message) for warning in caught):
                 warn(job.source_name, text)
@@ -74,7 +85,7 @@ def compress_stream(
 @click.option(
     "--stream",
     is_flag=True,
-    help="IN is PPM or PNG pictures, one after another; OUT is a .vaes stream of their .vae files.",
+    help="IN is a sequence of PPM or PNG pictures; OUT is a .vaes stream.",
 )
 @limit_option("pictures")
 @batch_options
@@ -97,9 +108,9 @@ def compress(
 ) -> int:
     """Compress pictures into .vae files.
 
-    IN is any picture that Pillow reads, a folder or a pattern such as 'photos/**/*.jpg', whose trees are
-    mirrored below OUT, or '-' for standard input. Gray, transparency and metadata are kept; what is not, such
-    as 16-bit samples or further frames, is told in a warning.
+    IN is a picture that Pillow reads, a folder, a pattern such as 'photos/**/*.jpg', or '-' for standard
+    input. The trees of folders and patterns are mirrored below OUT. Gray, transparency and metadata are kept;
+    a warning names what is not, such as 16-bit samples or further frames.
     """
     options = RunOptions(
         encoding,
@@ -110,24 +121,24 @@ def compress(
     )
     if stream:
         if jobs > 1 or manifest or remove_sources or as_json or skip_existing:
-            raise UsageError("--jobs, --json, --manifest, --rm and --skip-existing are not for --stream")
-
+            raise UsageError(
+                "--stream cannot be combined with --jobs, --json, --manifest, --rm or --skip-existing"
+            )
         return compress_stream(pictures, output, options, quiet=quiet)
     planned = plan(pictures, output, ".vae", force=force, accepts=is_picture)
     for job in planned:
         if not is_stream(job.target) and is_picture(job.target):
             raise UsageError(
-                f"{job.target}: is a picture's name, and what is written is a .vae file; end it in .vae"
+                f"{job.target}: is a picture's name, but the output is a .vae file; use the suffix .vae"
             )
     if any(job.through or job.source == STANDARD for job in planned):
         if manifest or remove_sources or as_json or skip_existing:
-            raise UsageError("--json, --manifest, --rm and --skip-existing are for files, not for pipes")
+            raise UsageError("--json, --manifest, --rm and --skip-existing work with files, not with pipes")
         return _pipe(planned, options, quiet=quiet)
-    many = Many(as_json=as_json, quiet=quiet)
-    return many.run(
-        # One picture needs no other process, which would not see an open descriptor, as <(...) names one.
+    return BatchRun(as_json=as_json, quiet=quiet).run(
         planned,
         options,
+        # One picture is compressed in this process: a worker could not open a descriptor such as <(...).
         workers=max(1, min(jobs, len(planned))),
         manifest=manifest,
         retry=retry,
@@ -136,7 +147,7 @@ def compress(
 
 
 def _pipe(jobs: list[Job], options: RunOptions, *, quiet: bool) -> int:
-    """Compress to or from a pipe."""
+    """Compress pictures from standard input, or to a pipe, device or open descriptor."""
     writer = Writer(options.overwrite, jobs)
 
     def work(job: Job) -> None:
@@ -148,7 +159,7 @@ def _pipe(jobs: list[Job], options: RunOptions, *, quiet: bool) -> int:
             options, source, job.source_name, lambda name, size: progress_bar(name, size, quiet=quiet)
         )
         if not quiet:
-            explain(job.source_name, packed.warnings)
+            warn_all(job.source_name, packed.warnings)
         writer.write(job, packed.data)
         if not quiet:
             size = (packed.width, packed.height)

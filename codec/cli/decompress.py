@@ -1,4 +1,4 @@
-"""`vaezip decompress`: .vae files or a .vaes stream to pictures."""
+"""`vaezip decompress`: .vae files, or a .vaes stream, to pictures."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from codec.cli import output_formats
-from codec.cli.decompress_files import Unpacking, tell, unpack
-from codec.cli.jobs import Job, UpToError, Writer, fill, opened, plan, plan_stream, run
+from codec.cli.decompress_files import DecompressOptions, decompress_file, decompress_files, print_result
+from codec.cli.jobs import DeferredError, Job, Writer, open_input, plan, plan_stream, run, write_stream
 from codec.cli.parameters import file_options, jobs_option, limit_option, parse_region, parse_scale
 from codec.cli.report import EXIT_CODES_HELP, Exit, fail, say, warn
 from codec.errors import UsageError
@@ -32,7 +32,10 @@ def decompress_stream(
     threads: int | None,
     quiet: bool,
 ) -> Exit:
-    """Decompress one stream. Damaged frames are told, left out, and cost exit code 1."""
+    """Decompress one .vaes stream to a sequence of pictures.
+
+    Damaged frames are reported and omitted; the exit code is then 1.
+    """
     lost = 0
     chosen = output_formats.FORMATS[suffix]
 
@@ -41,16 +44,16 @@ def decompress_stream(
 
         count = 0
         losses: dict[str, None] = {}
-        done: UpToError[Image.Image] = UpToError()
+        done: DeferredError[Image.Image] = DeferredError()
 
         def write(out: IO[bytes]) -> None:
             nonlocal count, lost
-            with opened(job) as file:
+            with open_input(job) as file:
                 reader = Reader(file, on_loss="skip")
                 from codec.decode.decoder import Decoder
 
                 decoder = Decoder(threads=threads, limits=limits)
-                for picture in done.of(decoder.map(frame.data for frame in reader)):
+                for picture in done.items_before(decoder.map(frame.data for frame in reader)):
                     buffer = BytesIO()
                     output_formats.save(picture, chosen, buffer)
                     losses.update(dict.fromkeys(output_formats.losses(picture, chosen)))
@@ -61,9 +64,9 @@ def decompress_stream(
                 fail(f"{job.source_name}: frames {frames[0]} to {frames[-1]} are damaged and left out")
             if not reader.ended and done.error is None:
                 lost += 1
-                fail(f"{job.source_name}: the stream was cut short behind frame {count - 1}; fetch it again")
+                fail(f"{job.source_name}: the stream is truncated after frame {count - 1}; fetch it again")
 
-        fill(job, write, force=force)
+        write_stream(job, write, force=force)
         if not quiet:
             for loss in losses:
                 warn(job.target_name, loss)
@@ -88,9 +91,9 @@ def decompress_stream(
     type=click.Choice(["1", "1/8", "1/16"]),
     default="1",
     callback=parse_scale,
-    help="Make a quick preview so many times smaller.",
+    help="Decode a preview at this scale, which is faster.",
 )
-@click.option("--stream", is_flag=True, help="IN is a .vaes stream; OUT is its pictures, one after another.")
+@click.option("--stream", is_flag=True, help="IN is a .vaes stream; OUT is the sequence of its pictures.")
 @click.option(
     "--frames",
     type=click.Choice(["png", "ppm"]),
@@ -101,7 +104,7 @@ def decompress_stream(
 @click.option(
     "--salvage",
     is_flag=True,
-    help="Of a damaged file, write the intact tiles and mark the lost ones; exit 4.",
+    help="Recover the intact tiles of a damaged file and mark the lost ones; exit code 4.",
 )
 @jobs_option("Files")
 @limit_option("files")
@@ -122,15 +125,15 @@ def decompress(
 ) -> int:
     """Decompress .vae files into pictures.
 
-    IN is a .vae file, a folder or pattern of them, or '-' for standard input. The suffix of OUT chooses the
-    format: .png, .webp, .tif, .bmp, .ppm and .tga keep every pixel, .jpg loses a little more.
-    Transparency is laid over white for .jpg, .bmp and .ppm, which hold none. Standard output gets PNG.
+    IN is a .vae file, a folder or pattern of them, or '-' for standard input. The suffix of OUT selects the
+    format: .png, .webp, .tif, .bmp, .ppm and .tga are lossless, .jpg is lossy. Transparency is blended over
+    white for .jpg, .bmp and .ppm, which cannot store it. Standard output gets PNG.
     """
     if salvage and (region is not None or scale != 1 or stream):
-        raise UsageError("--salvage takes one whole picture, without --region, --scale and --stream")
+        raise UsageError("--salvage cannot be combined with --region, --scale or --stream")
     if stream:
         if region is not None or scale != 1 or jobs > 1:
-            raise UsageError("--jobs, --region and --scale are not for --stream")
+            raise UsageError("--stream cannot be combined with --jobs, --region or --scale")
         return decompress_stream(
             files,
             output,
@@ -144,15 +147,13 @@ def decompress(
     for job in planned:
         if job.error is None:
             output_formats.choose(job.target)
-    how = Unpacking(region, scale, salvage, limits, force, threads, quiet)
+    options = DecompressOptions(region, scale, salvage, limits, force, threads, quiet)
     if min(jobs, len(planned)) > 1:
-        from codec.cli.decompress_files import unpack_many
-
-        return unpack_many(how, planned, jobs)
+        return decompress_files(options, planned, jobs)
     writer = Writer(force, planned)
 
     def work(job: Job) -> None:
         writer.check(job)
-        tell(how, job, unpack(how, job, writer))
+        print_result(options, job, decompress_file(options, job, writer))
 
     return run(planned, work)

@@ -1,4 +1,4 @@
-"""Pictures made by the model: `vaezip sample`, `interpolate`, `traverse` and `impute`."""
+"""`vaezip sample`, `interpolate`, `traverse` and `impute`: generate pictures with the model."""
 
 from __future__ import annotations
 
@@ -17,29 +17,47 @@ from codec.cli.output_formats import (
 )
 from codec.cli.parameters import quality_option, quiet_option, threads_option
 from codec.cli.progress import task_bar
-from codec.cli.report import EXIT_CODES_HELP, say, telling
+from codec.cli.report import EXIT_CODES_HELP, report_warnings, say
 from codec.errors import UsageError
 from codec.inference.backends import need_torch
 from codec.io.files import check_writable
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
-_output = click.option("-o", "--output", "folder", metavar="DIR", type=_FOLDER, required=True, help="Folder.")
+_output = click.option(
+    "-o", "--output", "folder", metavar="DIR", type=_FOLDER, required=True, help="Output folder."
+)
 _force = click.option("-f", "--force", is_flag=True, help="Overwrite files.")
 _quality = quality_option("Rate of the latents, 0 to 100.")
 
 
 @click.command("sample", epilog=EXIT_CODES_HELP)
-@click.option("-n", "--count", type=click.IntRange(1, 10_000), default=16, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--side", type=click.IntRange(64, 512), default=128, show_default=True, help="Multiple of 64.")
-@click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True, help="For y.")
-@click.option("--temperature-z", type=click.FloatRange(0, 10), help="For z.  [default: as for y]")
+@click.option(
+    "-n", "--count", type=click.IntRange(1, 10_000), default=16, show_default=True, help="Pictures."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--side",
+    type=click.IntRange(64, 512),
+    default=128,
+    show_default=True,
+    help="Pixels a side, a multiple of 64.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10),
+    default=1.0,
+    show_default=True,
+    help="Sampling temperature of y; 0 takes the most probable values.",
+)
+@click.option(
+    "--temperature-z", type=click.FloatRange(0, 10), help="Sampling temperature of z.  [default: that of y]"
+)
 @click.option(
     "--model",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A classical VAE to draw from instead, made by `vaezip train vae`.",
+    help="Sample from this classical VAE instead, made by `vaezip train vae`.",
 )
 @_quality
 @_output
@@ -59,10 +77,10 @@ def sample(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Draw new pictures from the model, and a contact sheet of them.
+    """Draw new pictures from the prior of the model and write them with a contact sheet.
 
-    The same seed gives the same pictures. The codec's prior knows textures, not scenes; a classical VAE draws
-    what it was trained on.
+    The same seed gives the same pictures. The codec's prior is local: it yields textures, not scenes. A
+    classical VAE yields pictures like those that it was trained on.
     """
     need_torch("drawing pictures")
     names = [f"sample_{index:04d}.png" for index in range(count)]
@@ -95,8 +113,8 @@ def sample(
 @click.command("interpolate", epilog=EXIT_CODES_HELP)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("-n", "--count", type=click.IntRange(2, 1000), default=9, show_default=True)
-@click.option("--spherical", is_flag=True, help="Along the great arc instead of the straight line.")
+@click.option("-n", "--count", type=click.IntRange(2, 1000), default=9, show_default=True, help="Frames.")
+@click.option("--spherical", is_flag=True, help="Interpolate along a great arc instead of a straight line.")
 @_quality
 @_output
 @_force
@@ -113,21 +131,21 @@ def interpolate(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Go from picture A to picture B in latent space: frames, a contact sheet and an animated WebP.
+    """Interpolate from picture A to picture B in latent space: frames, a contact sheet and an animated WebP.
 
-    Of two pictures of different size the larger one is cut around its middle to the shape of the smaller one
-    and scaled to its size. Sheet and animation show frames at no more than 512 pixels a side.
+    If the sizes differ, the larger picture is cropped at its centre to the aspect ratio of the smaller one
+    and scaled to its size. Frames in sheet and animation have at most 512 pixels a side.
     """
     paths = prepare_frames(folder, count, force=force)
     from codec.image.load import load_rgb
     from codec.vae.latent_paths import interpolation
 
-    with telling(first, quiet=quiet):
+    with report_warnings(first, quiet=quiet):
         start = load_rgb(first)
-    with telling(second, quiet=quiet):
+    with report_warnings(second, quiet=quiet):
         end = load_rgb(second)
     with task_bar("frames", quiet=quiet) as progress:
-        with telling(f"{first}, {second}", quiet=quiet):
+        with report_warnings(f"{first}, {second}", quiet=quiet):
             frames = interpolation(
                 start,
                 end,
@@ -144,9 +162,20 @@ def interpolate(
 
 @click.command("traverse", epilog=EXIT_CODES_HELP)
 @click.argument("picture", metavar="IN")
-@click.option("--channel", type=click.IntRange(min=0), required=True, help="0 is the picture's heaviest.")
-@click.option("--span", type=click.FloatRange(min=0, min_open=True), default=8.0, show_default=True)
-@click.option("-n", "--count", type=click.IntRange(2, 1000), default=7, show_default=True)
+@click.option(
+    "--channel",
+    type=click.IntRange(min=0),
+    required=True,
+    help="Channel in order of decreasing magnitude in the picture; 0 is the largest.",
+)
+@click.option(
+    "--span",
+    type=click.FloatRange(min=0, min_open=True),
+    default=8.0,
+    show_default=True,
+    help="Largest change, in quantiser steps.",
+)
+@click.option("-n", "--count", type=click.IntRange(2, 1000), default=7, show_default=True, help="Frames.")
 @_quality
 @_output
 @_force
@@ -163,16 +192,17 @@ def traverse(
     threads: int | None,
     quiet: bool,
 ) -> None:
-    """Change one latent channel of a picture everywhere, from -SPAN to +SPAN quantiser steps.
+    """Vary one latent channel of a whole picture by -SPAN to +SPAN quantiser steps.
 
-    Sheet and animation show frames at no more than 512 pixels a side.
+    Writes frames, a contact sheet and an animated WebP. Frames in sheet and animation have at most 512 pixels
+    a side.
     """
     paths = prepare_frames(folder, count, force=force)
     from codec.image.load import load_rgb
     from codec.vae.latent_paths import traversal
 
     steps = [span * (2 * index / (count - 1) - 1) for index in range(count)]
-    with telling(picture, quiet=quiet):
+    with report_warnings(picture, quiet=quiet):
         pixels = load_rgb(picture)
     with task_bar("frames", quiet=quiet) as progress:
         frames = traversal(pixels, channel, steps, quality=quality, threads=threads, progress=progress)
@@ -183,7 +213,7 @@ def traverse(
 
 @click.command("impute", epilog=EXIT_CODES_HELP)
 @click.argument("picture", metavar="IN")
-@click.option("--mask", metavar="MASK", required=True, help="A picture of the same size: white is missing.")
+@click.option("--mask", metavar="MASK", required=True, help="Picture of the same size; white is missing.")
 @click.option(
     "-o",
     "--output",
@@ -197,10 +227,16 @@ def traverse(
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="OUT, OUT_1, OUT_2, ...",
+    help="Results: OUT, OUT_1, OUT_2, ...",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10),
+    default=1.0,
+    show_default=True,
+    help="Factor on the noise of further results.",
+)
 @click.option("-f", "--force", is_flag=True, help="Overwrite files.")
 @quiet_option
 def impute(
@@ -213,10 +249,10 @@ def impute(
     force: bool,
     quiet: bool,
 ) -> None:
-    """Fill in the white part of a mask; all other pixels are kept as they are. OUT is a PNG.
+    """Fill in the white part of a mask; all other pixels are kept exactly. OUT is a PNG.
 
-    The first result is the likeliest, further ones differ by chance. What is hidden by a large hole is not
-    known: it becomes a smooth continuation of what is around.
+    The first result is the most probable one, further ones are random samples. A large hole is filled with a
+    smooth continuation of its surroundings.
     """
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output}: pixels are kept exactly, so OUT must end in .png")
@@ -229,9 +265,9 @@ def impute(
     from codec.image.load import load_rgb
     from codec.vae.imputation import impute as fill
 
-    with telling(picture, quiet=quiet):
+    with report_warnings(picture, quiet=quiet):
         pixels = load_rgb(picture)
-    with telling(mask, quiet=quiet):
+    with report_warnings(mask, quiet=quiet):
         missing = load_rgb(mask).mean(2) >= 128
     with task_bar("blocks", quiet=quiet) as progress:
         filled = fill(pixels, missing, samples=samples, seed=seed, temperature=temperature, progress=progress)

@@ -11,7 +11,7 @@ import click
 from codec.api import info as read_info
 from codec.bitstream.container import parse_container
 from codec.bitstream.rate_index import MAX_RATE_INDEX
-from codec.cli.jobs import STANDARD, Job, read_input, run, without_nothing
+from codec.cli.jobs import STANDARD, Job, drop_empty_sources, read_input, run
 from codec.cli.parameters import limit_option, quiet_option, threads_option
 from codec.cli.report import EXIT_CODES_HELP, describe, is_expected, printable, say
 from codec.io.mapping import expand, is_stream, one_file
@@ -43,7 +43,7 @@ def info(files: tuple[str, ...], limits: Limits, as_json: bool) -> int:
 
 
 def _clamped(facts: ImageInfo) -> str | None:
-    """Return which end of the quality scale is clamped here, if any."""
+    """Return the end of the quality scale, "low" or "high", at which the rate index is clamped, or None."""
     if facts.quality is None:
         return None
     points = model_entry(bytes.fromhex(facts.model_id)).calibration
@@ -101,13 +101,13 @@ def _describe_quality(facts: ImageInfo) -> str:
     if facts.lossless_tiles == facts.tiles:
         return "lossless"
     if facts.quality is None:
-        return "unknown: the model is not installed"
+        return "unknown, as the model is not installed"
     shown = f"{facts.quality:.1f}"
     match _clamped(facts):
         case "low":
-            return f"{shown} (the low end: every -q up to {facts.quality:g} gives this)"
+            return f"{shown} (lowest rate: -q below {facts.quality:g} gives the same)"
         case "high":
-            return f"{shown} (the high end: every -q from {facts.quality:g} up gives this)"
+            return f"{shown} (highest rate: -q above {facts.quality:g} gives the same)"
     return shown
 
 
@@ -139,7 +139,7 @@ def _print_table(name: str, rows: list[tuple[str, str]]) -> None:
 @threads_option
 @quiet_option
 def verify(files: tuple[str, ...], as_json: bool, threads: int | None, quiet: bool) -> int:
-    """Check .vae files: structure, every checksum and all coded symbols, without computing pixels.
+    """Check structure, checksums and coded symbols of .vae files, without computing pixels.
 
     IN is a .vae file, a folder or pattern of them, or '-' for standard input.
     """
@@ -147,7 +147,7 @@ def verify(files: tuple[str, ...], as_json: bool, threads: int | None, quiet: bo
     def work(job: Job) -> None:
         try:
             data = read_input(job.source)
-            # Faulty structure and unknown models are refused here, before torch is loaded.
+            # Refuse damaged structure and unknown models before torch is loaded.
             header = parse_container(data).header
             model_entry(header.model_id)
             from codec.decode.symbols import verify as check
@@ -162,11 +162,11 @@ def verify(files: tuple[str, ...], as_json: bool, threads: int | None, quiet: bo
             size = {"width": header.width, "height": header.height, "bytes": len(data)}
             print(json.dumps({"file": job.source, "status": "ok", **size}))
         if not quiet:
-            say(f"{job.source_name}: sound, {header.width}x{header.height}")
+            say(f"{job.source_name}: intact, {header.width}x{header.height}")
 
     jobs = [
         Job(found.name, STANDARD, error=found.error)
         for source in files
         for found in ([one_file(source)] if source == STANDARD else expand(source, is_stream))
     ]
-    return run(without_nothing(jobs), work)
+    return run(drop_empty_sources(jobs), work)

@@ -1,4 +1,4 @@
-"""The files of one run, and the input and output of a stream."""
+"""Plan the inputs and outputs of one run, read inputs, write outputs, and run a job for each."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from codec.io.storage import check as check_target
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+T = TypeVar("T")
+
 STANDARD = "-"
 _STDOUT = 1
 
 
 @dataclass(frozen=True)
 class Job:
-    """One input and the output it becomes; `-` is standard input or output.
+    """One input and its output; `-` is standard input or output.
 
-    mirrored: the output's folders are made where they are missing. through: the output is standard output or
-    another open descriptor of this process. error: why the input is not to be opened at all.
+    mirrored: create missing folders of the output. through: the output is standard output or another open
+    descriptor of this process. error: reason why the input must not be opened, or None.
     """
 
     source: str
@@ -41,12 +43,12 @@ class Job:
 
     @property
     def source_name(self) -> str:
-        """The input as messages call it."""
+        """Return the name of the input in messages."""
         return "standard input" if self.source == STANDARD else self.source
 
     @property
     def target_name(self) -> str:
-        """The output as messages call it."""
+        """Return the name of the output in messages."""
         return "standard output" if self.target == STANDARD else self.target
 
 
@@ -58,51 +60,58 @@ def plan(
     force: bool,
     accepts: Callable[[str], bool] | None = None,
 ) -> list[Job]:
-    """Give every input its output, and refuse what no file system needs to be asked about.
+    """Return the jobs of a run: every input with its output, folders and patterns expanded.
 
-    accepts: tells by its name whether a file of a folder is an input; None opens no folders or patterns.
+    output: the value of -o. suffix: of outputs without a name. force: allow binary data to a terminal.
+    accepts: predicate that selects the files of a folder by name; None does not expand folders and patterns.
+    Raises UsageError or OSError for names that cannot be combined, NothingFound without any file. Existing
+    outputs are checked later, by `Writer.check`.
     """
     if "" in sources or output == "":
         raise UsageError("an empty file name; name a file, or '-' for standard input or output")
     if len(sources) > 1 and STANDARD in sources:
-        raise UsageError("'-' stands for one input; give it alone")
+        raise UsageError("'-' cannot be combined with other inputs; give it alone")
     descriptor = None if output is None else descriptor_of(local_path(output) or "")
     if descriptor == _STDOUT:
         output = STANDARD
     through = output == STANDARD or descriptor is not None
-    opened = [source for source in sources if accepts is not None and is_many(source)]
-    several = len(sources) > 1 or bool(opened)
-    into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, bool(opened))
+    expanded = any(accepts is not None and is_many(source) for source in sources)
+    several = len(sources) > 1 or expanded
+    into_folder = output not in (None, STANDARD) and _is_folder(str(output), several, expanded)
     if output is not None and output.endswith(os.sep) and not into_folder:
-        raise FileNotFoundError(errno.ENOENT, "is no folder; create it first", output)
+        raise FileNotFoundError(errno.ENOENT, "is not a folder; create it first", output)
     if several and output is not None and not into_folder:
         raise UsageError(f"{output}: with several inputs, -o must name an existing folder")
     jobs: list[Job] = []
     for source in sources:
         if source == STANDARD and into_folder:
-            raise UsageError(f"{output}: is a folder; name the file that standard input becomes")
+            raise UsageError(f"{output}: is a folder; name the output file of standard input")
         if output is not None and not into_folder:
             jobs.append(Job(source, output, through=through))
         elif source == STANDARD:
             jobs.append(Job(source, STANDARD, through=True))
         else:
-            jobs.extend(_expanded(source, output, suffix, accepts))
+            jobs.extend(_expand(source, output, suffix, accepts))
     if any(job.target == STANDARD for job in jobs):
         _check_standard_output(force=force)
-    return without_nothing(jobs)
+    return drop_empty_sources(jobs)
 
 
-def _is_folder(output: str, several: bool, opened: bool) -> bool:
-    """Tell whether outputs go into `output`: it is a folder, or one to be made for a tree."""
+def _is_folder(output: str, several: bool, expanded: bool) -> bool:
+    """Return whether outputs go into the folder `output`, which exists or will be created for a tree.
+
+    several: there are several inputs. expanded: one of them is a folder or pattern.
+    """
     path = local_path(output)
     if path is None:
         return output.endswith("/") or several
-    return os.path.isdir(path) or (opened and not os.path.lexists(path))
+    return os.path.isdir(path) or (expanded and not os.path.lexists(path))
 
 
-def _expanded(
+def _expand(
     source: str, output: str | None, suffix: str, accepts: Callable[[str], bool] | None
 ) -> Iterator[Job]:
+    """Yield the jobs of one source."""
     if accepts is None or not is_many(source):
         found = one_file(source)
         if not found.relative:
@@ -114,18 +123,18 @@ def _expanded(
         yield Job(found.name, target, mirrored=output is not None, error=found.error)
 
 
-def without_nothing(jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs without those of folders and patterns that stand for nothing, each told in one line.
+def drop_empty_sources(jobs: Sequence[Job]) -> list[Job]:
+    """Return the jobs without those of folders and patterns that have no files; print a line for each.
 
-    Raises NothingFound where no other job is left.
+    Raises NothingFound if no job is left.
     """
-    left = [job for job in jobs if not isinstance(job.error, NothingFound)]
-    nothing = [job.error for job in jobs if isinstance(job.error, NothingFound)]
-    for error in nothing if left else nothing[:-1]:
-        fail(describe(error) if not left else f"warning: {describe(error)}")
-    if nothing and not left:
-        raise nothing[-1]
-    return left
+    kept = [job for job in jobs if not isinstance(job.error, NothingFound)]
+    errors = [job.error for job in jobs if isinstance(job.error, NothingFound)]
+    for error in errors if kept else errors[:-1]:
+        fail(describe(error) if not kept else f"warning: {describe(error)}")
+    if errors and not kept:
+        raise errors[-1]
+    return kept
 
 
 def _check_standard_output(*, force: bool) -> None:
@@ -136,14 +145,18 @@ def _check_standard_output(*, force: bool) -> None:
 
 
 class Writer:
-    """Writes the outputs of jobs, none of them over an input or another output."""
+    """Write the outputs of jobs, and refuse to overwrite an input or another output of the run."""
 
     def __init__(self, force: bool, jobs: Sequence[Job] = ()) -> None:
         self._force = force
         self._claims = Claims(job.source for job in jobs if job.source != STANDARD)
 
     def check(self, job: Job) -> None:
-        """Refuse an output that could not or should not be written, before work is spent on it."""
+        """Check before any work that the output of a job can be written; create its folders if mirrored.
+
+        Raises UsageError for an output that is also an input, OSError for one that exists (without `force`),
+        is reserved by another job or cannot be written.
+        """
         if job.target == STANDARD:
             return
         self._claims.claim(job.source_name, job.target)
@@ -152,7 +165,10 @@ class Writer:
         check_target(job.target, overwrite=self._force)
 
     def write(self, job: Job, data: bytes | Callable[[IO[bytes]], object]) -> None:
-        """Write an output whole, or leave nothing. data: the bytes, or what writes them into a file."""
+        """Write an output completely or not at all, with the modification time of its source.
+
+        data: bytes, or a function that writes them into the file it is given.
+        """
         if job.target == STANDARD:
             write_into(sys.stdout.buffer, data)
             sys.stdout.buffer.flush()
@@ -164,7 +180,7 @@ class Writer:
 
 
 def read_input(source: str) -> bytes:
-    """Read an input whole; raises LimitExceeded where it is longer than MAX_INPUT_BYTES."""
+    """Return all bytes of an input. Raises LimitExceeded if it is longer than MAX_INPUT_BYTES, OSError."""
     if source == STANDARD:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "is closed; name a file", "standard input")
@@ -179,7 +195,7 @@ def read_input(source: str) -> bytes:
 
 
 def run(jobs: Sequence[Job], work: Callable[[Job], None]) -> Exit:
-    """Do every job; a failed one is told in one line and does not stop the others."""
+    """Run `work` on every job and return the exit code. A failed job is reported, and the others go on."""
     worst = Exit.OK
     for job in jobs:
         try:
@@ -196,19 +212,16 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None]) -> Exit:
     return worst
 
 
-T = TypeVar("T")
-
-
 def plan_stream(sources: tuple[str, ...], output: str | None, suffix: str, *, force: bool) -> Job:
-    """Return the one job of a stream, refused where it makes no sense."""
+    """Return the single job of --stream. Raises UsageError for several inputs, and the errors of `plan`."""
     if len(sources) != 1:
         raise UsageError("--stream takes one input, such as '-' for standard input")
     return plan(sources, output, suffix, force=force)[0]
 
 
 @contextmanager
-def opened(job: Job) -> Iterator[IO[bytes]]:
-    """Open the input of a job."""
+def open_input(job: Job) -> Iterator[IO[bytes]]:
+    """Open the input of a job for sequential reading."""
     if job.source == STANDARD:
         if sys.stdin is None or sys.stdin.isatty():
             raise UsageError("standard input is a terminal; name a file or pipe one in")
@@ -218,8 +231,8 @@ def opened(job: Job) -> Iterator[IO[bytes]]:
         yield file
 
 
-def fill(job: Job, write: Callable[[IO[bytes]], object], *, force: bool) -> None:
-    """Let `write` write the output of a job: a file whole or not at all, a pipe as it goes."""
+def write_stream(job: Job, write: Callable[[IO[bytes]], object], *, force: bool) -> None:
+    """Call `write` with the output of a job: a file is written atomically, a pipe piece by piece."""
     if job.target == STANDARD:
         write(sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -228,14 +241,17 @@ def fill(job: Job, write: Callable[[IO[bytes]], object], *, force: bool) -> None
     write_atomic(Path(job.target), write, overwrite=force)
 
 
-class UpToError(Generic[T]):
-    """Takes what comes before an error, so that it is delivered. error: what ended it, or None."""
+class DeferredError(Generic[T]):
+    """Iterate up to an error and keep it, so that the items before it can be written first.
+
+    error: the error that ended the iteration, or None.
+    """
 
     def __init__(self) -> None:
         self.error: CodecError | OSError | None = None
 
-    def of(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items, and end where they fail; raises what they raise in place of the first one."""
+    def items_before(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items until one raises; raise its error only if it is the first."""
         count = 0
         try:
             for count, item in enumerate(items, 1):  # noqa: B007

@@ -1,4 +1,4 @@
-"""Entry points of the commands, shell completion, and the one place where errors become exit codes."""
+"""Entry points of the commands, shell completion, and conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,31 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
+_PROGRAMS = ("vaezip", "vaezip-encode", "vaezip-decode")
+
+# Location and short help of each command. A command's module is imported when the command runs: `train` needs
+# torch, and `vaezip --help` must not load it.
+_COMMANDS = {
+    "compress": ("codec.cli.compress:compress", "Compress pictures into .vae files."),
+    "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
+    "batch": ("codec.cli.batch:batch", "Compress many pictures, on all cores or a cluster."),
+    "info": ("codec.cli.inspect:info", "Show size, quality and structure of .vae files."),
+    "verify": ("codec.cli.inspect:verify", "Check .vae files without computing pixels."),
+    "elbo": ("codec.cli.scores:elbo", "Compute the evidence lower bound of pictures."),
+    "sample": ("codec.cli.generate:sample", "Draw new pictures from the model."),
+    "interpolate": ("codec.cli.generate:interpolate", "Interpolate between two pictures in latent space."),
+    "traverse": ("codec.cli.generate:traverse", "Vary one latent channel of a picture."),
+    "anomaly": ("codec.cli.scores:anomaly", "Find pictures that differ from normal ones."),
+    "impute": ("codec.cli.generate:impute", "Fill in missing parts of a picture."),
+    "train": ("codec.train.commands:train", "Train weights and export them."),
+    "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
+    "data": ("codec.cli.data:data", "Download pictures for training and measuring."),
+    "completion": ("codec.cli.main:completion", "Print a shell completion script."),
+}
+
+
 def version_lines() -> list[str]:
-    """Return the versions of package, bitstream and model, a line each."""
+    """Return three lines: the versions of the package, the bitstream and the model."""
     try:
         entry = model_entry(default_model_id())
         model = f"{entry.model_id.hex()} ({entry.name})"
@@ -41,14 +64,11 @@ def version_lines() -> list[str]:
     return [f"vaezip {__version__}", f"bitstream {'.'.join(map(str, VERSION))}", f"model {model}"]
 
 
-_PROGRAMS = ("vaezip", "vaezip-encode", "vaezip-decode")
-
-
 @click.command("completion", epilog=EXIT_CODES_HELP)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what lets SHELL complete commands, options and file names.
+    """Print a script with which SHELL completes commands, options and file names.
 
     \b
     bash:  source <(vaezip completion bash)         in ~/.bashrc
@@ -63,35 +83,15 @@ def completion(context: click.Context, shell: str) -> None:
         click.echo(scripts(context.find_root().command, {}, program, variable).source())
 
 
-# Modules are loaded when their command runs: `train` needs torch, and help must not wait for it.
-_COMMANDS = {
-    "compress": ("codec.cli.compress:compress", "Compress pictures into .vae files."),
-    "decompress": ("codec.cli.decompress:decompress", "Decompress .vae files into pictures."),
-    "batch": ("codec.cli.batch:batch", "Compress many pictures, on all cores or a cluster."),
-    "info": ("codec.cli.inspect:info", "Show what a .vae file says about itself."),
-    "verify": ("codec.cli.inspect:verify", "Check .vae files without decoding their pixels."),
-    "elbo": ("codec.cli.scores:elbo", "Weigh pictures by the model: the evidence lower bound."),
-    "sample": ("codec.cli.generate:sample", "Draw new pictures from the model."),
-    "interpolate": ("codec.cli.generate:interpolate", "Go from one picture to another in latent space."),
-    "traverse": ("codec.cli.generate:traverse", "Change one latent channel of a picture."),
-    "anomaly": ("codec.cli.scores:anomaly", "Find what is unlike normal pictures."),
-    "impute": ("codec.cli.generate:impute", "Fill in missing parts of a picture."),
-    "train": ("codec.train.commands:train", "Train weights and export them."),
-    "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
-    "data": ("codec.cli.data:data", "Get pictures to train on and to measure with."),
-    "completion": ("codec.cli.main:completion", "Print what lets a shell complete commands."),
-}
-
-
 class LazyGroup(click.Group):
-    """A group that knows names and help of its commands without importing them."""
+    """A group that lists its commands with their help without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import and return a command, or return None for an unknown name."""
         if cmd_name not in _COMMANDS:
             return None
         command = _load(_COMMANDS[cmd_name][0])
@@ -120,7 +120,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
     help="Show the versions of package, bitstream and model, and exit.",
 )
 def vaezip() -> None:
-    """Compress photographs with a neural network, and get them back."""
+    """Compress and decompress photographs with a neural network."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,20 +129,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def encode(arguments: Sequence[str] | None = None) -> int:
-    """Run `vaezip-encode`, which is `vaezip compress`."""
+    """Run `vaezip-encode`, an alias of `vaezip compress`."""
     return _run(_load(_COMMANDS["compress"][0]), "vaezip-encode", arguments)
 
 
 def decode(arguments: Sequence[str] | None = None) -> int:
-    """Run `vaezip-decode`, which is `vaezip decompress`."""
+    """Run `vaezip-decode`, an alias of `vaezip decompress`."""
     return _run(_load(_COMMANDS["decompress"][0]), "vaezip-decode", arguments)
 
 
 def _run(command: click.Command, program: str, arguments: Sequence[str] | None) -> int:
+    """Run a command and return its exit code; print an error in one line."""
     escape_unprintable_output()
-    _end_tidily_when_terminated()
+    _unwind_on_sigterm()
     try:
-        # Not command.main(), which gives a broken pipe and Ctrl-C codes and blank lines of its own.
+        # Not command.main(): it exits with other codes, and prints blank lines, for Ctrl-C and a broken pipe.
         completion = f"_{program.replace('-', '_').upper()}_COMPLETE"
         if instruction := os.environ.get(completion):
             return shell_complete(command, {}, program, completion, instruction)
@@ -165,7 +166,7 @@ def _run(command: click.Command, program: str, arguments: Sequence[str] | None) 
         fail("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone, with all it wanted. Python would complain again when it flushes at exit.
+        # The reader has closed the pipe. Python would report the error again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.INPUT_OUTPUT
     except Exception as error:
@@ -176,6 +177,7 @@ def _run(command: click.Command, program: str, arguments: Sequence[str] | None) 
 
 
 def _load(location: str) -> click.Command:
+    """Import a command. location: `MODULE:ATTRIBUTE`."""
     module, _, attribute = location.partition(":")
     try:
         command = getattr(import_module(module), attribute)
@@ -189,12 +191,13 @@ def _load(location: str) -> click.Command:
 
 
 def _one_line(error: click.ClickException) -> str:
+    """Return the message of a click error as one line without initial capital and full stop."""
     text = " ".join(error.format_message().split()).rstrip(".")
     return text[:1].lower() + text[1:]
 
 
-def _end_tidily_when_terminated() -> None:
-    """Let SIGTERM unwind the stack, so that temporary files are removed."""
+def _unwind_on_sigterm() -> None:
+    """Raise SystemExit on SIGTERM, so that temporary files are removed."""
 
     def terminate(_number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(int(Exit.TERMINATED))

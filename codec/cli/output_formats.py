@@ -1,4 +1,4 @@
-"""Picture files that commands write: formats and what each holds, and folders of pictures."""
+"""Write picture files: formats and what each can store, contact sheets and animations."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from codec.cli.output_metadata import Held
+    from codec.cli.output_metadata import FittedMetadata
 
+SHEET, ANIMATION = "sheet.png", "animation.webp"
+FRAME_MS = 120
+# Maximum side in pixels of frames in sheets and animations: WebP is limited to 16,383.
+SHOWN_SIDE = 512
 _ALL = frozenset({"icc_profile", "exif", "xmp", "dpi", "text"})
 
 
 @dataclass(frozen=True)
 class Format:
-    """A Pillow format, the options that keep most of a picture, and what it can hold.
+    """A picture format that Pillow writes.
 
-    max_side: pixels. alpha: whether transparency is held. metadata: which of `_ALL`.
+    name: Pillow's name. options: of Pillow's writer, to lose as little as possible. max_side: pixels.
+    alpha: whether it stores transparency. metadata: the subset of `_ALL` that it stores.
     """
 
     name: str
@@ -37,7 +42,7 @@ class Format:
 
 
 _PNG = Format("PNG", metadata=_ALL)
-# Not compressed: libtiff would keep all it compresses in memory, unless it wrote past Python's file object.
+# Uncompressed: to compress, libtiff keeps the whole file in memory unless it writes to a file descriptor.
 _TIFF = Format("TIFF", metadata=_ALL - {"text"})
 _JPEG = Format("JPEG", {"quality": 95, "subsampling": "4:4:4"}, 65500, alpha=False, metadata=_ALL - {"text"})
 
@@ -55,40 +60,43 @@ FORMATS = {
 
 
 def choose(target: str) -> Format:
-    """Return the format that an output's name asks for; pipes and devices whose name has none get PNG."""
+    """Return the format for the suffix of an output; PNG for a pipe or device without a suffix.
+
+    Raises UsageError for an unknown suffix, and for a file without one.
+    """
     suffix = Path(target).suffix.lower()
     if suffix in FORMATS:
         return FORMATS[suffix]
     if target == STANDARD or (not suffix and writes_through(target)):
         return _PNG
     known = ", ".join(FORMATS)
-    what = f"cannot write '{suffix}' pictures" if suffix else "has no suffix to choose a format by"
-    raise UsageError(f"{target}: {what}; use one of {known}")
+    problem = f"cannot write '{suffix}' pictures" if suffix else "has no suffix, which selects the format"
+    raise UsageError(f"{target}: {problem}; use one of {known}")
 
 
 def check_size(target: str, chosen: Format, width: int, height: int) -> None:
-    """Refuse a picture whose sides the format cannot hold, before it is decoded."""
+    """Raise UsageError for a picture too large for the format. width, height: pixels."""
     if max(width, height) > chosen.max_side:
         raise UsageError(
-            f"{target}: {chosen.name} holds at most {chosen.max_side} pixels a side and the picture is "
+            f"{target}: {chosen.name} stores at most {chosen.max_side} pixels a side and the picture is "
             f"{width}x{height}; write .png instead"
         )
 
 
 def losses(picture: Image.Image, chosen: Format) -> list[str]:
-    """Return what the format cannot hold of a decoded picture, in words for a warning."""
+    """Return texts of warnings about what the format cannot store of a decoded picture."""
     lost = []
     if "A" in picture.getbands() and not chosen.alpha:
-        lost.append(f"{chosen.name} holds no transparency: the picture is laid over white")
-    return lost + _held(picture, chosen).lost
+        lost.append(f"{chosen.name} cannot store transparency: the picture is blended over white")
+    return lost + _fit_metadata(picture, chosen).lost
 
 
 def save(picture: Image.Image, chosen: Format, file: IO[bytes]) -> None:
-    """Write a picture file, with all metadata that the format holds."""
-    options = _held(picture, chosen).options
+    """Write a picture file with all metadata that the format can store."""
+    options = _fit_metadata(picture, chosen).options
     if "A" in picture.getbands() and not chosen.alpha:
         picture = _over_white(picture)
-    # Pillow's writers take much from there by themselves, and any text may have a key that they know.
+    # Pillow's writers read some keys of `info`, and a text of the file may have one of these keys.
     info, picture.info = picture.info, {}
     try:
         picture.save(file, format=chosen.name, **chosen.options, **options)
@@ -96,14 +104,15 @@ def save(picture: Image.Image, chosen: Format, file: IO[bytes]) -> None:
         picture.info = info
 
 
-def _held(picture: Image.Image, chosen: Format) -> Held:
-    from codec.cli.output_metadata import held
+def _fit_metadata(picture: Image.Image, chosen: Format) -> FittedMetadata:
+    from codec.cli.output_metadata import fit_metadata
 
     mode = picture.mode if chosen.alpha else picture.mode.removesuffix("A")
-    return held(picture, mode, chosen.name, chosen.metadata, chosen.options)
+    return fit_metadata(picture, mode, chosen.name, chosen.metadata, chosen.options)
 
 
 def _over_white(picture: Image.Image) -> Image.Image:
+    """Return a picture blended over white, in mode L or RGB."""
     from PIL import Image
 
     colour = "L" if picture.mode == "LA" else "RGB"
@@ -112,26 +121,23 @@ def _over_white(picture: Image.Image) -> Image.Image:
     return white
 
 
-SHEET, ANIMATION = "sheet.png", "animation.webp"
-FRAME_MS = 120
-# What frames are reduced to, in pixels a side, where many are shown together: WebP ends at 16,383.
-SHOWN_SIDE = 512
-
-
 def prepare(folder: Path, names: Sequence[str], *, force: bool) -> list[Path]:
-    """Make a folder if need be, and refuse names in it that are taken, before work is spent on them."""
+    """Create a folder and return the paths of `names` in it. Raises OSError if one cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     return [check_writable(folder / name, overwrite=force) for name in names]
 
 
 def prepare_frames(folder: Path, count: int, *, force: bool) -> list[Path]:
-    """As prepare; return where the frames go, then the contact sheet and the animation."""
+    """Do as `prepare` for `count` frames; return their paths, then those of contact sheet and animation."""
     names = [f"frame_{index:03d}.png" for index in range(count)]
     return prepare(folder, [*names, SHEET, ANIMATION], force=force)
 
 
 def save_frames(paths: list[Path], frames: Iterable[NDArray[np.uint8]], *, force: bool) -> None:
-    """Write frames as they come, then their sheet and their animation, to what prepare_frames gave."""
+    """Write frames uint8 [H, W, 3] one by one, then contact sheet and animation.
+
+    paths: from `prepare_frames`, one more frame path than frames is an error.
+    """
     *singles, sheet, animation = paths
     shown = []
     for path, pixels in zip(singles, frames, strict=True):
@@ -142,7 +148,7 @@ def save_frames(paths: list[Path], frames: Iterable[NDArray[np.uint8]], *, force
 
 
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return samples uint8 [H, W, 3] at no more than SHOWN_SIDE pixels a side."""
+    """Return samples uint8 [H, W, 3], scaled down to at most SHOWN_SIDE pixels a side."""
     import numpy as np
     from PIL import Image
 
@@ -162,7 +168,7 @@ def save_png(path: Path, pixels: NDArray[np.uint8], *, force: bool) -> None:
 
 
 def save_animation(path: Path, frames: Sequence[NDArray[np.uint8]], *, force: bool) -> None:
-    """Write frames as an animated WebP that runs there and back for ever."""
+    """Write frames uint8 [H, W, 3] as a looping animated WebP that runs forwards and backwards."""
     from PIL import Image
 
     pictures = [Image.fromarray(frame) for frame in (*frames, *frames[-2:0:-1])]
@@ -177,7 +183,10 @@ def save_animation(path: Path, frames: Sequence[NDArray[np.uint8]], *, force: bo
 
 
 def contact_sheet(frames: Sequence[NDArray[np.uint8]], columns: int, gap: int = 4) -> NDArray[np.uint8]:
-    """Lay pictures of one size out in rows on white: uint8 of as many dimensions as they have."""
+    """Arrange pictures of one size, uint8 [H, W] or [H, W, C], in rows on white.
+
+    columns: pictures in a row. gap: pixels between pictures. Returns one array uint8 of as many dimensions.
+    """
     import numpy as np
 
     height, width = frames[0].shape[:2]

@@ -1,4 +1,4 @@
-"""What each picture format holds of metadata, at its limits: what does not fit is left out and told."""
+"""Fit a picture's metadata to an output format; omitted parts are listed for a warning."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ NAMES = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "dpi": "
 
 _OPTIONS = {**NAMES, "pnginfo": "text and XMP", "extra": "XMP, IPTC and comment"}
 _JPEG_SEGMENT = 65_533
-# Number of the segment and of all, one byte each, behind a prefix.
+# At most 255 segments, each with a prefix of 12 bytes, its number and the number of segments.
 _JPEG_PROFILE = 255 * (_JPEG_SEGMENT - 14)
 _COMMENT = "Comment"
 _IPTC = "IPTC"
 
 
-class Held(NamedTuple):
-    """Options for Pillow's writer, and what is left out, in words for a warning."""
+class FittedMetadata(NamedTuple):
+    """Metadata as options of Pillow's writer, and texts of warnings about what is omitted."""
 
     options: dict[str, Any]
     lost: list[str]
 
 
 def metadata_of(picture: Image.Image) -> dict[str, Any]:
-    """Return metadata of a decoded picture under the names of Pillow's options, text as a dictionary."""
+    """Return the metadata of a decoded picture by the keys of NAMES, text as a dictionary."""
     kinds = {"icc_profile": bytes, "exif": bytes, "xmp": bytes, "dpi": tuple}
     found: dict[str, Any] = {
         key: picture.info[key]
@@ -39,13 +39,13 @@ def metadata_of(picture: Image.Image) -> dict[str, Any]:
     return {**found, "text": text} if text else found
 
 
-def held(
+def fit_metadata(
     picture: Image.Image, mode: str, name: str, accepted: frozenset[str], plain: dict[str, object]
-) -> Held:
-    """Return what a format holds of a picture's metadata.
+) -> FittedMetadata:
+    """Return the metadata of a picture that a format can store, and warnings about the rest.
 
-    mode: in which its pixels are written. name: Pillow's, of the format. accepted: keys of NAMES that it
-    holds at all. plain: options of its writer beside metadata.
+    mode: Pillow mode of the written pixels. name: Pillow's name of the format. accepted: keys of NAMES that
+    the format can store. plain: options of its writer other than metadata.
     """
     found = metadata_of(picture)
     text, resources = _without_iptc(found.get("text", {}))
@@ -55,20 +55,20 @@ def held(
     options = {key: value for key, value in found.items() if key in accepted}
     fit = {"JPEG": _jpeg, "PNG": _png, "TIFF": _tiff, "WEBP": _webp, "BMP": _bmp}.get(name)
     if fit is not None:
-        options = fit(_Given(mode, text, resources), options, refused)
-    lost = [f"{name} does not hold {', '.join(refused)}: left out"] if refused else []
-    return Held(_writable(mode, name, options, plain, lost), lost)
+        options = fit(_Source(mode, text, resources), options, refused)
+    lost = [f"{name} cannot store {', '.join(refused)}: left out"] if refused else []
+    return FittedMetadata(_writable(mode, name, options, plain, lost), lost)
 
 
-class _Given(NamedTuple):
-    """A picture's mode, its texts without IPTC, and Photoshop's image resources, where IPTC is."""
+class _Source(NamedTuple):
+    """A picture's mode, its texts without IPTC, and its Photoshop image resources, which contain IPTC."""
 
     mode: str
     text: dict[str, str]
     resources: bytes
 
 
-def _jpeg(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
+def _jpeg(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
     from codec.image.jpeg import PHOTOSHOP_PREFIX
     from codec.image.xmp import MAIN_PREFIX, split_extended
 
@@ -96,12 +96,12 @@ def _jpeg(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[st
     return {**options, "extra": extra} if extra else options
 
 
-def _png(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
+def _png(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
     for key, value in options.pop("text", {}).items():
-        # PNG wants keys of 1 to 79 Latin-1 characters; Pillow finds the chunk that holds the value.
+        # PNG requires keys of 1 to 79 Latin-1 characters; Pillow selects the chunk type for the value.
         name = key.encode("latin-1", "replace")[:79].decode("latin-1")
         if name:
             info.add_text(name, value)
@@ -119,7 +119,7 @@ def _png(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str
     return {**options, "pnginfo": info} if info.chunks else options
 
 
-def _tiff(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
+def _tiff(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
     from PIL import Image
 
     from codec.image import tiff
@@ -127,7 +127,7 @@ def _tiff(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[st
     from codec.image.photoshop import IPTC, read_resources
 
     exif = without_prefix(options.pop("exif", b""))
-    tags = tiff.for_writing(exif)
+    tags = tiff.tags_for_writing(exif)
     if tags is None or (exif and upright_exif(exif) is None):
         refused.append("damaged EXIF")
         tags = Image.Exif()
@@ -147,14 +147,14 @@ def _tiff(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[st
     return {**options, "exif": tags} if len(tags) else options
 
 
-def _webp(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
-    # All samples are stored as colour, for which a profile of gray ones is wrong.
+def _webp(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
+    # WebP stores gray as RGB, for which a gray profile is wrong.
     if given.mode in ("L", "LA") and options.pop("icc_profile", None):
         refused.append("colour profile of gray pictures")
     return options
 
 
-def _bmp(given: _Given, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
+def _bmp(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[str, Any]:
     _check_density(options, _per_metre, 2**31 - 1, refused)
     return options
 
@@ -166,7 +166,7 @@ def _per_metre(dpi: float) -> int:
 def _check_density(
     options: dict[str, Any], stored: Callable[[float], int], most: int, refused: list[str]
 ) -> None:
-    """Take a resolution out for which the number that is stored would not be from 1 to `most`."""
+    """Remove a resolution whose stored number would not be in 1..`most`. stored: dpi to that number."""
     dpi = options.get("dpi")
     if dpi and not all(1 <= stored(value) <= most for value in dpi):
         refused.append(f"a resolution of {dpi[0]:g} x {dpi[1]:g} pixels per inch")
@@ -178,7 +178,7 @@ def _segment(marker: int, payload: bytes) -> bytes:
 
 
 def _without_iptc(text: dict[str, str]) -> tuple[dict[str, str], bytes]:
-    """Return the texts without the one that holds IPTC, and Photoshop's image resources, which that holds."""
+    """Return the texts without the one that contains IPTC, and its content as Photoshop image resources."""
     from codec.image.photoshop import IPTC, pack_resource, read_resources
     from codec.image.png import profile_kind, read_profile
 
@@ -194,9 +194,9 @@ def _without_iptc(text: dict[str, str]) -> tuple[dict[str, str], bytes]:
 def _writable(
     mode: str, name: str, options: dict[str, Any], plain: dict[str, object], lost: list[str]
 ) -> dict[str, Any]:
-    """Return the options with which Pillow writes a picture of one pixel; the others are told in `lost`.
+    """Return the options with which Pillow can write a picture of one pixel; append the others to `lost`.
 
-    Files may hold metadata of any damage, for which Pillow raises anything, and it must not cost the picture.
+    For damaged metadata Pillow raises any exception; the picture must be written all the same.
     """
     from PIL import Image
 
@@ -212,6 +212,6 @@ def _writable(
     if works(**options):
         return options
     kept = {key: value for key, value in options.items() if works(**{key: value})}
-    told = ", ".join(_OPTIONS.get(key, key) for key in options if key not in kept)
-    lost.append(f"{told} could not be written to {name}: left out")
+    omitted = ", ".join(_OPTIONS.get(key, key) for key in options if key not in kept)
+    lost.append(f"{omitted} could not be written to {name}: left out")
     return kept

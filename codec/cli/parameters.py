@@ -33,14 +33,14 @@ quiet_option = click.option("-Q", "--quiet", is_flag=True, help="Print nothing b
 
 
 def jobs_option(what: str) -> Callable[[_Command], _Command]:
-    """Add -j to a command that works on several of `what` at a time if so asked."""
+    """Add -j, the number of worker processes, to a command that processes several of `what`."""
     return click.option(
         "-j",
         "--jobs",
         type=click.IntRange(min=1),
         default=1,
         metavar="JOBS",
-        help=f"{what} at a time, each in a process of one thread.  [default: 1, of all cores]",
+        help=f"{what} at a time, each in a process with one thread.  [default: 1, on all cores]",
     )
 
 
@@ -52,7 +52,7 @@ def file_options(suffix: str) -> Callable[[_Command], _Command]:
             "--output",
             type=click.Path(readable=False),
             metavar="OUT",
-            help=f"Output file, or '-', or with several inputs a folder.  [default: IN with {suffix}]",
+            help=f"Output file, '-', or with several inputs a folder.  [default: IN with {suffix}]",
         ),
         click.option("-f", "--force", is_flag=True, help="Overwrite files; write binary data to a terminal."),
         threads_option,
@@ -75,7 +75,7 @@ def quality_option(help_text: str) -> Callable[[_Command], _Command]:
 
 
 def _all_of(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
-    """Make one decorator of several options, which are listed in this order."""
+    """Combine several options into one decorator; help lists them in this order."""
 
     def decorate(command: _Command) -> _Command:
         for option in reversed(options):
@@ -93,12 +93,12 @@ def limit_option(what: str) -> Callable[[_Command], _Command]:
         type=click.IntRange(min=1),
         callback=_to_limits,
         metavar="N",
-        help=f"Refuse {what} of more pixels.  [default: {DEFAULT_LIMITS.max_pixels}]",
+        help=f"Refuse {what} with more pixels.  [default: {DEFAULT_LIMITS.max_pixels}]",
     )
 
 
 def _to_limits(_context: click.Context, _parameter: click.Parameter, value: int | None) -> Limits:
-    """Return the limits that --max-pixels asks for; whoever raises it trusts the file in its memory, too."""
+    """Return the limits for --max-pixels; a value above the default also removes the limit on memory."""
     if value is None:
         return DEFAULT_LIMITS
     if DEFAULT_LIMITS.max_pixels is None or value <= DEFAULT_LIMITS.max_pixels:
@@ -109,7 +109,7 @@ def _to_limits(_context: click.Context, _parameter: click.Parameter, value: int 
 def parse_region(
     _context: click.Context, _parameter: click.Parameter, value: str | None
 ) -> tuple[int, int, int, int] | None:
-    """Read a rectangle X,Y,W,H in pixels."""
+    """Parse a rectangle X,Y,W,H in pixels."""
     if value is None:
         return None
     try:
@@ -122,19 +122,19 @@ def parse_region(
 
 
 def parse_scale(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Read a scale 1/N as N."""
+    """Parse a scale 1/N as N."""
     return int(value.rpartition("/")[2])
 
 
 def refuse_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """Refuse `nan`, which passes every comparison with a range."""
+    """Raise BadParameter for `nan`, which click's range check accepts."""
     if math.isnan(value):
-        raise click.BadParameter("nan is no number from 0 to 100.")
+        raise click.BadParameter("nan is not a number.")
     return value
 
 
 def encoding_options(command: _Command) -> _Command:
-    """Add a flag for every option of `Encoder`, and hand them over as one EncodeOptions, `encoding`."""
+    """Add a flag for every option of `Encoder`; pass them to the command as `encoding`, an EncodeOptions."""
 
     @functools.wraps(command)
     def collected(*arguments: Any, **values: Any) -> Any:
@@ -142,14 +142,14 @@ def encoding_options(command: _Command) -> _Command:
         try:
             encoding = EncodeOptions.of(**given)
         except UsageError as error:
-            raise _blame_flag(error) from None
+            raise _with_flag(error) from None
         return command(*arguments, encoding=encoding, **values)
 
     return _ENCODING(collected)  # type: ignore[return-value]
 
 
-def _blame_flag(error: UsageError) -> Exception:
-    """Return an error that names the flag at fault as click does, or the error itself if none is alone."""
+def _with_flag(error: UsageError) -> Exception:
+    """Return a click error that names the flag of the wrong option, or the error itself if it has no flag."""
     context = click.get_current_context()
     for parameter in context.command.params:
         if parameter.name == error.field:
@@ -160,14 +160,14 @@ def _blame_flag(error: UsageError) -> Exception:
 def _refuse_infinite(
     _context: click.Context, _parameter: click.Parameter, value: float | None
 ) -> float | None:
-    """Refuse `nan` and `inf`."""
+    """Raise BadParameter for `nan` and `inf`."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter("give a number of seconds.")
+        raise click.BadParameter("give a finite number of seconds.")
     return value
 
 
 _ENCODING = _all_of(
-    quality_option("0 (smallest) to 100 (best, still lossy); fractions count."),
+    quality_option("0 (smallest) to 100 (best, still lossy); fractions are allowed."),
     click.option(
         "-e",
         "--effort",
@@ -183,62 +183,63 @@ _ENCODING = _all_of(
         type=click.FloatRange(0, min_open=True),
         callback=_refuse_infinite,
         metavar="SECONDS",
-        help="Stop efforts from 2 on with the best so far, after about so long a picture.  [default: 60]",
+        help="Time per picture after which efforts from 2 on stop with the best result.  [default: 60]",
     ),
     click.option(
         "--target-size",
         metavar="SIZE",
-        help="Find the quality that fills this size, such as 50kB: never more, at most 1 % or 16 bytes less.",
+        help="Find the quality for this file size, such as 50kB: never more, at most 1 % or 16 bytes less.",
     ),
     click.option(
         "--target-bpp",
         type=float,
         metavar="BPP",
-        help="The same, by bits per pixel of the whole file.",
+        help="The same, in bits per pixel of the whole file.",
     ),
     click.option(
         "--target-psnr",
         type=float,
         metavar="DB",
-        help="Find the quality of this PSNR over all samples, or up to 0.05 dB more.",
+        help="Find the quality for this PSNR over all samples, or at most 0.05 dB more.",
     ),
     click.option(
         "--target-ssim",
         type=float,
         metavar="SSIM",
-        help="Find the quality of this mean SSIM of luma (11x11 Gaussian window), such as 0.98.",
+        help="Find the quality for this mean SSIM of luma (11x11 Gaussian window), such as 0.98.",
     ),
     click.option(
         "--tune",
         type=click.Choice(TUNES),
         default=EncodeOptions.tune,
         show_default=True,
-        help="What bits are spent for: squared error, or perceptual error.",
+        help="Error to minimise: squared error (psnr) or perceptual error (visual).",
     ),
     click.option(
         "--roi",
         multiple=True,
         metavar="X,Y,W,H[:+Q]",
-        help="More quality there, in tiles of 128 pixels; or a mask picture, MASK[:+Q].  [default: +30]",
+        help="Raise the quality by Q in this rectangle, or where a mask picture, MASK[:+Q], is white; in "
+        "tiles of 128 pixels.  [default: +30]",
     ),
-    click.option("--lossless", is_flag=True, help="Keep every sample exactly; -q then counts for nothing."),
-    click.option("--strip", is_flag=True, help="Leave out colour profile, EXIF, XMP, text and resolution."),
+    click.option("--lossless", is_flag=True, help="Store every sample exactly; -q is ignored."),
+    click.option("--strip", is_flag=True, help="Omit colour profile, EXIF, XMP, text and resolution."),
 )
-# What is of use with many files.
+# Options for runs over many files.
 batch_options = _all_of(
-    click.option("--skip-existing", is_flag=True, help="Leave outputs that exist, and count them as done."),
+    click.option("--skip-existing", is_flag=True, help="Keep existing outputs, and count them as done."),
     click.option(
         "--manifest",
         type=click.Path(readable=False),
         metavar="FILE",
-        help="Note each file there as it is done; with the same FILE, go on where a run was cut off.",
+        help="Record each result in FILE, and resume an interrupted run with the same FILE.",
     ),
-    click.option("--retry", is_flag=True, help="Try files again that the manifest has set aside."),
+    click.option("--retry", is_flag=True, help="Try files again that the manifest records as set aside."),
     click.option(
         "--rm",
         "remove_sources",
         is_flag=True,
-        help="Remove each picture, after its .vae file was read back and decoded; never one with a warning.",
+        help="Remove each picture whose .vae file was read back and decoded; never one with a warning.",
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file, a line each."),
 )

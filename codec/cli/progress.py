@@ -1,4 +1,4 @@
-"""Progress bars for pictures and batches that take a while, on a terminal only."""
+"""Progress bars on a terminal, for large pictures and batches."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from codec.cli.report import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Smaller ones are done before anyone could read a bar.
+# Smaller pictures are done too soon for a bar to be readable.
 MIN_PIXELS = 4_000_000
 
 
 @contextmanager
 def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar on standard error while the block runs; yields what is to be called with (done, total).
+    """Show a bar on standard error during the block; yield a function to call with (done, total).
 
-    Yields None where no bar is shown: in a pipe, with -Q, or for a small picture.
+    Yields None if no bar is shown: not on a terminal, with `quiet`, or below MIN_PIXELS.
     """
     with task_bar(name, quiet=quiet or n_pixels < MIN_PIXELS) as progress:
         yield progress
@@ -27,7 +27,7 @@ def progress_bar(name: str, n_pixels: int, *, quiet: bool) -> Iterator[Callable[
 
 @contextmanager
 def task_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """As progress_bar, for work that is long whatever the pictures' size."""
+    """Do as `progress_bar`, for work that takes long regardless of the size of pictures."""
     if quiet or not _on_terminal():
         yield None
         return
@@ -46,9 +46,9 @@ def task_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], None] |
 
 @contextmanager
 def files_bar(n_files: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show how many of several files are done; yields what is to be called after each.
+    """Show the number of files done during the block; yield a function to call after each.
 
-    Lines printed meanwhile stand above the bar.
+    Lines printed meanwhile appear above the bar. No bar for fewer than two files.
     """
     if quiet or n_files < 2 or not _on_terminal():
         yield lambda: None

@@ -1,4 +1,4 @@
-"""What the command says: one line per event, on standard error, printable whatever a file is called."""
+"""Messages and exit codes: one printable line per event, on standard error."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ EXIT_CODES_HELP = """\b
 Exit codes:
   0    all done
   1    some files failed, the others are done; or training failed
-  2    usage: a wrong option or argument
-  3    bad picture
-  4    bad .vae stream, or one that needs another release
+  2    wrong option or argument
+  3    a picture cannot be compressed
+  4    a .vae file is damaged or needs another release
   5    a limit is exceeded or a target is missed
-  6    input or output: files, folders, installed weights
+  6    input or output failed, or weights are not installed
   130  interrupted
 """
 
@@ -81,7 +81,7 @@ _ADVICE = {
 
 
 def exit_code(error: BaseException) -> Exit:
-    """Return the exit code that an error stands for."""
+    """Return the exit code for an error."""
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
@@ -89,12 +89,12 @@ def exit_code(error: BaseException) -> Exit:
 
 
 def is_expected(error: BaseException) -> bool:
-    """Tell an error with a message for the user from a fault of this program."""
+    """Return whether an error has a message for the user, rather than being a defect of this program."""
     return isinstance(error, (CodecError, OSError, MemoryError)) or _is_torch_out_of_memory(error)
 
 
 def describe(error: BaseException, name: str | None = None) -> str:
-    """Put an error into one line: `NAME: what; what to do`."""
+    """Return an error as one line: `NAME: problem; what to do`. name: file that the error is about."""
     if isinstance(error, MemoryError) or _is_torch_out_of_memory(error):
         text = "not enough memory; use a smaller picture or fewer --threads"
     elif isinstance(error, OSError):
@@ -110,7 +110,7 @@ def describe(error: BaseException, name: str | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape line breaks, terminal controls and undecodable bytes, so that a name stays one harmless line."""
+    """Escape line breaks, terminal controls and undecodable bytes, such as those of a file name."""
     if text.isprintable():
         return text
     return "".join(
@@ -136,8 +136,8 @@ def warn(name: str, text: str) -> None:
 
 
 @contextmanager
-def telling(name: str, *, quiet: bool = False) -> Iterator[None]:
-    """Print each warning that the library gives while the block runs, once, as one about a file."""
+def report_warnings(name: str, *, quiet: bool = False) -> Iterator[None]:
+    """Print each different UserWarning raised in the block once, after it, as a warning about a file."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("once", UserWarning)
         yield
@@ -147,7 +147,7 @@ def telling(name: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 def escape_unprintable_output() -> None:
-    """Let no character fail to print: under LC_ALL=C and the like, it is escaped instead."""
+    """Escape characters that the encoding of the output lacks, as under LC_ALL=C, instead of failing."""
     stream: TextIO | None
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

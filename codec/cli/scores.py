@@ -1,4 +1,4 @@
-"""Scores of pictures by the model: `vaezip elbo` and `anomaly`."""
+"""`vaezip elbo` and `vaezip anomaly`: scores of pictures under the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codec.cli.jobs import STANDARD, Job, read_input, run
 from codec.cli.output_formats import prepare, save_png
 from codec.cli.parameters import quiet_option, refuse_nan, threads_option
 from codec.cli.progress import progress_bar, task_bar
-from codec.cli.report import EXIT_CODES_HELP, printable, say, telling
+from codec.cli.report import EXIT_CODES_HELP, printable, report_warnings, say
 from codec.errors import UsageError
 from codec.io.files import check_writable, write_atomic
 from codec.io.mapping import pictures_below
@@ -24,7 +24,7 @@ from codec.io.mapping import pictures_below
     type=click.FloatRange(min=0, min_open=True),
     callback=lambda c, p, v: v if v is None else refuse_nan(c, p, v),
     metavar="B",
-    help="Weight of the rate beside squared error: 1 / lmbda.  [default: that of the quality]",
+    help="Weight of the rate relative to squared error: 1 / lmbda.  [default: that of the quality]",
 )
 @click.option(
     "-q",
@@ -32,7 +32,7 @@ from codec.io.mapping import pictures_below
     type=click.FloatRange(0, 100),
     callback=lambda c, p, v: v if v is None else refuse_nan(c, p, v),
     metavar="Q",
-    help="Whose latents to weigh.  [default: the quality trained for B, or 75]",
+    help="Quality at which the latents are quantised.  [default: the one trained for B, or 75]",
 )
 @click.option("--map", "with_map", is_flag=True, help="With --json, add rate and distortion by 16x16 cell.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture, a line each.")
@@ -47,21 +47,21 @@ def elbo(
     threads: int | None,
     quiet: bool,
 ) -> int:
-    """Show the negative evidence lower bound of pictures in bits per pixel, part by part.
+    """Compute the negative evidence lower bound of pictures and its parts, in bits per pixel.
 
-    rate z and rate y are -log2 of the latents' probabilities, distortion and norm are those of a Gaussian
-    around the decoded picture over samples in 0..1.
+    rate z and rate y are -log2 of the probabilities of hyper-latent and latent. distortion and norm are the
+    two terms of -log2 of a Gaussian density around the decoded picture, for samples in 0..1.
     """
 
     def work(job: Job) -> None:
         from codec.image.load import load_rgb
-        from codec.vae.evidence import elbo as weigh
+        from codec.vae.evidence import elbo as compute_elbo
 
         source = read_input(job.source) if job.source == STANDARD else job.source
-        with telling(job.source_name, quiet=quiet):
+        with report_warnings(job.source_name, quiet=quiet):
             pixels = load_rgb(source)
         with progress_bar(job.source_name, pixels.shape[0] * pixels.shape[1], quiet=quiet) as progress:
-            found = weigh(pixels, beta=beta, quality=quality, threads=threads, progress=progress)
+            found = compute_elbo(pixels, beta=beta, quality=quality, threads=threads, progress=progress)
         parts = {
             "rate_z": found.rate_z,
             "rate_y": found.rate_y,
@@ -91,7 +91,7 @@ def elbo(
 
 @click.group()
 def anomaly() -> None:
-    """Find what is unlike normal pictures of one kind."""
+    """Find pictures that differ from normal pictures of one kind."""
 
 
 @anomaly.command(epilog=EXIT_CODES_HELP)
@@ -102,43 +102,51 @@ def anomaly() -> None:
     metavar="FILE",
     type=click.Path(dir_okay=False, readable=False, path_type=Path),
     required=True,
+    help="File for the model, JSON.",
 )
 @click.option(
     "--fpr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
-    help="Share of normal pictures that may be called anomalous.",
+    help="False positive rate: share of normal pictures above the threshold.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite the file.")
 @threads_option
 @quiet_option
 def fit(folder: Path, output: Path, fpr: float, force: bool, threads: int | None, quiet: bool) -> None:
-    """Learn from a folder of normal pictures, all of one kind and one scale."""
+    """Fit a model to a folder of normal pictures, all of one kind and one scale."""
     check_writable(output, overwrite=force)
     pictures = pictures_below(folder)
     if not pictures:
         raise UsageError(f"{folder}: no pictures found; give a folder with files such as .png or .jpg")
     from codec.vae.anomaly_detection import AnomalyModel
 
-    with task_bar("pictures", quiet=quiet) as progress, telling(str(folder), quiet=quiet):
+    with task_bar("pictures", quiet=quiet) as progress, report_warnings(str(folder), quiet=quiet):
         model = AnomalyModel.fit(pictures, false_positive_rate=fpr, threads=threads, progress=progress)
     write_atomic(output, model.to_json().encode(), overwrite=force)
     if not quiet:
-        say(f"{output}: learnt from {len(pictures)} pictures, threshold {model.threshold:.3f}")
+        say(f"{output}: fitted to {len(pictures)} pictures, threshold {model.threshold:.3f}")
 
 
 @anomaly.command(epilog=EXIT_CODES_HELP)
 @click.argument("pictures", metavar="IMG...", nargs=-1, required=True)
 @click.option(
-    "--model", "model_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True
+    "--model",
+    "model_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Model from `vaezip anomaly fit`.",
 )
 @click.option(
-    "--heatmap", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Folder for overlays."
+    "--heatmap",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for heat maps, drawn over the pictures.",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite heat maps.")
 def score(pictures: tuple[str, ...], model_file: Path, heatmap: Path | None, force: bool) -> int:
-    """Score pictures: one JSON object each, a line each, on standard output."""
+    """Score pictures; print one JSON object per picture, a line each."""
     from codec.image.load import load_rgb
     from codec.vae.anomaly_detection import AnomalyModel, heat_map
 
@@ -148,10 +156,10 @@ def score(pictures: tuple[str, ...], model_file: Path, heatmap: Path | None, for
         raise UsageError(f"{model_file}: {error}") from error
 
     def work(job: Job) -> None:
-        # Asked for before any time is spent.
+        # Refuse an output that cannot be written before the picture is scored.
         names = [f"{Path(job.source).stem}.png"] if heatmap is not None else []
         paths = prepare(heatmap, names, force=force) if heatmap is not None else []
-        with telling(job.source_name):
+        with report_warnings(job.source_name):
             pixels = load_rgb(job.source)
         found = model.score(pixels)
         record = {

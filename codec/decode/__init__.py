@@ -1,1 +1,1 @@
-"""From `.vae` bytes to pictures."""
+"""Decoding: decode, preview, salvage and verify `.vae` files."""

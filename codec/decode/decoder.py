@@ -1,4 +1,4 @@
-"""`.vae` bytes to pixels."""
+"""Decode `.vae` files to pixels."""
 
 from __future__ import annotations
 
@@ -39,14 +39,13 @@ Box = tuple[int, int, int, int]
 
 
 class Decoder:
-    """Decompress `.vae` data. Threads may share it, and forked processes; models are loaded at first need.
-
-    Pickles as its options. As a context manager it does nothing but mark where it is used: it holds nothing
-    that must be closed.
+    """Decompresses `.vae` data. Safe to share between threads and forked processes; models load on first use.
 
     threads: workers over tiles, default one for each core, but no more than limits.max_memory_bytes allows.
-    limits: what a file may declare before anything of that size is allocated. device: where the networks run,
-    "cpu" or what torch calls a GPU, such as "cuda"; symbols are always decoded on the CPU.
+    limits: caps on what a file may declare, checked before allocation. device: where the networks run, "cpu"
+    or a torch device such as "cuda"; symbols are always decoded on the CPU.
+
+    Pickles as its options. As a context manager it does nothing on exit: there is nothing to close.
     """
 
     def __init__(
@@ -65,25 +64,26 @@ class Decoder:
         scale: int = 1,
         progress: Progress | None = None,
     ) -> Image.Image:
-        """Decompress one file, its bytes or its path, to a PIL image of mode RGB, L, LA or RGBA.
+        """Decompress one file to a PIL image of mode RGB, L, LA or RGBA, with its metadata in `info`.
 
-        Its metadata is in `info`.
-        region: (x, y, width, height) in pixels: give only this part, and read only the tiles that takes.
-        scale: 8 or 16 for a preview so many times smaller, sides rounded up, in a fraction of the time; of a
-        region, still given in pixels of the whole picture, it shows all that the region touches.
-        progress: called with the number of tiles done and of all tiles, from any thread.
-        Symbols are exact on every machine; samples may differ by one level between machines, but for those of
+        data: the bytes or the path of a file.
+        region: (x, y, width, height) in pixels: return only this part, and read only the tiles it needs.
+        scale: 8 or 16 returns a preview at 1/8 or 1/16, sides rounded up, in a fraction of the time. A region
+        is given in pixels of the whole picture; the preview shows every pixel of its own that it touches.
+        progress: called with (tiles done, all tiles), from any thread.
+        Symbols are exact on every machine; samples may differ by one level between machines, except those of
         lossless tiles and of alpha, which are exact.
-        Raises a FormatError subclass for damaged data, LimitExceeded (also where memory runs out),
-        UnknownModel, WeightsError or BackendMismatch, UsageError for a region outside the picture, another
-        scale or what is no file, OSError for a path that cannot be read. Messages about a path begin with it.
+        Raises a FormatError subclass for damaged data, LimitExceeded (also when memory runs out),
+        UnknownModel, WeightsError or BackendMismatch, UsageError for a region outside the picture, an invalid
+        scale or data of another type, OSError for a path that cannot be read. Messages about a path begin
+        with the path.
         """
         with given(data) as view:
             file_map = locate_tiles(view, self.limits)
             metadata = parse_metadata(file_map.chunks, self.limits)
             box = _box(file_map.header, region)
             with memory_errors():
-                picture = _Job(self, view, file_map, box, check_scale(scale), progress).run()
+                picture = _DecodeTask(self, view, file_map, box, check_scale(scale), progress).run()
             attach(at_scale(metadata, scale), picture)
             return picture
 
@@ -97,18 +97,18 @@ class Decoder:
         pass
 
     def decode_from(self, fp: IO[bytes], *, progress: Progress | None = None) -> Image.Image:
-        """Decompress the picture that an open file, pipe or socket holds next; reads that give less are fine.
+        """Decompress the next .vae file in an open file or pipe; reads may return less than requested.
 
-        Exactly one picture is read, so that another may follow it, and a connection may stay open. Raises as
-        `decode`, and what `fp.read` raises.
+        Nothing after that file is read, so another may follow and a connection may stay open. Raises the
+        errors of `decode` and of `fp.read`.
         """
         return self.decode(read_file(fp, self.limits), progress=progress)
 
     def decode_array(self, data: Data, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Decompress one file to samples uint8 [H, W] (gray) or [H, W, 2, 3 or 4] (LA, RGB, RGBA).
 
-        out: an array of just that shape and type, of any strides, that is filled and returned.
-        Raises as `decode`, UsageError for another shape or type of `out`, before anything is decoded.
+        out: an array of this shape and type, of any strides, that is filled and returned.
+        Raises the errors of `decode`, and UsageError, before decoding, for `out` of another shape or type.
         """
         with given(data) as view:
             header = parse_header(view, self.limits)
@@ -116,7 +116,8 @@ class Decoder:
             shape = (header.height, header.width, bands)[: 2 if bands == 1 else 3]
             if out is not None and (out.shape != shape or out.dtype != np.uint8 or not out.flags.writeable):
                 raise UsageError(
-                    f"out must be writable, uint8, {shape}, not {out.dtype}, {out.shape}", field="out"
+                    f"out must be writable uint8 of shape {shape}, not {out.dtype} of {out.shape}",
+                    field="out",
                 )
             samples = np.asarray(self.decode(view))
         if out is None:
@@ -135,18 +136,19 @@ class Decoder:
     def map(
         self, items: Iterable[Data], *, on_error: OnError = "raise"
     ) -> Iterator[Image.Image] | Iterator[Image.Image | Failure]:
-        """Decompress many files, lazily and in order: pictures in parallel, each on one thread.
+        """Decompress many files, lazily and in order: several in parallel, each on one thread.
 
-        At most 2 * threads files are taken ahead, and none with threads=1. on_error: 'raise' ends with the
-        first file that fails, 'yield' gives a `Failure` in its place and goes on.
+        items: the bytes or paths of files. At most 2 * threads of them are read ahead, none with threads=1.
+        on_error: 'raise' raises the error of the first file that fails, 'yield' yields a `Failure` in its
+        place and continues.
         """
-        alone = copy.copy(self)
-        alone.threads = 1
-        return map_ahead(alone.decode, items, self.threads, on_error)
+        single_threaded = copy.copy(self)
+        single_threaded.threads = 1
+        return map_ahead(single_threaded.decode, items, self.threads, on_error)
 
 
-class _Job:
-    """One picture, or a part of it, on its way to pixels. box: left, top, right, bottom in pixels."""
+class _DecodeTask:
+    """The decoding of one picture or region. box: left, top, right, bottom in pixels of the picture."""
 
     def __init__(
         self,
@@ -159,7 +161,7 @@ class _Job:
     ) -> None:
         self.header = file_map.header
         self.scale = scale
-        # What is shown, in pixels of the result, and all that takes part in it, in pixels of the picture.
+        # The visible box in pixels of the result, and the box it covers in pixels of the picture.
         self.shown = shown_box(box, scale)
         left, top, right, bottom = (scale * side for side in self.shown)
         self.box = left, top, min(right, self.header.width), min(bottom, self.header.height)
@@ -171,7 +173,7 @@ class _Job:
         self.window = window_over(self.header, self.model, self.box, scale)
         self.grid = tile_grid(self.header.width, self.header.height, self.header.tile_size)
         self.alpha = next((c.payload for c in file_map.chunks if c.kind == wire.ALPHA), None)
-        # All are read, and damage is found, before any time is spent on pixels.
+        # All tiles are parsed first, to find damage before time is spent on pixels.
         self.tiles = {
             tile.index: read_tile(data, file_map, tile.index) for tile in self.window.tiles(self.header)
         }
@@ -183,7 +185,7 @@ class _Job:
         size, gray = (right - left, bottom - top), self.header.is_gray
         canvas = Canvas(self.header.mode, left, top, *size, self._alpha(), gray=gray)
         exact = {index for index, tile in self.tiles.items() if isinstance(tile, LosslessTile)}
-        present = presence(self.header, exact, self.model.config.z_stride)
+        has_latents = presence(self.header, exact, self.model.config.z_stride)
         if len(exact) < len(self.tiles):
             paint(
                 canvas,
@@ -191,18 +193,18 @@ class _Job:
                 self.header,
                 self.window,
                 self._latents,
-                present,
+                has_latents,
                 self.threads,
                 self.scale,
             )
 
-        # After the learned tiles, whose blocks reach over them.
+        # Painted after the learned tiles, whose blocks extend into lossless ones.
         def place(index: int) -> None:
             tile, payload = self.grid[index], self.tiles[index]
-            if isinstance(payload, LosslessTile) and self._shows(tile):
+            if isinstance(payload, LosslessTile) and self._is_visible(tile):
                 samples = reduced(unpack(payload.stream, f"tile {index}"), self.scale)
                 canvas.paint(tile.x // self.scale, tile.y // self.scale, samples)
-                self._count()
+                self._report_progress()
 
         map_ordered(place, sorted(exact), self.threads)
         return canvas.image
@@ -213,11 +215,11 @@ class _Job:
             raise TypeError("a lossless tile has no latents")
         symbols = decode_symbols(self.model, tile, payload, self.header.rate_index)
         latents = dequantise_tile(self.model, symbols, payload.rate_index(self.header.rate_index))
-        self._count()
+        self._report_progress()
         return latents
 
     def _alpha(self) -> NDArray[np.uint8] | None:
-        """Return alpha of the box, uint8 [h, w], or None."""
+        """Return alpha of the visible box, uint8 [h, w], or None."""
         if self.alpha is None:
             return None
         parts = parse_alpha(self.alpha, self.grid)
@@ -233,36 +235,36 @@ class _Job:
             room = alpha[y : y + plane.shape[0], x : x + plane.shape[1]]
             room[:] = plane[: room.shape[0], : room.shape[1]]
 
-        map_ordered(place, [tile for tile in self.grid if self._shows(tile)], self.threads)
+        map_ordered(place, [tile for tile in self.grid if self._is_visible(tile)], self.threads)
         return alpha
 
-    def _shows(self, tile: Tile) -> bool:
-        """Tell whether any of a tile lies in the box."""
+    def _is_visible(self, tile: Tile) -> bool:
+        """Return whether a tile overlaps the box."""
         left, top, right, bottom = self.box
         return (
             tile.x < right and tile.x + tile.width > left and tile.y < bottom and tile.y + tile.height > top
         )
 
-    def _count(self) -> None:
+    def _report_progress(self) -> None:
         if self.progress is not None:
             self.progress(next(self.done), len(self.tiles))
 
 
 def check_scale(scale: int) -> int:
-    """Return a scale that there are previews at, or 1. Raises UsageError for any other."""
+    """Return scale if it is 1, 8 or 16. Raises UsageError otherwise."""
     if scale not in (1, *SCALES):
         raise UsageError(f"scale must be 1, 8 or 16, not {scale!r}", field="scale")
     return scale
 
 
 def shown_box(box: Box, scale: int) -> Box:
-    """Return the pixels of a preview that a box of the picture touches; both left, top, right, bottom."""
+    """Return the box in a preview at 1/scale that a box of the picture touches: left, top, right, bottom."""
     left, top, right, bottom = box
     return left // scale, top // scale, -(-right // scale), -(-bottom // scale)
 
 
 def _box(header: Header, region: Box | None) -> Box:
-    """Return left, top, right, bottom of a region. Raises UsageError where it leaves the picture."""
+    """Convert a region to left, top, right, bottom. Raises UsageError if it is not within the picture."""
     if region is None:
         return 0, 0, header.width, header.height
     x, y, width, height = region

@@ -1,6 +1,6 @@
-"""Recover the intact tiles of a damaged file, with a pattern in place of the lost ones.
+"""Salvage damaged files: recover the intact tiles and show a pattern in place of lost ones.
 
-Lost tiles become lossless tiles that show the pattern. The file so repaired is decoded as any other.
+Lost tiles are replaced by lossless tiles with the pattern; the repaired file is decoded like any other.
 """
 
 from __future__ import annotations
@@ -30,18 +30,20 @@ from codec.io.memory import memory_errors
 from codec.limits import Limits
 from codec.tiles.synthesis import affordable_workers
 
-# Squares of magenta and black, of white and black in gray pictures: no photo looks like that.
+# Side, in pixels, of the squares of the pattern. They are magenta and black, or white and black in gray
+# pictures: no photo looks like that.
 SQUARE = 16
+# Alpha of a tile that is opaque everywhere.
 OPAQUE = b"\xff"
 
 
 @dataclass(frozen=True)
 class Salvaged:
-    """What was had of a file.
+    """The result of salvage().
 
-    picture: as Decoder.decode gives it. lost: the tiles that show the pattern, with their places in pixels.
-    tiles: how many there are. notes: what else is lost, in words; empty, as `lost` is, if the file is sound.
-    data: a sound .vae file that decodes to `picture`.
+    picture: as returned by Decoder.decode. lost: the tiles that show the pattern, with their rectangles in
+    pixels. tiles: number of tiles in all. notes: other losses, in words. data: an intact .vae file that
+    decodes to `picture`. Both lost and notes are empty if the file was intact.
     """
 
     picture: Image.Image
@@ -59,12 +61,12 @@ def salvage(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Salvaged:
-    """Decompress what is intact of a damaged file, its bytes or its path; arguments as for Decoder.
+    """Decompress the intact part of a damaged file. Arguments as for Decoder and Decoder.decode.
 
-    Lost tiles show squares of magenta and black, white and black in gray pictures, and are opaque. Pixels up
-    to 80 away from a lost tile may differ from those of the undamaged file.
-    Raises a FormatError subclass where header or all tiles are lost; UnknownModel, WeightsError,
-    BackendMismatch or LimitExceeded as Decoder does.
+    Lost tiles are opaque and show squares of magenta and black, or white and black in gray pictures. Pixels
+    within 80 pixels of a lost tile may differ from those of the undamaged file.
+    Raises a FormatError subclass if the header or all tiles are lost; UnknownModel, WeightsError,
+    BackendMismatch or LimitExceeded like Decoder.
     """
     decoder = Decoder(threads=threads, limits=limits)
     with given(data) as view:
@@ -79,21 +81,24 @@ def _salvage(data: memoryview, decoder: Decoder, progress: Progress | None) -> S
         decoder.limits, header, model.config, (header.width, header.height), decoder.threads
     )
     grid = tile_grid(header.width, header.height, header.tile_size)
-    check = functools.partial(_is_sound, model, header, salvaged.tiles)
-    sound = map_ordered(check, grid, min(workers, len(grid)))
-    lost = tuple(tile for tile, whole in zip(grid, sound, strict=True) if not whole)
+    check = functools.partial(_decodes, model, header, salvaged.tiles)
+    intact = map_ordered(check, grid, min(workers, len(grid)))
+    lost = tuple(tile for tile, is_intact in zip(grid, intact, strict=True) if not is_intact)
     if len(lost) == len(grid):
-        raise CorruptPayload("not one tile is intact, so nothing can be salvaged; fetch the file again")
+        raise CorruptPayload("no tile is intact, so nothing can be salvaged; fetch the file again")
     notes = list(salvaged.notes)
     repaired = _repair(salvaged, grid, lost, decoder.limits, notes)
     picture = decoder.decode(repaired, progress=progress)
     return Salvaged(picture, lost, len(grid), tuple(notes), repaired)
 
 
-def _is_sound(
+def _decodes(
     model: LoadedModel, header: Header, tiles: list[TilePayload | LosslessTile | None], tile: Tile
 ) -> bool:
-    """Tell whether a tile decodes. What its pixels become depends on its neighbours, so they wait."""
+    """Return whether the symbols or lossless samples of a tile decode.
+
+    Pixels of learned tiles are not computed here: they depend on the neighbouring tiles.
+    """
     payload = tiles[tile.index]
     if payload is None:
         return False
@@ -109,7 +114,7 @@ def _is_sound(
 def _repair(
     salvaged: SalvagedParts, grid: list[Tile], lost: tuple[Tile, ...], limits: Limits, notes: list[str]
 ) -> bytes:
-    """Return a sound file, and note what else is lost."""
+    """Return an intact file with the pattern in lost tiles; other losses are added to `notes`."""
     header = salvaged.header
     payloads: list[bytes] = []
     exact: set[int] = {tile.index for tile in lost}
@@ -141,7 +146,7 @@ def _metadata(salvaged: SalvagedParts, limits: Limits, notes: list[str]) -> list
 
 
 def _alpha(salvaged: SalvagedParts, grid: list[Tile], lost: set[int], notes: list[str]) -> bytes:
-    """Return alpha as it was; opaque where it is lost, and where the pattern must be seen."""
+    """Return the payload of ALPHA, opaque in tiles that are lost or whose alpha is damaged."""
     stored = next((c.payload for c in salvaged.chunks if c.kind == wire.ALPHA), None)
     try:
         parts = [bytes(p) for p in parse_alpha(stored, grid)] if stored is not None else []
@@ -150,7 +155,7 @@ def _alpha(salvaged: SalvagedParts, grid: list[Tile], lost: set[int], notes: lis
     if not parts:
         notes.append("transparency is lost")
         return OPAQUE
-    bad = []
+    damaged = []
     for tile in grid:
         if tile.index in lost:
             parts[tile.index] = OPAQUE
@@ -158,10 +163,10 @@ def _alpha(salvaged: SalvagedParts, grid: list[Tile], lost: set[int], notes: lis
         try:
             unpack_plane(parts[tile.index], (tile.height, tile.width), "alpha")
         except CodecError:
-            bad.append(tile.index)
+            damaged.append(tile.index)
             parts[tile.index] = OPAQUE
-    if bad:
-        notes.append(f"transparency of tile {', '.join(map(str, bad))} is lost")
+    if damaged:
+        notes.append(f"transparency of tile {', '.join(map(str, damaged))} is lost")
     return pack_alpha(parts)
 
 
@@ -171,7 +176,7 @@ def _pattern_stream(width: int, height: int, *, gray: bool) -> bytes:
 
 
 def pattern(width: int, height: int, *, gray: bool) -> NDArray[np.uint8]:
-    """Return what a lost tile shows: uint8 [height, width, 3]."""
+    """Return the pattern of a lost tile: uint8 [height, width, 3]."""
     rows, columns = np.arange(height) // SQUARE, np.arange(width) // SQUARE
     light = (rows[:, None] + columns) % 2 == 0
     samples = np.zeros((height, width, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Decode the symbols of tiles, and verify a file by them without computing pixels."""
+"""Decode the symbols of tiles, and verify files without computing pixels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from codec.tiles.quantise import TileSymbols, decode_residuals
 
 
 def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, rate_index: int) -> TileSymbols:
-    """Return the symbols of one tile; integer-exact.
+    """Decode the symbols of one learned tile in integer arithmetic (FORMAT.md sections 6 to 8).
 
     rate_index: the header's, 0..2560. Raises CorruptPayload for words that no encoder writes,
-    ChecksumMismatch where the symbols are not those that were coded.
+    ChecksumMismatch if the symbols differ from the encoded ones.
     """
     try:
         own_rate_index = payload.rate_index(rate_index)
@@ -43,7 +43,10 @@ def decode_symbols(model: LoadedModel, tile: Tile, payload: TilePayload, rate_in
 
 
 def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTile, rate_index: int) -> None:
-    """Raise what is wrong with a tile, learned or lossless, without making pixels of latents."""
+    """Check, without synthesis, that a learned or lossless tile decodes.
+
+    Raises CorruptPayload or ChecksumMismatch.
+    """
     if isinstance(payload, LosslessTile):
         unpack(payload.stream, f"tile {tile.index}")
     else:
@@ -52,10 +55,10 @@ def check_tile(model: LoadedModel, tile: Tile, payload: TilePayload | LosslessTi
 
 @memory_errors()
 def verify(data: Data, *, threads: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """Check structure, every CRC-32, all symbols, lossless tiles and alpha; return the header.
+    """Check structure, every CRC-32, all symbols, lossless tiles and alpha of a file; return its header.
 
-    A file that passes decodes on every machine. data: its bytes or its path. threads: default one for each
-    core. Raises what `Decoder.decode` raises.
+    A file that passes decodes on every machine. data: the bytes or the path of a file. threads: workers over
+    tiles, default one for each core. Raises the errors of `Decoder.decode`.
     """
     with given(data) as view:
         return _verify(view, threads, limits)

@@ -1,1 +1,1 @@
-"""Integers only: frozen probability tables and the range coder that turns symbols into words and back."""
+"""Entropy coding in integer arithmetic: frozen probability tables and the range coder."""

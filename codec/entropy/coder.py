@@ -1,4 +1,4 @@
-"""Code the symbols of a tile: latents <-> range coder words (FORMAT.md sections 6 and 7)."""
+"""Encode and decode the symbols of a tile: latents <-> range coder words (FORMAT.md sections 6 and 7)."""
 
 from __future__ import annotations
 
@@ -21,56 +21,15 @@ if TYPE_CHECKING:
     from codec.entropy.range_coder import Model
     from codec.entropy.tables import EntropyTables
 
+# Bits of the length of an escape (FORMAT.md section 7.3).
 LENGTH_BITS = 4
-MAX_LENGTH = (1 << LENGTH_BITS) - 1
+_MAX_LENGTH = (1 << LENGTH_BITS) - 1
 
-_POWERS = np.left_shift(1, np.arange(MAX_LENGTH + 1, dtype=np.int32))
-
-
-def lengths(r: NDArray[np.int32], half: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Map escaped residuals to (n, e + 1): the length and the value of their Exp-Golomb numbers.
-
-    r, half: int32 [count] with half < abs(r) <= 32767. n lies in 0..15 and 2**n <= e + 1 < 2**(n + 1).
-    """
-    value = 2 * (np.abs(r) - half - 1) + (r < 0) + 1
-    n = np.searchsorted(_POWERS, value, side="right") - 1
-    return n.astype(np.int32), value.astype(np.int32)
-
-
-def write(
-    r: NDArray[np.int32], half: NDArray[np.int32], put: Callable[[NDArray[np.int32], int], None]
-) -> None:
-    """Write escaped residuals by calls put(values int32, bits), each value uniform over 2**bits."""
-    n, value = lengths(r, half)
-    put(n, LENGTH_BITS)
-    for bits in range(1, MAX_LENGTH + 1):
-        chosen = value[n == bits]
-        if chosen.size:
-            put(chosen - (1 << bits), bits)
-
-
-def read(half: NDArray[np.int32], get: Callable[[int, int], NDArray[np.int32]]) -> NDArray[np.int32]:
-    """Read the residuals of all escapes by calls get(count, bits) -> int32 [count].
-
-    half: int32 [count], the half-width of the table that each escape left.
-    Raises CorruptPayload for a residual outside -32767..32767.
-    """
-    n = get(half.size, LENGTH_BITS)
-    value = np.ones(half.size, dtype=np.int32)
-    for bits in range(1, MAX_LENGTH + 1):
-        where = np.flatnonzero(n == bits)
-        if where.size:
-            value[where] = get(where.size, bits) + (1 << bits)
-    e = value - 1
-    magnitude = (e >> 1) + half + 1
-    if magnitude.size and int(magnitude.max()) > R_MAX:
-        msg = f"tile words: residual of magnitude {int(magnitude.max())}, at most {R_MAX} is allowed"
-        raise CorruptPayload(msg + "; the file is damaged", field="words")
-    return np.where(e & 1, -magnitude, magnitude).astype(np.int32)
+_POWERS_OF_2 = np.left_shift(1, np.arange(_MAX_LENGTH + 1, dtype=np.int32))
 
 
 class TileCoder:
-    """Codes the symbols of tiles with one model's tables. Safe to share between threads.
+    """Encodes and decodes the symbols of tiles with one model's tables. Safe to share between threads.
 
     Integer-exact: the same symbols give the same bytes on every machine.
     """
@@ -82,7 +41,7 @@ class TileCoder:
     def encode(
         self, z: NDArray[Any], r: NDArray[Any], scale_index: NDArray[np.uint8], rate_point: int
     ) -> bytes:
-        """Return the words of one tile as little-endian bytes, a multiple of 4 long.
+        """Encode the symbols of one tile; return its words as little-endian bytes, a multiple of 4 long.
 
         z: int16 [H, hz, wz], within the support of the rate point's tables (see EntropyTables.clamp_z).
         r: int16 [M, hy, wy], values in -32767..32767, 0 wherever scale_index is 0.
@@ -103,9 +62,10 @@ class TileCoder:
         return bytes(words.astype("<u4").tobytes())
 
     def decoder(self, words: bytes | memoryview, rate_point: int) -> TileDecoder:
-        """Start decoding the words of one tile: call z, then r for each of the four steps, then finish.
+        """Start decoding the words of one tile at a rate point, 0..10.
 
-        Raises CorruptPayload when the words cannot be those of a tile.
+        Call z of the result, then r for each of the four steps, then finish. Raises CorruptPayload for words
+        that no encoder writes, UsageError for a rate point out of range.
         """
         _check_rate_point(rate_point)
         return TileDecoder(self._models, words, rate_point)
@@ -126,7 +86,7 @@ class TileCoder:
             encoder.encode(symbols[channel], self._models.z(rate_point, channel))
 
     def _encode_step(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
-        """Code the residuals of one step; r and scale_index in channel-row-column order, [n]."""
+        """Encode the residuals of one step; r and scale_index in channel-row-column order, [n]."""
         order, counts = _group(scale_index)
         grouped = r[order].astype(np.int32)
         if np.count_nonzero(grouped) != np.count_nonzero(r):
@@ -144,7 +104,7 @@ class TileCoder:
         for index in np.flatnonzero(counts).tolist():
             encoder.encode(symbols[stop[index - 1] : stop[index]], self._models.r(index))
         if left.size:
-            write(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
+            _write_escapes(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
 
 
 class TileDecoder:
@@ -155,7 +115,7 @@ class TileDecoder:
         if n_bytes % 4:
             msg = f"tile words: {n_bytes} bytes are not a multiple of 4; the file is damaged"
             raise CorruptPayload(msg, field="words")
-        # A copy, because a view into a file may be unaligned and the library wants native aligned words.
+        # A copy, because a view into a file may be unaligned and constriction requires native aligned words.
         array = np.array(np.frombuffer(words, dtype="<u4"), dtype=np.uint32)
         if array.size and array[-1] == 0:
             msg = "tile words: the last word is 0, which an encoder never writes; the file is damaged"
@@ -166,12 +126,12 @@ class TileDecoder:
         self._rate_point = rate_point
         self._n_words = array.size
         self._n_coded = 0
-        self._call = "z"
+        self._expected_call = "z"
         self._step = 0
         self._r: NDArray[np.int16] | None = None
 
     def z(self, hz: int, wz: int) -> NDArray[np.int16]:
-        """Return the hyper-latents: int16 [H, hz, wz]. Raises CorruptPayload on damaged words."""
+        """Decode the hyper-latents: int16 [H, hz, wz]. Raises CorruptPayload on damaged words."""
         self._advance("z", "r")
         tables, rate_point = self._tables, self._rate_point
         z = np.empty((tables.z_channels, hz * wz), dtype=np.int16)
@@ -181,18 +141,19 @@ class TileDecoder:
         return z.reshape(tables.z_channels, hz, wz)
 
     def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode the next step; return the residuals of all steps so far: int16 [M, hy, wy], elsewhere 0.
+        """Decode the next step; return the residuals of all steps so far, int16 [M, hy, wy], 0 elsewhere.
 
-        scale_index: uint8 [M, hy, wy], values in 0..63, lifted if the tile says so; only those of this step's
-        elements matter, and where they are 0 the residual is 0. The array returned is the decoder's own until
-        the last step. Raises CorruptPayload on damaged words.
+        scale_index: uint8 [M, hy, wy], values in 0..63, lifted if the tile's lift flag is set. Only the
+        elements of this step are used; where they are 0 the residual is 0.
+        Later steps write to the same array. Raises CorruptPayload on damaged words.
         """
         self._advance("r", "finish" if self._step == STEPS - 1 else "r")
         _check_scale_index(scale_index)
         if self._r is None:
             self._r = np.zeros(scale_index.shape, dtype=np.int16)
         if self._r.shape != scale_index.shape:
-            msg = f"scale_index was of shape {self._r.shape} in the steps before, now {scale_index.shape}"
+            shapes = f"{self._r.shape}, got {scale_index.shape}"
+            msg = f"scale_index must have the shape of the steps before, {shapes}"
             raise UsageError(msg, field="scale_index")
         positions = step_positions(*scale_index.shape)[self._step]
         self._step += 1
@@ -201,7 +162,7 @@ class TileDecoder:
         return self._r
 
     def _decode_step(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode residuals whose scale indices are given in channel-row-column order, [n]."""
+        """Decode the residuals of one step: int16 [n]. scale_index: in channel-row-column order, [n]."""
         order, counts = _group(scale_index)
         half = np.repeat(self._tables.r_half, counts)
         grouped = np.empty(order.size, dtype=np.int32)
@@ -212,7 +173,7 @@ class TileDecoder:
         escaped = np.flatnonzero(grouped > 2 * half)
         grouped -= half
         if escaped.size:
-            grouped[escaped] = read(half[escaped], self._uniform)
+            grouped[escaped] = _read_escapes(half[escaped], self._uniform)
         r = np.zeros(scale_index.size, dtype=np.int16)
         r[order] = grouped
         return r
@@ -228,10 +189,10 @@ class TileDecoder:
             raise CorruptPayload(msg, field="words")
 
     def _advance(self, step: str, following: str) -> None:
-        if self._call != step:
-            msg = f"tile decoder: {step} was called where {self._call} is due"
+        if self._expected_call != step:
+            msg = f"tile decoder: {step} was called where {self._expected_call} is due"
             raise UsageError(msg, field=step)
-        self._call = following
+        self._expected_call = following
 
     def _uniform(self, count: int, bits: int) -> NDArray[np.int32]:
         return self._decode(self._models.uniform(bits), count)
@@ -247,8 +208,53 @@ class TileDecoder:
 
 
 def symbol_crc(z: NDArray[Any], r: NDArray[Any]) -> int:
-    """Return the CRC-32 over z then r, as int16 little-endian in channel-row-column order."""
+    """Return the CRC-32 over z then r, as little-endian int16 in channel-row-column order (FORMAT.md 7.4)."""
     return zlib.crc32(_int16_bytes(r), zlib.crc32(_int16_bytes(z)))
+
+
+def escape_codes(
+    r: NDArray[np.int32], half: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Map escaped residuals to (n, e + 1): length and value of their exponential-Golomb codes.
+
+    r, half: int32 [count] with half < abs(r) <= 32767. n lies in 0..15 and 2**n <= e + 1 < 2**(n + 1).
+    Source: FORMAT.md section 7.3.
+    """
+    value = 2 * (np.abs(r) - half - 1) + (r < 0) + 1
+    n = np.searchsorted(_POWERS_OF_2, value, side="right") - 1
+    return n.astype(np.int32), value.astype(np.int32)
+
+
+def _write_escapes(
+    r: NDArray[np.int32], half: NDArray[np.int32], put: Callable[[NDArray[np.int32], int], None]
+) -> None:
+    """Write escaped residuals by calls put(values, bits): int32 values, each uniform in 0..2**bits - 1."""
+    n, value = escape_codes(r, half)
+    put(n, LENGTH_BITS)
+    for bits in range(1, _MAX_LENGTH + 1):
+        chosen = value[n == bits]
+        if chosen.size:
+            put(chosen - (1 << bits), bits)
+
+
+def _read_escapes(half: NDArray[np.int32], get: Callable[[int, int], NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Read escaped residuals by calls get(count, bits) -> int32 [count]; return int32 [count].
+
+    half: int32 [count], the half-width of the table of each escaped residual.
+    Raises CorruptPayload for a residual outside -32767..32767.
+    """
+    n = get(half.size, LENGTH_BITS)
+    value = np.ones(half.size, dtype=np.int32)
+    for bits in range(1, _MAX_LENGTH + 1):
+        where = np.flatnonzero(n == bits)
+        if where.size:
+            value[where] = get(where.size, bits) + (1 << bits)
+    e = value - 1
+    magnitude = (e >> 1) + half + 1
+    if magnitude.size and int(magnitude.max()) > R_MAX:
+        msg = f"tile words: residual of magnitude {int(magnitude.max())}, at most {R_MAX} is allowed"
+        raise CorruptPayload(msg + "; the file is damaged", field="words")
+    return np.where(e & 1, -magnitude, magnitude).astype(np.int32)
 
 
 def _int16_bytes(array: NDArray[Any]) -> memoryview:
@@ -256,7 +262,7 @@ def _int16_bytes(array: NDArray[Any]) -> memoryview:
 
 
 def _group(scale_index: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return (positions of the coded symbols in coding order, number of symbols per scale index [64])."""
+    """Return (positions of the coded symbols in coding order, number of symbols per scale index, [64])."""
     counts = np.bincount(scale_index, minlength=SCALE_COUNT)
     order = np.argsort(scale_index, kind="stable")[counts[0] :]
     counts[0] = 0

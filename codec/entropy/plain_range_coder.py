@@ -1,7 +1,6 @@
-"""The range coder of FORMAT.md section 6 in plain Python: slower than others, with nothing to install.
+"""The range coder of FORMAT.md section 6 in plain Python: slow, but without dependencies beyond numpy.
 
-It has the shape of constriction's, whose words it writes and reads: a model is a table, symbols come and go
-as arrays of int32.
+Its interface and its words are those of constriction: a model stands for a table, symbols are int32 arrays.
 """
 
 from __future__ import annotations
@@ -20,32 +19,32 @@ _WORD, _RANGE = 1 << 32, 1 << 64
 
 
 class Model:
-    """Where the symbols of a table begin, and the last one ends: n + 1 integers in 0..2**24."""
+    """A table of n symbols. edges: n + 1 cumulative frequencies, from 0 to 2**24."""
 
     def __init__(self, edges: list[int]) -> None:
         self.edges = edges
 
 
 def table_model(freq: NDArray[np.uint32]) -> Model:
-    """Take a table: uint32 [n], entries >= 1 with sum 2**24."""
+    """Return the model of a table. freq: uint32 [n], entries >= 1 with sum 2**24."""
     return Model([0, *np.cumsum(freq, dtype=np.int64).tolist()])
 
 
 def uniform_model(bits: int) -> Model:
-    """Return the table of 2**bits equal entries, bits in 1..16."""
+    """Return the model of 2**bits equal entries, bits in 1..16."""
     return Model(list(range(0, TOTAL + 1, TOTAL >> bits)))
 
 
 class RangeEncoder:
-    """FORMAT.md 6.4, with what is settled but for a carry put aside as words."""
+    """The encoder of FORMAT.md section 6.4. Words that only a carry can still change are stored."""
 
     def __init__(self) -> None:
         self._words: list[int] = []
-        # Less than 2**64: the lowest two digits of the whole number.
+        # The lowest two base-2**32 digits of L, less than 2**64.
         self._low, self._range = 0, _RANGE - 1
 
     def encode(self, symbols: NDArray[np.int32], model: Model) -> None:
-        """Code symbols, int32 [count], each a position in the model's table."""
+        """Encode symbols, int32 [count], each an index into the model's table."""
         edges, low, width = model.edges, self._low, self._range
         for symbol in symbols.tolist():
             scale, left = width >> PRECISION, edges[symbol]
@@ -60,7 +59,7 @@ class RangeEncoder:
         self._low, self._range = low, width
 
     def get_compressed(self) -> NDArray[np.uint32]:
-        """Return the words, uint32, which may end in zeros."""
+        """Return the words, uint32 [count], which may end in zeros."""
         if not self._words and self._range == _RANGE - 1:
             return np.empty(0, np.uint32)
         words, last = self._words.copy(), -(-self._low // _WORD)
@@ -70,7 +69,7 @@ class RangeEncoder:
 
 
 def _carry(words: list[int]) -> None:
-    """Add 1 to the last word, and where that is full to those before."""
+    """Add 1 to the last word and propagate the carry."""
     at = len(words) - 1
     while words[at] == _WORD - 1:
         words[at] = 0
@@ -79,19 +78,19 @@ def _carry(words: list[int]) -> None:
 
 
 class RangeDecoder:
-    """FORMAT.md 6.1 to 6.3."""
+    """The decoder of FORMAT.md sections 6.1 to 6.3."""
 
     def __init__(self, words: NDArray[np.uint32]) -> None:
-        # Gives integers of Python, and takes no more memory than the words.
+        # A memoryview, whose items are Python integers, without the memory of a list.
         self._words = words.data
         self._next = 2
         first, second = (*self._words[:2], 0, 0)[:2]
         self._range, self._offset = _RANGE - 1, first << 32 | second
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
-        """Return the next symbols, int32 [count].
+        """Decode the next symbols, int32 [count].
 
-        Raises AssertionError, as constriction does, for words that no encoder writes.
+        Raises AssertionError, like constriction, for words that no encoder writes.
         """
         edges, words, n_words = model.edges, self._words, len(self._words)
         width, offset, at = self._range, self._offset, self._next
@@ -114,5 +113,5 @@ class RangeDecoder:
         return np.array(symbols, np.int32)
 
     def maybe_exhausted(self) -> bool:
-        """Tell whether the words may end here (FORMAT.md 6.3)."""
+        """Return whether the words may end here (FORMAT.md section 6.3)."""
         return self._next >= len(self._words) and self._offset < 2 * _WORD - 1

@@ -1,4 +1,4 @@
-"""The range coder of FORMAT.md section 6, by constriction or plain Python, and its models of the tables."""
+"""Range coders for FORMAT.md section 6: constriction or plain Python, and models of the tables for them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Model = Any
 
 
 class RangeCoder(NamedTuple):
-    """All write the same words.
+    """The interface of a range coder. All of them write the same words.
 
-    encoder: () -> what encodes. decoder: words, uint32 -> what decodes. table_model: uint32 [n], n in
-    2..65536, entries >= 1 with sum 2**24 -> a model of just these integer intervals. uniform_model: bits in
-    1..16 -> that of 2**bits equal intervals.
+    encoder: () -> an encoder. decoder: words, uint32 [count] -> a decoder.
+    table_model: uint32 [n], n in 2..65536, entries >= 1 with sum 2**24 -> a model of exactly these integer
+    intervals. uniform_model: bits in 1..16 -> a model of 2**bits equal intervals.
     """
 
     name: str
@@ -42,7 +42,7 @@ PLAIN = RangeCoder(
 )
 
 
-def _best() -> RangeCoder:
+def _fastest_installed() -> RangeCoder:
     try:
         import constriction  # type: ignore[import-untyped]
     except ImportError:
@@ -55,17 +55,18 @@ def _best() -> RangeCoder:
         return model.Categorical(freq.astype(np.float64) - 1.0, perfect=False)
 
     def uniform_model(bits: int) -> Model:
-        # 2**24 is a multiple of 2**bits, so the library's intervals are equal and nothing is left over.
+        # 2**24 is a multiple of 2**bits, so the library's intervals are equal.
         return model.Uniform(1 << bits)
 
     return RangeCoder("constriction", queue.RangeEncoder, queue.RangeDecoder, table_model, uniform_model)
 
 
-BEST = _best()
+# constriction if it is installed, otherwise PLAIN.
+BEST = _fastest_installed()
 
 
 class TableModels:
-    """A cache of a range coder's models over one set of tables. Safe to share between threads."""
+    """A cache of a range coder's models for one set of tables. Safe to share between threads."""
 
     def __init__(self, tables: EntropyTables, range_coder: RangeCoder) -> None:
         self.tables = tables
@@ -84,13 +85,13 @@ class TableModels:
         return model
 
     def r(self, scale_index: int) -> Model:
-        """Return the model of residuals of one scale index in 1..63."""
+        """Return the model of the residuals of a scale index in 1..63."""
         return self._get(
             (-1, scale_index), lambda: self.range_coder.table_model(self.tables.r_table(scale_index))
         )
 
     def z(self, rate_point: int, channel: int) -> Model:
-        """Return the model of one hyper-latent channel, which must cover at least two values."""
+        """Return the model of a hyper-latent channel, whose table must have at least two entries."""
         table_model = self.range_coder.table_model
         return self._get((rate_point, channel), lambda: table_model(self.tables.z_table(rate_point, channel)))
 

@@ -1,6 +1,6 @@
-"""The decoder of symbols that FORMAT.md describes, in plain Python: slow, and the judge of every faster one.
+"""The reference decoder of symbols (FORMAT.md sections 6 to 8) in plain Python: slow, an oracle for tests.
 
-It shares nothing with the fast coder but the errors. Planes are nested lists [channel][row][column] of int.
+It shares only the errors with the fast coder. Planes are nested lists [channel][row][column] of int.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Layer(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The tables (FORMAT.md 5.1): r by scale index 0..63 (0 is unused), z by rate point and channel."""
+    """The tables (FORMAT.md 5.1): r_* by scale index 0..63 (0 is unused), z_* by rate point and channel."""
 
     r_half: list[int]
     r_freq: list[list[int]]
@@ -34,14 +34,14 @@ class Tables(NamedTuple):
 
 
 def check(ok: bool, what: str) -> None:
-    """Raise CorruptPayload, naming the damage, unless ok."""
+    """Raise CorruptPayload with the message `what` unless ok."""
     if not ok:
         msg = f"tile words: {what}; the file is damaged"
         raise CorruptPayload(msg, field="words")
 
 
 class RangeDecoder:
-    """FORMAT.md 6: range and offset are unsigned 64-bit integers, offset < range at all times."""
+    """FORMAT.md 6.1 to 6.3: range and offset are unsigned 64-bit integers with offset < range."""
 
     def __init__(self, data: bytes) -> None:
         check(len(data) % 4 == 0, "the length is not a multiple of 4")
@@ -54,12 +54,12 @@ class RangeDecoder:
         self.offset |= self.next_word()
 
     def next_word(self) -> int:
-        """Words past the end are 0."""
+        """Return the next word; words past the end are 0."""
         self.n_read += 1
         return self.words[self.n_read - 1] if self.n_read <= len(self.words) else 0
 
     def decode(self, freq: list[int]) -> int:
-        """Return the position in a table of integers >= 1 that sum to 2**24."""
+        """FORMAT.md 6.2: decode one symbol. freq: integers >= 1 that sum to 2**24."""
         self.n_symbols += 1
         scale = self.range >> 24
         quantile = self.offset // scale
@@ -80,13 +80,13 @@ class RangeDecoder:
         return self.decode([2 ** (24 - bits)] * 2**bits) if bits else 0
 
     def finish(self) -> None:
-        """FORMAT.md 6.3: the words end where the symbols end."""
+        """FORMAT.md 6.3: raise CorruptPayload unless the words end where the symbols end."""
         all_read = self.n_read >= len(self.words) and self.offset < 2**33 - 1
         check(all_read if self.n_symbols else not self.words, "words are left over after the last symbol")
 
 
 def decode_z(decoder: RangeDecoder, tables: Tables, rate_point: int, hz: int, wz: int) -> Planes:
-    """FORMAT.md 7.1: channel by channel, row by row; a table of one entry is not coded."""
+    """FORMAT.md 7.1: decode z channel by channel, row by row; tables of one entry are not coded."""
 
     def one(low: int, freq: list[int]) -> int:
         return low + (decoder.decode(freq) if len(freq) > 1 else 0)
@@ -96,14 +96,17 @@ def decode_z(decoder: RangeDecoder, tables: Tables, rate_point: int, hz: int, wz
 
 
 def step_of(c: int, y: int, x: int) -> int:
-    """FORMAT.md 7.2: which of the four steps codes an element."""
+    """FORMAT.md 7.2: return the step, 0..3, that codes an element."""
     return (0, 3, 2, 1).index((c % 4) ^ (2 * (y % 2) + x % 2))
 
 
 def decode_r(
     decoder: RangeDecoder, tables: Tables, shape: tuple[int, int, int], index: Callable[[int, Planes], Planes]
 ) -> Planes:
-    """FORMAT.md 7.2: four steps; index gives the scale indices of a step from the residuals so far."""
+    """FORMAT.md 7.2: decode r in four steps.
+
+    shape: of r, (M, hy, wy). index: (step, residuals so far) -> scale indices of all elements.
+    """
     channels, height, width = shape
     r = [[[0] * width for _ in range(height)] for _ in range(channels)]
     every = [(c, y, x) for c in range(channels) for y in range(height) for x in range(width)]
@@ -116,7 +119,10 @@ def decode_r(
 def decode_step(
     decoder: RangeDecoder, tables: Tables, where: list[tuple[int, int, int]], scale_index: Planes, r: Planes
 ) -> None:
-    """FORMAT.md 7.2 and 7.3: scale indices 1..63 in turn, in channel-row-column order, then escapes."""
+    """FORMAT.md 7.2 and 7.3: decode one step into r: scale indices 1..63 in turn, then escapes.
+
+    where: elements of the step, (channel, row, column), in channel-row-column order.
+    """
     escaped = []
     for index in range(1, 64):
         for c, y, x in where:
@@ -136,7 +142,7 @@ def decode_step(
 
 
 def convolve(planes: Planes, layer: Layer) -> Planes:
-    """FORMAT.md 8.1: bias + sum of weight * activation, with zeros outside the planes."""
+    """FORMAT.md 8.1: return bias + sum of weight * activation, with zeros outside the planes."""
     height, width = len(planes[0]), len(planes[0][0])
     pad = len(layer.weight[0][0]) // 2
 
@@ -162,7 +168,7 @@ def shuffle(planes: Planes) -> Planes:
 
 
 def run(planes: Planes, layers: list[Layer]) -> tuple[Planes, Planes]:
-    """FORMAT.md 8.1: return the input of the last layer and its output."""
+    """FORMAT.md 8.1: return the input and the output of the last layer."""
     hidden = planes
     for i, layer in enumerate(layers):
         hidden = planes
@@ -179,7 +185,7 @@ def magnitude_code(r: int) -> int:
 
 
 def scale_context(s: Planes, hidden: Planes, r: Planes, layers: list[Layer]) -> Planes:
-    """FORMAT.md 8.2: s of a later step, from the residuals so far."""
+    """FORMAT.md 8.2: return s for a later step. hidden: input of the last layer. r: residuals so far."""
     codes = [[[magnitude_code(v) for v in row] for row in plane] for plane in r]
     added = run(codes + hidden, layers)[1]
     return [
@@ -189,7 +195,7 @@ def scale_context(s: Planes, hidden: Planes, r: Planes, layers: list[Layer]) -> 
 
 
 def scale_indices(s: Planes, offset: list[list[int]], rate_index: int, lift: bool) -> Planes:
-    """FORMAT.md 8.3: add the offset [8][M] of the tile's rate index, drop the fraction, clamp, lift."""
+    """FORMAT.md 8.3: return the scale indices from s and the rows offset [11][M] at the tile's rate index."""
     i = min(rate_index >> 8, 9)
     f = rate_index - 256 * i
     o = [(a * (256 - f) + b * f + 128) >> 8 for a, b in zip(offset[i], offset[i + 1], strict=True)]
@@ -198,6 +204,6 @@ def scale_indices(s: Planes, offset: list[list[int]], rate_index: int, lift: boo
 
 
 def symbol_crc(z: Planes, r: Planes) -> int:
-    """FORMAT.md 7.4: CRC-32 over z then r as int16 little-endian."""
+    """FORMAT.md 7.4: return the CRC-32 over z then r as little-endian int16."""
     values = [v for planes in (z, r) for plane in planes for row in plane for v in row]
     return zlib.crc32(struct.pack(f"<{len(values)}h", *values))

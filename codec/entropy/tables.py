@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+# Frequencies of a table sum to TOTAL.
 PRECISION = 24
 TOTAL = 1 << PRECISION
+# Largest magnitudes of hyper-latents and residuals.
 Z_MAX = 127
 R_MAX = 32767
 PREFIX = "entropy."
@@ -33,13 +35,13 @@ _DTYPES = {
 
 @dataclass(frozen=True, eq=False)
 class EntropyTables:
-    """Integer frequency tables; every table holds integers k >= 1 that sum to 2**24.
+    """The frequency tables of a model; every table holds integers k >= 1 that sum to 2**24.
 
-    r_half: int32 [64], entry 0 is 0; scale index l covers the residuals -r_half[l]..r_half[l], then ESCAPE.
+    r_half: int32 [64], entry 0 is 0; the table of scale index l holds -r_half[l]..r_half[l], then ESCAPE.
     r_freq: uint32 [sum of 2 * r_half[l] + 2 over l = 1..63], the tables of scale indices 1..63 in turn.
     z_lo: int16 [11, H], the smallest hyper-latent of each (rate_point, channel).
-    z_size: int32 [11, H], how many consecutive values each (rate_point, channel) covers.
-    z_freq: uint32 [sum of z_size], the tables rate_point by rate point, channel by channel.
+    z_size: int32 [11, H], the number of consecutive values from z_lo of each (rate_point, channel).
+    z_freq: uint32 [sum of z_size], the tables, rate point by rate point, channel by channel.
     """
 
     r_half: NDArray[np.int32]
@@ -64,23 +66,23 @@ class EntropyTables:
         return np.concatenate(([0], np.cumsum(self.z_size.ravel(), dtype=np.int64)))
 
     def r_table(self, scale_index: int) -> NDArray[np.uint32]:
-        """Return the frequencies of -h..h and ESCAPE of one scale index in 1..63: uint32 [2h + 2]."""
+        """Return the frequencies of residuals -h..h and ESCAPE of a scale index in 1..63: uint32 [2h + 2]."""
         return self.r_freq[self._r_start[scale_index] : self._r_start[scale_index + 1]]
 
     def z_table(self, rate_point: int, channel: int) -> NDArray[np.uint32]:
-        """Return the frequencies of z_lo, z_lo + 1, ... of one rate point and channel: uint32 [z_size]."""
+        """Return the frequencies of z_lo, z_lo + 1, ... of a rate point and channel: uint32 [z_size]."""
         i = rate_point * self.z_channels + channel
         return self.z_freq[self._z_start[i] : self._z_start[i + 1]]
 
     def clamp_z(self, z: NDArray[Any], rate_point: int) -> NDArray[np.int16]:
-        """Clamp hyper-latents [H, hz, wz] of any numeric type into the support of their tables."""
+        """Clamp hyper-latents [H, hz, wz] of any numeric type to the support of their tables."""
         low = self.z_lo[rate_point].astype(np.int64)
         high = low + self.z_size[rate_point] - 1
         clamped: NDArray[np.int16] = np.clip(z, low[:, None, None], high[:, None, None]).astype(np.int16)
         return clamped
 
     def validate(self) -> None:
-        """Raise WeightsError unless every array and every table is as FORMAT.md section 5.1 says."""
+        """Raise WeightsError unless every array and table satisfies FORMAT.md section 5.1."""
         for name, dtype in _DTYPES.items():
             _require(getattr(self, name).dtype == dtype, name, f"must be {dtype}")
         _require(self.r_half.shape == (SCALE_COUNT,), "r_half", "must have 64 entries")
@@ -103,14 +105,14 @@ class EntropyTables:
         _require_tables("z_freq", self.z_freq, self._z_start)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays under their names in the weights file, 'entropy.r_half' and so on."""
+        """Return the arrays by their names in the weights file, such as 'entropy.r_half'."""
         return {PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> EntropyTables:
-        """Build from the tensors of a weights file, whose other tensors are ignored, and validate.
+        """Build from the tensors of a weights file and validate; other tensors are ignored.
 
-        Raises WeightsError when a tensor is missing or wrong.
+        Raises WeightsError if a tensor is missing or invalid.
         """
         missing = [name for name in _DTYPES if PREFIX + name not in arrays]
         if missing:

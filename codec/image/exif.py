@@ -1,4 +1,4 @@
-"""EXIF data: soundness, orientation and thumbnail."""
+"""EXIF data: validation, orientation and thumbnail."""
 
 from __future__ import annotations
 
@@ -18,12 +18,25 @@ THUMBNAIL_START, THUMBNAIL_BYTES = 0x0201, 0x0202
 _SHORT, _LONG = 3, 4
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# EXIF data in JPEG has at most 64 kB, so a thumbnail with a longer side is not plausible.
+_MAX_THUMBNAIL_SIDE = 2048
+_JPEG_QUALITIES = (92, 85, 75, 60, 45)
+
 
 class Thumbnail(NamedTuple):
-    """The second directory of EXIF data, which describes a thumbnail.
+    """The second directory of EXIF data, which describes a thumbnail. Offsets and sizes are in bytes.
 
-    pointer: the byte at which its place is named. start, size: the bytes of a JPEG thumbnail; size is 0 for
-    any other. orientation: the one it names, or None.
+    pointer: offset of the pointer to this directory. start, size: extent of the JPEG thumbnail; size is 0 if
+    the thumbnail is damaged or not JPEG. orientation: its own orientation, or None.
     """
 
     pointer: int
@@ -33,27 +46,27 @@ class Thumbnail(NamedTuple):
 
 
 def without_prefix(exif: bytes) -> bytes:
-    """Return EXIF data from its TIFF header on: JPEG puts six bytes before it, PNG and WebP do not."""
+    """Return EXIF data without the six-byte prefix that JPEG puts before its TIFF header."""
     while exif.startswith(PREFIX):
         exif = exif[len(PREFIX) :]
     return exif
 
 
 def upright_exif(exif: bytes) -> bytes | None:
-    """Return EXIF data (from its TIFF header on) with orientation 1 where it names one; else as it is.
+    """Return EXIF data (starting at its TIFF header) with its orientation, if any, set to 1.
 
-    Only that number changes, so nothing that holds offsets is moved. None for data that is damaged: no TIFF
-    header, or a first directory that reaches beyond the end, itself or by one of its values.
+    Only that number changes, so all offsets stay valid. Return None if the data is damaged: no TIFF header,
+    or a first directory that extends past the end, itself or by one of its values.
     """
     try:
         order, start = _header(exif)
-        return _upright(exif, order, start)
+        return _reset_orientation(exif, order, start)
     except (struct.error, ValueError):
         return None
 
 
 def exif_orientation(exif: bytes) -> int | None:
-    """Return the orientation, 1..8, that sound EXIF data names, or None."""
+    """Return the orientation, 1..8, of EXIF data, or None if it has none or is damaged."""
     try:
         order, start = _header(exif)
         return _orientation(exif, order, start)
@@ -62,14 +75,14 @@ def exif_orientation(exif: bytes) -> int | None:
 
 
 def thumbnail_of(exif: bytes) -> Thumbnail | None:
-    """Return where sound EXIF data keeps a thumbnail, or None if it has none; size 0 where it is damaged."""
+    """Locate the thumbnail of sound EXIF data. Return None if there is none, size 0 if it is damaged."""
     try:
         order, start = _header(exif)
         (count,) = struct.unpack_from(f"{order}H", exif, start)
         pointer = start + 2 + 12 * count
         (second,) = struct.unpack_from(f"{order}I", exif, pointer)
     except (struct.error, ValueError):
-        return None  # some writers leave the pointer out
+        return None  # some writers omit the pointer
     if not second:
         return None
     try:
@@ -82,7 +95,7 @@ def thumbnail_of(exif: bytes) -> Thumbnail | None:
 
 
 def with_thumbnail(exif: bytes, place: Thumbnail, jpeg: bytes) -> bytes:
-    """Return EXIF data with an upright JPEG thumbnail, no larger than the one it replaces."""
+    """Replace the thumbnail by an upright JPEG that is no larger, and return the EXIF data."""
     order, _ = _header(exif)
     (second,) = struct.unpack_from(f"{order}I", exif, place.pointer)
     patched = bytearray(exif)
@@ -96,7 +109,10 @@ def with_thumbnail(exif: bytes, place: Thumbnail, jpeg: bytes) -> bytes:
 
 
 def without_thumbnail(exif: bytes, place: Thumbnail) -> bytes:
-    """Return EXIF data that names no thumbnail; its bytes go where nothing else lies behind them."""
+    """Remove the thumbnail and return the EXIF data.
+
+    The thumbnail's bytes are cut off at the end of the data and zeroed elsewhere, so that offsets stay valid.
+    """
     patched = bytearray(exif)
     patched[place.pointer : place.pointer + 4] = bytes(4)
     if place.size:
@@ -107,8 +123,25 @@ def without_thumbnail(exif: bytes, place: Thumbnail) -> bytes:
     return bytes(patched)
 
 
+def turn_thumbnail(exif: bytes, orientation: int, notes: list[str]) -> bytes:
+    """Turn the thumbnail of sound EXIF data upright, like its picture, and return the data.
+
+    orientation: 1..8, that of the picture before it was turned; used if the thumbnail has none of its own.
+    A thumbnail that cannot be turned within its size in bytes is removed, with an entry in `notes`.
+    """
+    place = thumbnail_of(exif)
+    if place is None:
+        return exif
+    turn = TURNS.get(place.orientation or orientation)
+    turned = _turn_jpeg(exif[place.start : place.start + place.size], turn)
+    if turned is None or len(turned) > place.size:
+        notes.append("the thumbnail in the EXIF data cannot be turned with the picture and is left out")
+        return without_thumbnail(exif, place)
+    return with_thumbnail(exif, place, turned)
+
+
 def _header(exif: bytes) -> tuple[str, int]:
-    """Return the byte order and the place of the first directory."""
+    """Return the byte order, as for struct, and the offset of the first directory."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None:
         raise ValueError("no TIFF header")
@@ -117,7 +150,7 @@ def _header(exif: bytes) -> tuple[str, int]:
 
 
 def _entries(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Yield tag, type, number of values, the value or its place, and the entry's own place."""
+    """Yield (tag, type, number of values, value or its offset, offset of the entry) of a directory."""
     (count,) = struct.unpack_from(f"{order}H", exif, start)
     for at in range(start + 2, start + 2 + 12 * count, 12):
         tag, kind, n_values = struct.unpack_from(f"{order}HHI", exif, at)
@@ -135,8 +168,8 @@ def _orientation(exif: bytes, order: str, start: int) -> int | None:
     return None
 
 
-def _upright(exif: bytes, order: str, start: int) -> bytes:
-    """Return EXIF data whose directory at `start` names no turn. Raises ValueError where it is damaged."""
+def _reset_orientation(exif: bytes, order: str, start: int) -> bytes:
+    """Set the orientation of the directory at `start` to 1. Raises ValueError or struct.error on damage."""
     patched = bytearray(exif)
     for tag, kind, n_values, value, at in _entries(exif, order, start):
         n_bytes = _TYPE_BYTES.get(kind, 0) * n_values
@@ -147,49 +180,18 @@ def _upright(exif: bytes, order: str, start: int) -> bytes:
     return bytes(patched)
 
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# EXIF data in JPEG holds 64 kB in all: what is larger than this by far is no thumbnail.
-_MAX_SIDE = 2048
-_QUALITIES = (92, 85, 75, 60, 45)
-
-
-def turn_thumbnail(exif: bytes, orientation: int, notes: list[str]) -> bytes:
-    """Return sound EXIF data, whose picture has been turned, with its thumbnail turned as well.
-
-    orientation: of the picture as it was, and of a thumbnail that names none of its own. A thumbnail that
-    cannot be turned in the bytes it has is left out, which is told in `notes`.
-    """
-    place = thumbnail_of(exif)
-    if place is None:
-        return exif
-    turn = TURNS.get(place.orientation or orientation)
-    turned = _turned(exif[place.start : place.start + place.size], turn)
-    if turned is None or len(turned) > place.size:
-        notes.append("the thumbnail in the EXIF data cannot be turned with the picture and is left out")
-        return without_thumbnail(exif, place)
-    return with_thumbnail(exif, place, turned)
-
-
-def _turned(data: bytes, turn: Image.Transpose | None) -> bytes | None:
-    """Return a JPEG turned, in at most as many bytes; None where that cannot be done."""
+def _turn_jpeg(data: bytes, turn: Image.Transpose | None) -> bytes | None:
+    """Return a JPEG turned, in at most as many bytes; None if that fails."""
     try:
         with Image.open(BytesIO(data), formats=["JPEG"]) as picture:
-            if max(picture.size) > _MAX_SIDE or picture.mode not in ("L", "RGB"):
+            if max(picture.size) > _MAX_THUMBNAIL_SIDE or picture.mode not in ("L", "RGB"):
                 return None
             upright = picture if turn is None else picture.transpose(turn)
-            for quality in _QUALITIES:
+            for quality in _JPEG_QUALITIES:
                 buffer = BytesIO()
                 upright.save(buffer, "JPEG", quality=quality, optimize=True, exif=b"")
                 if buffer.tell() <= len(data):
                     return buffer.getvalue()
-    except Exception:  # a thumbnail may be damaged in any way, and must not cost the picture
+    except Exception:  # Pillow may raise anything; a damaged thumbnail must not fail the picture
         return None
     return None

@@ -1,4 +1,4 @@
-"""Pictures one after another in a pipe, with nothing around them, as ffmpeg's image2pipe writes them."""
+"""Split concatenated PPM, PGM and PNG files from a pipe, as ffmpeg's image2pipe writes them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BLOCK = 1 << 18
 _MAX_BYTES = 1 << 30
-_SPACE = b" \t\r\n\v\f"
+_WHITESPACE = b" \t\r\n\v\f"
 
 
 def split_frames(fp: IO[bytes], limits: Limits) -> Iterator[bytes]:
-    """Yield each picture file, PPM (P6), PGM (P5) or PNG, as soon as its last byte is there.
+    """Yield each picture file, PPM (P6), PGM (P5) or PNG, as soon as its last byte has been read.
 
-    Sizes are checked against `limits` before anything of that size is read. Raises UnsupportedImage for
-    anything else and for an end inside a picture, LimitExceeded for too large a one.
+    Declared sizes are checked against `limits` before the samples are read. Raises UnsupportedImage for
+    other data and for an end inside a picture, LimitExceeded for a picture above the limits.
     """
     for number in itertools.count():
         source = _Source(fp, f"frame {number}")
@@ -36,12 +36,12 @@ def split_frames(fp: IO[bytes], limits: Limits) -> Iterator[bytes]:
         elif start == _PNG[:1]:
             _take_png(source, limits)
         else:
-            raise source.wrong("starts with no PPM or PNG")
+            raise source.wrong("does not start as PPM or PNG")
         yield bytes(source.data)
 
 
 class _Source:
-    """Reads exact numbers of bytes of one picture and keeps them all."""
+    """Reads exact numbers of bytes of one picture and collects them in `data`."""
 
     def __init__(self, fp: IO[bytes], name: str) -> None:
         self._fp = fp
@@ -74,33 +74,33 @@ class _Source:
 def _take_pnm(source: _Source, limits: Limits) -> None:
     kind = source.take(1)
     if kind not in (b"5", b"6"):
-        raise source.wrong("is a kind of PNM that is not taken")
+        raise source.wrong("is PNM of an unsupported kind")
     width, height, most = (_number(source) for _ in range(3))
     if not 0 < most < 65536:
-        raise source.wrong(f"has a maximum of {most}")
+        raise source.wrong(f"has a maximum sample of {most}, not 1 to 65535")
     source.size(width, height, limits)
     source.take(width * height * (3 if kind == b"6" else 1) * (1 if most < 256 else 2))
 
 
 def _number(source: _Source) -> int:
-    """Return the next number of a PNM header, up to and with the one space behind it."""
+    """Read the next number of a PNM header and the whitespace byte after it; skip comments."""
     digits = b""
-    before = source.take(1)
-    while not (digits and before in _SPACE):
-        if before == b"#":
+    byte = source.take(1)
+    while not (digits and byte in _WHITESPACE):
+        if byte == b"#":
             while source.take(1) not in (b"\n", b"\r"):
                 pass
-        elif before.isdigit() and len(digits) < 10:
-            digits += before
-        elif before not in _SPACE:
+        elif byte.isdigit() and len(digits) < 10:
+            digits += byte
+        elif byte not in _WHITESPACE:
             raise source.wrong("has a damaged header")
-        before = source.take(1)
+        byte = source.take(1)
     return int(digits)
 
 
 def _take_png(source: _Source, limits: Limits) -> None:
     if source.take(len(_PNG) - 1) != _PNG[1:]:
-        raise source.wrong("starts with no PPM or PNG")
+        raise source.wrong("does not start as PPM or PNG")
     while True:
         head = source.take(8)
         n_bytes, kind = int.from_bytes(head[:4], "big"), head[4:]

@@ -1,9 +1,9 @@
-"""JPEG files: metadata segments, and damage in the coded samples.
+"""JPEG files: metadata segments, and detection of damage in the coded samples.
 
-libjpeg goes on over damage with whatever it finds, and Pillow passes no word of it on. But where bytes are
-lost or overwritten, the decoder seldom needs exactly those that are there. If a part (a scan, or what lies
-between two restart markers) is too short, bits put behind it change pixels; if one is much too long, its end
-changes none.
+libjpeg continues after damage, and Pillow does not report its warnings. But after lost or overwritten bytes,
+the decoder rarely consumes exactly the bytes of a part (a scan, or the data between two restart markers). If
+a part is too short, bytes appended to it change pixels; if it is much too long, changing its end has no
+effect.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from codec.image.exif import PREFIX
 PHOTOSHOP_PREFIX = b"Photoshop 3.0\0"
 
 _ICC = b"ICC_PROFILE\0"
-# The number of the part, and how many there are.
+# The number of this part and the number of parts.
 _ICC_HEAD = 2
-# So many kinds of segments that are left out are named.
-_NAMED = 6
-_TELLING = ("JPEG", "MPO", "PNG")
-# These say how the file is coded, and what they say is applied or told elsewhere: JFIF, further pictures,
-# quality of "save for web", colour transform.
-_OF_THE_FILE = (
+# A warning names at most this many kinds of segments.
+_MAX_NAMED = 6
+# For these formats Pillow sets a profile that it cannot read to None.
+_REPORTS_DAMAGED_ICC = ("JPEG", "MPO", "PNG")
+# Properties of the coding, applied or reported elsewhere: JFIF, further pictures, quality of "save for web",
+# colour transform.
+_CODING_SEGMENTS = (
     ("APP0", b"JFIF"),
     ("APP2", b"MPF\0"),
     ("APP12", b"Ducky"),
     ("APP14", b"Adobe"),
 )
-_READ = (
+_READ_SEGMENTS = (
     ("APP1", PREFIX),
     ("APP1", xmp.MAIN_PREFIX),
     ("APP1", xmp.EXTENDED_PREFIX),
@@ -46,17 +47,27 @@ _READ = (
 )
 
 
+_START, _END, _FILL = b"\xff\xd8", b"\xff\xd9", b"\xff"
+_SOS, _EOI, _DRI = 0xDA, 0xD9, 0xDD
+_FRAMES = (0xC0, 0xC1)
+_RESTARTS = range(0xD0, 0xD8)
+# All segments that decoding depends on. The others are dropped: a directory of further pictures, for example,
+# would make Pillow look for those.
+_KEPT = (*_FRAMES, 0xC4, 0xDB, _DRI, 0xEE)
+_APPENDED_BYTES, _REPLACED_BYTES, _TRIES = 16, 128, 8
+
+
 def segments(picture: Image.Image, marker: str, prefix: bytes = b"") -> list[bytes]:
-    """Return what segments of one kind hold behind their prefix, in file order; none if it is no JPEG."""
+    """Return the contents, after `prefix`, of all such segments in file order; [] if not a JPEG file."""
     found: list[tuple[str, bytes]] = getattr(picture, "applist", None) or []
     return [data[len(prefix) :] for name, data in found if name == marker and data.startswith(prefix)]
 
 
 def stored_profile(picture: Image.Image, notes: list[str]) -> bytes | None:
-    """Return the ICC profile of any picture; what is lost of one is told in `notes`.
+    """Return the ICC profile of a picture of any format, or None; losses are added to `notes`.
 
-    A JPEG file holds a profile in numbered parts: of two with one number the first is used, and a profile
-    that lacks a part is none.
+    A JPEG file holds a profile in numbered parts: the first part of each number is used, and a profile with a
+    missing part is dropped.
     """
     profile = picture.info.get("icc_profile")
     found = [part for part in segments(picture, "APP2", _ICC) if len(part) >= _ICC_HEAD]
@@ -70,8 +81,7 @@ def stored_profile(picture: Image.Image, notes: list[str]) -> bytes | None:
         if profile is not None and any(part[_ICC_HEAD:] != parts.get(part[0]) for part in found):
             notes.append("the first of several colour profiles is kept, the others are left out")
     elif not isinstance(profile, bytes):
-        # What Pillow cannot read of a profile it replaces by None.
-        damaged = profile is None and "icc_profile" in picture.info and picture.format in _TELLING
+        damaged = profile is None and "icc_profile" in picture.info and picture.format in _REPORTS_DAMAGED_ICC
         profile = None if damaged else b""
     if profile is None:
         notes.append("the colour profile is damaged or incomplete and not kept: colours may look different")
@@ -79,27 +89,23 @@ def stored_profile(picture: Image.Image, notes: list[str]) -> bytes | None:
 
 
 def other_segments(picture: Image.Image) -> list[str]:
-    """Return names of the segments that nothing here reads, such as 'APP11 (JP)'."""
+    """Return the names of segments that are not kept, such as 'APP11 (JP)'."""
     names: dict[str, None] = {}
     for marker, data in getattr(picture, "applist", None) or []:
-        if not any(marker == m and data.startswith(p) for m, p in (*_OF_THE_FILE, *_READ)):
+        if not any(marker == m and data.startswith(p) for m, p in (*_CODING_SEGMENTS, *_READ_SEGMENTS)):
             label = data[:16].split(b"\0")[0].decode("ascii", "replace")
             names[f"{marker} ({label})" if label.isprintable() and label else marker] = None
-    told = list(names)
-    return [*told[:_NAMED], *([f"{len(told) - _NAMED} more kinds"] if len(told) > _NAMED else [])]
-
-
-_START, _END, _FILL = b"\xff\xd8", b"\xff\xd9", b"\xff"
-_SOS, _EOI, _DRI = 0xDA, 0xD9, 0xDD
-_FRAMES = (0xC0, 0xC1)
-_RESTARTS = range(0xD0, 0xD8)
-# All that decoding depends on. The rest, such as a directory of further pictures, would only be in the way.
-_KEPT = (*_FRAMES, 0xC4, 0xDB, _DRI, 0xEE)
-_PUT_BYTES, _TAIL_BYTES, _TRIES = 16, 128, 8
+    found = list(names)
+    more = [f"{len(found) - _MAX_NAMED} more kinds"] if len(found) > _MAX_NAMED else []
+    return [*found[:_MAX_NAMED], *more]
 
 
 class _Parsed(NamedTuple):
-    """pieces: of the file, every second one a part of coded samples. n_parts: how many there should be."""
+    """A JPEG file split at its coded samples.
+
+    pieces: of the file; those at odd positions are parts of coded samples. n_parts: the expected number of
+    parts in one scan. n_scans: number of scans.
+    """
 
     pieces: list[bytes]
     n_parts: int
@@ -107,10 +113,10 @@ class _Parsed(NamedTuple):
 
 
 def is_damaged(data: bytes) -> bool:
-    """Tell whether the coded samples of a JPEG file show damage, by previews at 1/8.
+    """Return whether the coded samples of a JPEG file are detectably damaged, by comparing previews at 1/8.
 
-    False for progressive files, for all that is not understood, and for damage that Pillow itself refuses. A
-    changed bit mostly shows in no way: the decoder is in step again before the end.
+    Return False for progressive files, for files that cannot be parsed, and for damage that Pillow itself
+    refuses. A single changed bit mostly goes undetected: the decoder resynchronises before the end.
     """
     try:
         parsed = _parse(data)
@@ -118,11 +124,11 @@ def is_damaged(data: bytes) -> bool:
         return False
     if parsed is None:
         return False
-    rng = random.Random(0)  # noqa: S311 - any bytes will do, and the same ones each time
+    rng = random.Random(0)  # noqa: S311 - any bytes serve; the seed makes the result repeatable
     plain = _preview(parsed, b"", 0)
     if plain is None:
         return False
-    longer = _preview(parsed, _bytes(rng, _PUT_BYTES), 0)
+    longer = _preview(parsed, _filler(rng, _APPENDED_BYTES), 0)
     if longer is None or not np.array_equal(plain, longer):
         return True
     if parsed.n_scans > 1:
@@ -132,14 +138,17 @@ def is_damaged(data: bytes) -> bool:
     if parsed.n_parts > 1:
         return False
     for _ in range(_TRIES):
-        other = _preview(parsed, _bytes(rng, _TAIL_BYTES), _TAIL_BYTES)
+        other = _preview(parsed, _filler(rng, _REPLACED_BYTES), _REPLACED_BYTES)
         if other is None or not np.array_equal(plain, other):
             return False
     return True
 
 
 def _parse(data: bytes) -> _Parsed | None:
-    """Take a file apart up to its end marker; None for what is not baseline. Raises over what is no JPEG."""
+    """Split a file up to its end marker; None if it is not baseline.
+
+    Raises IndexError, ValueError, ZeroDivisionError or struct.error if it is not a whole JPEG file.
+    """
     pieces: list[bytes] = []
     head = bytearray(_START)
     n_units = interval = n_scans = 0
@@ -167,12 +176,12 @@ def _parse(data: bytes) -> _Parsed | None:
         if marker == _SOS:
             n_scans += 1
             head += segment
-            at = _take_scan(data, at, bytes(head), pieces)
+            at = _read_scan(data, at, bytes(head), pieces)
             head = bytearray()
 
 
-def _take_scan(data: bytes, at: int, head: bytes, pieces: list[bytes]) -> int:
-    """Add the parts of a scan to `pieces`, each behind its head, and return where the next segment begins."""
+def _read_scan(data: bytes, at: int, head: bytes, pieces: list[bytes]) -> int:
+    """Append the parts of a scan to `pieces`, each after its head; return the offset of the next segment."""
     while True:
         stop = _end_of_part(data, at)
         pieces += [head, data[at:stop].rstrip(_FILL)]
@@ -182,7 +191,7 @@ def _take_scan(data: bytes, at: int, head: bytes, pieces: list[bytes]) -> int:
 
 
 def _end_of_part(data: bytes, at: int) -> int:
-    """Return where the next marker begins. Raises ValueError at the end of the data."""
+    """Return the offset of the next marker. Raises ValueError or IndexError at the end of the data."""
     while True:
         at = data.index(b"\xff", at)
         if data[at + 1] not in (0, 0xFF):
@@ -191,16 +200,16 @@ def _end_of_part(data: bytes, at: int) -> int:
 
 
 def _unit_count(frame: bytes) -> int:
-    """Return how many units, of a block or more of each component, a frame's one scan has."""
+    """Return the number of MCUs (minimum coded units) in a frame that is coded in one scan."""
     height, width, n_components = struct.unpack_from(">HHB", frame, 5)
     factors = [divmod(frame[11 + 3 * i], 16) for i in range(n_components)]
-    # Alone, a component is coded block by block, whatever its factors are.
+    # A single component is coded block by block, regardless of its sampling factors.
     across, down = (8 * max(f) for f in zip(*factors, strict=True)) if n_components > 1 else (8, 8)
     return int(-(-width // across) * -(-height // down))
 
 
 def _preview(parsed: _Parsed, put: bytes, cut: int) -> NDArray[np.uint8] | None:
-    """Decode with `put` in the place of the last `cut` bytes of each part; None if that fails."""
+    """Decode at 1/8 with `put` instead of the last `cut` bytes of each part; None if that fails."""
     parts = (
         piece[: max(len(piece) - cut, 0)].rstrip(_FILL) + put if index % 2 else piece
         for index, piece in enumerate(parsed.pieces)
@@ -209,10 +218,10 @@ def _preview(parsed: _Parsed, put: bytes, cut: int) -> NDArray[np.uint8] | None:
         with Image.open(BytesIO(b"".join(parts)), formats=["JPEG"]) as picture:
             picture.draft(None, (max(picture.width // 8, 1), max(picture.height // 8, 1)))
             return np.array(picture)
-    except Exception:  # whatever Pillow raises over it
+    except Exception:  # Pillow's readers raise nearly anything over damaged data
         return None
 
 
-def _bytes(rng: random.Random, count: int) -> bytes:
-    """Return bytes that make no marker."""
+def _filler(rng: random.Random, count: int) -> bytes:
+    """Return random bytes below 0xFF, which cannot form a marker."""
     return bytes(rng.randrange(255) for _ in range(count))

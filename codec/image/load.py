@@ -1,4 +1,4 @@
-"""Load any picture that a caller may hold as samples of the codec."""
+"""Convert PIL images, arrays, paths and file contents to the Picture that the encoder takes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,96 @@ from PIL import Image
 
 from codec.bitstream.metadata_chunks import Metadata
 from codec.errors import CodecError, UnsupportedImage, UsageError
-from codec.image import modes
 from codec.image.exif import TURNS
 from codec.image.jpeg import is_damaged
-from codec.image.metadata import collect, look_ahead, named_orientation
-from codec.image.modes import is_deep, to_planes
+from codec.image.metadata import collect, named_orientation, read_before_load
+from codec.image.modes import is_deep, is_srgb, profile_to_srgb, to_planes
 from codec.image.picture import Picture, PillowSamples, Samples
 from codec.image.source import check_size, open_picture, pillow_errors, refuse_thumbnail, whole_file
 from codec.image.tiff import check_layout, gray_bits
 from codec.image.transparency import colour_key, fill_hidden
 from codec.limits import DEFAULT_LIMITS, Limits
 
-# By the number of channels, from 1.
+# By the number of channels, 1 to 4.
 _LAYOUTS = ("L", "LA", "RGB", "RGBA")
+
+RgbArray: TypeAlias = npt.NDArray[np.uint8]
+PictureLike: TypeAlias = (
+    Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview | Picture
+)
+
+_COPY_ROWS = 256
+
+
+class ConversionWarning(UserWarning):
+    """Part of the input is not kept: its mode, depth, further frames or metadata."""
+
+
+def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS, strip: bool = False) -> Picture:
+    """Convert an image to the Picture that the encoder takes.
+
+    image: a PIL image (not modified), an array as for `to_channels`, a path, the bytes of a picture file, or
+    a Picture (returned as it is).
+    strip: the caller drops metadata, so lost metadata causes no warnings.
+
+    Gray and transparency are kept; palettes are expanded. The EXIF orientation is applied and reset to 1.
+    What the format cannot hold is converted, with a ConversionWarning: 16-bit samples are reduced to their
+    high byte, CMYK, Lab, HSV and YCbCr become RGB, and only the current (first) frame of an animation is
+    taken. Samples without a defined range (float, 32-bit) are refused.
+
+    The result may share memory with `image`: do not write to its samples.
+
+    Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a picture above
+    `limits` (detected from its header, before allocation), UsageError for any other object, OSError for a
+    file that cannot be read. Messages about a path begin with the path.
+    """
+    notes: list[str] = []
+    picture = _load(image, limits, notes, strip=strip)
+    for note in notes:
+        warnings.warn(note, ConversionWarning, stacklevel=2)
+    return picture
+
+
+def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray:
+    """Return an image as sRGB samples, uint8 [H, W, 3], contiguous, for measurement and comparison.
+
+    Arguments and errors are those of `load_picture`. In addition, gray becomes three equal channels,
+    transparency is composited over white and a colour profile is applied, the last two with a
+    ConversionWarning.
+    """
+    notes: list[str] = []
+    picture = _load(image, limits, notes)
+    rgb = _to_array(picture.colour)
+    profile = picture.metadata.icc
+    if profile and not is_srgb(profile):
+        flat = Image.fromarray(rgb if picture.layout.startswith("RGB") else rgb[:, :, 1])
+        converted = profile_to_srgb(flat, profile)
+        if converted is None:
+            notes.append("the colour profile cannot be applied and is not kept: colours may look different")
+        else:
+            rgb = np.array(converted)
+            notes.append("colours are converted from the picture's own profile to sRGB")
+    if picture.alpha is not None and picture.alpha.min() < 255:
+        notes.append("transparency is not kept: the picture is laid over white")
+        rgb = over_white(rgb, picture.alpha)
+    for note in notes:
+        warnings.warn(note, ConversionWarning, stacklevel=2)
+    return rgb
+
+
+def over_white(rgb: RgbArray, alpha: npt.NDArray[np.uint8]) -> RgbArray:
+    """Composite samples, uint8 [H, W, 3], with alpha, uint8 [H, W], over white."""
+    white = Image.new("RGB", (rgb.shape[1], rgb.shape[0]), "white")
+    white.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
+    return np.array(white)
 
 
 class Channels(NamedTuple):
-    """layout: L, LA, RGB or RGBA. colour: uint8 [H, W, 3], maybe the caller's own. alpha: uint8 [H, W]."""
+    """The channels of an array.
+
+    layout: L, LA, RGB or RGBA. colour: uint8 [H, W, 3], may share memory with the caller's array.
+    alpha: uint8 [H, W] or None.
+    """
 
     layout: str
     colour: NDArray[np.uint8]
@@ -38,10 +111,10 @@ class Channels(NamedTuple):
 
 
 def to_channels(array: NDArray[np.generic], limits: Limits, notes: list[str]) -> Channels:
-    """Take an array [H, W], or [H, W, C] of 1 to 4 channels (gray, gray and alpha, RGB, RGBA), any strides.
+    """Split an array [H, W], or [H, W, C] of 1 to 4 channels (gray, gray and alpha, RGB, RGBA), any strides.
 
-    bool becomes 0 and 255; uint16 keeps its high byte, which is told in `notes`. Of gray, the three channels
-    may be one in memory. Raises UnsupportedImage for another shape or type, LimitExceeded.
+    bool becomes 0 and 255; uint16 is reduced to its high byte, with an entry in `notes`. The three channels
+    of gray may share memory. Raises UnsupportedImage for another shape or type, LimitExceeded.
     """
     array = np.asarray(array)
     if array.ndim == 2:
@@ -83,77 +156,8 @@ def _wrong_shape(array: NDArray[np.generic]) -> UnsupportedImage:
     )
 
 
-RgbArray: TypeAlias = npt.NDArray[np.uint8]
-PictureLike: TypeAlias = (
-    Image.Image | npt.NDArray[np.generic] | str | os.PathLike[str] | bytes | bytearray | memoryview | Picture
-)
-
-_COPY_ROWS = 256
-
-
-class ConversionWarning(UserWarning):
-    """Something of the picture is not kept: its mode, depth, further frames or metadata."""
-
-
-def load_picture(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS, strip: bool = False) -> Picture:
-    """Return a picture as the codec takes it.
-
-    `image` is a PIL image (left as it is), an array as `to_channels` takes it, a path, the bytes of a picture
-    file, or a Picture. Gray stays gray and transparency stays; palettes become the colours they stand for.
-    EXIF orientation is applied once and reset. What the format cannot hold is converted, with a
-    ConversionWarning that names it: 16-bit samples keep their high byte, CMYK, Lab, HSV and YCbCr become RGB,
-    of an animation the current (first) frame is taken. Samples without a defined range (float, 32-bit) are
-    refused.
-
-    strip: metadata is not wanted, and the loss of it not told.
-    The samples may be the caller's own: do not write to them.
-
-    Raises UnsupportedImage for a picture that cannot be read or converted, LimitExceeded for a larger
-    one than `limits` allow (told from the header, before allocation), UsageError for an object that is no
-    picture, OSError for a file that cannot be read. Messages about a path begin with it.
-    """
-    notes: list[str] = []
-    picture = _load(image, limits, notes, strip=strip)
-    for note in notes:
-        warnings.warn(note, ConversionWarning, stacklevel=2)
-    return picture
-
-
-def load_rgb(image: PictureLike, *, limits: Limits = DEFAULT_LIMITS) -> RgbArray:
-    """Return a picture as plain samples uint8 [H, W, 3] in sRGB, contiguous, to measure and compare by.
-
-    As load_picture, and what three channels cannot hold is converted too: gray becomes three equal channels,
-    transparency is laid over white and a colour profile is applied, the last two with a ConversionWarning.
-    """
-    notes: list[str] = []
-    picture = _load(image, limits, notes)
-    rgb = _to_array(picture.colour)
-    profile = picture.metadata.icc
-    if profile and not modes.is_srgb(profile):
-        flat = Image.fromarray(rgb if picture.layout.startswith("RGB") else rgb[:, :, 1])
-        converted = modes.profile_to_srgb(flat, profile)
-        if converted is None:
-            notes.append("the colour profile cannot be applied and is not kept: colours may look different")
-        else:
-            rgb = np.array(converted)
-            notes.append("colours are converted from the picture's own profile to sRGB")
-    if picture.alpha is not None and picture.alpha.min() < 255:
-        notes.append("transparency is not kept: the picture is laid over white")
-        rgb = over_white(rgb, picture.alpha)
-    for note in notes:
-        warnings.warn(note, ConversionWarning, stacklevel=2)
-    return rgb
-
-
-def over_white(rgb: RgbArray, alpha: npt.NDArray[np.uint8]) -> RgbArray:
-    """Lay samples, uint8 [H, W, 3], with alpha, uint8 [H, W], over white."""
-    white = Image.new("RGB", (rgb.shape[1], rgb.shape[0]), "white")
-    white.paste(Image.fromarray(rgb), mask=Image.fromarray(alpha))
-    return np.array(white)
-
-
 def _load(image: PictureLike, limits: Limits, notes: list[str], *, strip: bool = False) -> Picture:
-    """Do what load_picture does, collecting what is lost in `notes`."""
+    """Do what load_picture does, with an entry in `notes` instead of each warning."""
     if isinstance(image, Picture):
         return image
     if isinstance(image, np.ndarray):
@@ -199,14 +203,14 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, stri
         if picture.format in ("JPEG", "MPO") and is_damaged(whole_file(picture)):
             notes.append("the coded samples are damaged: part of the picture may be wrong")
         deep, key = is_deep(picture), colour_key(picture)
-        stored = look_ahead(picture)
+        stored = read_before_load(picture)
         picture.load()
-        planes = to_planes(_without_text_for_alpha(picture), notes, key)
+        planes = to_planes(_without_transparency_text(picture), notes, key)
         if deep:
             unknown = picture.format in ("AVIF", "JPEG2000")
             what = "samples of more than 8 bits" if unknown else f"{gray_bits(picture)}-bit samples"
             notes.append(f"{what} are reduced to 8 bits")
-        _tell_gamma(picture, notes)
+        _note_gamma(picture, notes)
         orientation = named_orientation(picture, stored)
         metadata = collect(picture, stored, planes.layout, orientation, limits, [] if strip else notes)
         turn = TURNS.get(orientation)
@@ -223,7 +227,7 @@ def _from_pillow(picture: Image.Image, limits: Limits, notes: list[str], *, stri
 
 
 def _to_array(samples: Samples) -> RgbArray:
-    """Return samples as an array; of a PIL image a few rows at a time, which saves memory."""
+    """Return samples as a contiguous array; copy a PIL image a few rows at a time to save memory."""
     if isinstance(samples, np.ndarray):
         return np.ascontiguousarray(samples)
     array = np.empty(samples.shape, np.uint8)
@@ -233,7 +237,7 @@ def _to_array(samples: Samples) -> RgbArray:
     return array
 
 
-def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
+def _note_gamma(picture: Image.Image, notes: list[str]) -> None:
     gamma = picture.info.get("gamma")
     if picture.info.get("icc_profile") or "srgb" in picture.info or not isinstance(gamma, float):
         return
@@ -243,8 +247,8 @@ def _tell_gamma(picture: Image.Image, notes: list[str]) -> None:
         )
 
 
-def _without_text_for_alpha(picture: Image.Image) -> Image.Image:
-    """Return a picture that Pillow does not take for one with a transparent colour, which is but a text."""
+def _without_transparency_text(picture: Image.Image) -> Image.Image:
+    """Remove a PNG text of key 'transparency', which Pillow would take for a transparent colour."""
     if not isinstance(picture.info.get("transparency"), str):
         return picture
     plain = picture.copy()

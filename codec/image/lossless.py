@@ -1,4 +1,4 @@
-"""Samples to lossless VP8L streams and back, by Pillow's WebP."""
+"""Convert between samples and lossless VP8L streams with Pillow's WebP codec."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from PIL import Image
 from codec.bitstream.tile_payloads import unwrap_webp, wrap_webp
 from codec.errors import CorruptPayload
 
-# The first is best for flat areas, the second for all else; more takes seconds and gains nothing on text.
+# The first is best for flat areas, the second otherwise. Higher efforts take seconds
+# and gain nothing on text.
 _EFFORTS = ({"method": 0, "quality": 0}, {"method": 4, "quality": 75})
 
-# Of photos, few pixels equal the one before them.
+# Share of pixels equal to their left neighbour above which a tile counts as drawn; photos have fewer.
 DRAWN_SHARE = 0.3
-# The streams of a part of this side, quick and good, may take so many times the bytes per pixel that there
-# are, and so many bytes more: they are less than the whole one has to gain from.
+# Side of the central part that is compressed as a probe. Its streams, one per entry of _EFFORTS, may take
+# PROBE_FACTORS times the bytes per pixel of the learned tile plus PROBE_BYTES: a small part compresses worse
+# than the whole tile.
 PROBE_SIDE = 128
 PROBE_FACTORS, PROBE_BYTES = (4.0, 2.2), 512
 
 
 def pack(samples: NDArray[np.uint8]) -> bytes:
-    """Return samples, uint8 [h, w] or [h, w, 3], as a VP8L stream; gray becomes three equal channels."""
+    """Compress samples, uint8 [h, w] or [h, w, 3], to a VP8L stream; gray becomes three equal channels."""
     picture = Image.fromarray(samples)
     return min((_stream(picture, effort) for effort in _EFFORTS), key=len)
 
@@ -35,10 +37,10 @@ def _stream(picture: Image.Image, effort: dict[str, int]) -> bytes:
 
 
 def may_pay(samples: NDArray[np.uint8], n_bytes: int) -> bool:
-    """Tell whether it is worth trying to store samples, uint8 [h, w, 3], without loss instead of in n_bytes.
+    """Estimate whether samples, uint8 [h, w, 3], may take fewer than n_bytes without loss.
 
-    A cheap guess that spares photos the attempt: what is drawn repeats pixels or compresses well at once,
-    what is photographed does not.
+    A cheap test that spares photos the full attempt: drawn content repeats pixels or compresses well in a
+    small part, photographs do not.
     """
     rows = samples[::4]
     if rows.shape[1] == 1 or (rows[:, 1:] == rows[:, :-1]).all(2).mean() > DRAWN_SHARE:
@@ -55,9 +57,9 @@ def may_pay(samples: NDArray[np.uint8], n_bytes: int) -> bool:
 
 
 def unpack(stream: bytes | memoryview, where: str) -> NDArray[np.uint8]:
-    """Return the samples of a VP8L stream whose size has been checked: uint8 [h, w, 3].
+    """Decompress a VP8L stream that check_vp8l has passed to samples, uint8 [h, w, 3].
 
-    Raises CorruptPayload, naming `where` it stands.
+    where: prefix of messages, such as 'tile 3'. Raises CorruptPayload.
     """
     try:
         with Image.open(BytesIO(wrap_webp(stream)), formats=("WEBP",)) as picture:
@@ -70,13 +72,13 @@ def unpack(stream: bytes | memoryview, where: str) -> NDArray[np.uint8]:
 
 
 def pack_plane(samples: NDArray[np.uint8]) -> bytes:
-    """Return one plane, uint8 [h, w], as one byte where it is constant, otherwise as a VP8L stream."""
+    """Compress a plane, uint8 [h, w]: to one byte if it is constant, otherwise to a VP8L stream."""
     first = samples.flat[0]
     return bytes([first]) if (samples == first).all() else pack(samples)
 
 
 def unpack_plane(part: bytes | memoryview, shape: tuple[int, int], where: str) -> NDArray[np.uint8]:
-    """Undo pack_plane; shape: (h, w). Raises CorruptPayload."""
+    """Decompress a result of pack_plane to uint8 [h, w]; shape: (h, w). Raises CorruptPayload."""
     if len(part) == 1:
         return np.full(shape, part[0], np.uint8)
     return unpack(part, where)[:, :, 1]

@@ -1,4 +1,4 @@
-"""Metadata of Pillow's pictures: what is taken from one, and how it is given back."""
+"""Collect metadata from PIL images, and attach it to decoded ones."""
 
 from __future__ import annotations
 
@@ -35,29 +35,30 @@ if TYPE_CHECKING:
     from codec.limits import Limits
 
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp")
-# Pillow keeps something else than text under these keys.
+# Keys of `info` under which Pillow expects something other than text.
 _RESERVED = ("dpi", "exif", "icc_profile", "transparency", "xmp")
+# Raw profiles in PNG text chunks that hold EXIF data or XMP.
 _PROFILES = ("exif", "app1", "xmp")
-# What the chunks of a file may take beside their content.
+# Bytes reserved for the methods, lengths and separators of the metadata chunks.
 _SPARE = 16
 
 
 class Stored(NamedTuple):
-    """What only a picture that is not yet loaded tells.
+    """Metadata that can be read only before a picture is loaded.
 
-    texts: those of PNG that stand there more than once. tag: the orientation that a TIFF file names in a tag,
-    by which Pillow itself turns the picture, or None.
+    texts: keys that occur more than once in a PNG file, with all their values. tag: the orientation in a tag
+    of a TIFF file, which Pillow itself applies, or None.
     """
 
     texts: dict[str, str]
     tag: int | None
 
 
-def look_ahead(picture: Image.Image) -> Stored:
-    """Read what loading a picture would lose."""
+def read_before_load(picture: Image.Image) -> Stored:
+    """Read the metadata that loading a picture discards."""
     tag = None
     if picture.format == "TIFF":
-        # Loading turns the pixels and deletes the tag, so that it is too late to ask a loaded one.
+        # Loading turns the pixels and deletes the tag, so a loaded picture is upright.
         loaded = not getattr(picture, "tile", None)
         tag = 1 if loaded else getattr(picture, "tag_v2", {}).get(ORIENTATION)
     return Stored(repeated_texts(picture), tag)
@@ -71,16 +72,16 @@ def collect(
     limits: Limits,
     notes: list[str],
 ) -> Metadata:
-    """Return what a loaded picture carries beside its pixels, upright; what is left out is told in `notes`.
+    """Return the metadata of a loaded picture for its upright pixels; losses are added to `notes`.
 
-    layout: of the picture as it is stored, for which its colour profile must be made. Without a profile that
-    fits there is none. orientation: 1..8, from which the pixels are being turned. Nothing is ever raised over
-    damaged metadata.
+    stored: of read_before_load. layout: RGB, L, LA or RGBA, the layout to encode; a colour profile for
+    another colour model is dropped. orientation: 1..8, from which the caller turns the pixels. limits:
+    metadata above max_metadata_bytes is dropped. Damaged metadata is dropped and raises nothing.
     """
     text = dict(_text(picture)) | stored.texts
     exif, xmp = _exif(picture, notes), _xmp(picture, notes)
     for key, value in list(text.items()):
-        exif, xmp = _take_profile(text, key, value, exif, xmp, notes)
+        exif, xmp = _extract_profile(text, key, value, exif, xmp, notes)
     if exif and orientation != 1:
         exif = turn_thumbnail(exif, orientation, notes)
     turned = orientation != 1 or stored.tag not in (None, 1)
@@ -105,20 +106,20 @@ def collect(
 
 
 def named_orientation(picture: Image.Image, stored: Stored) -> int:
-    """Return the orientation, 1..8, that a loaded picture names, in whatever place.
+    """Return the orientation, 1..8, of a loaded picture.
 
-    EXIF data comes first, then its copy in a text chunk, then XMP.
+    Sources, in order: EXIF data, its copy in a PNG text chunk, XMP. Return 1 if Pillow has applied it.
     """
     if stored.tag is not None:
         return 1
     try:
         orientation = picture.getexif().get(ORIENTATION)
-    except Exception:  # a damaged EXIF block raises anything, and must not cost the picture
+    except Exception:  # Pillow may raise anything; damaged EXIF data must not fail the picture
         orientation = None
     if orientation is not None:
         return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
     profiles = [
-        _told_apart(read_profile(value) or b"")
+        _exif_or_xmp(read_profile(value) or b"")
         for key, value in _text(picture)
         if profile_kind(key) in _PROFILES
     ]
@@ -128,7 +129,7 @@ def named_orientation(picture: Image.Image, stored: Stored) -> int:
 
 
 def at_scale(metadata: Metadata, scale: int) -> Metadata:
-    """Return the metadata of a preview so many times smaller, which shows the same inches."""
+    """Return the metadata of a preview at 1/scale: the resolution is divided, so the size in inches stays."""
     if metadata.dpi is None:
         return metadata
     x, y = metadata.dpi
@@ -136,9 +137,9 @@ def at_scale(metadata: Metadata, scale: int) -> Metadata:
 
 
 def attach(metadata: Metadata, picture: Image.Image) -> None:
-    """Put metadata into picture.info, under the keys that Pillow's own readers use.
+    """Store metadata in picture.info under the keys that Pillow's own readers use.
 
-    A text whose key means something else to Pillow has ' (text)' added to it.
+    ' (text)' is appended to a text key under which Pillow expects something else.
     """
     picture.info.update(
         {
@@ -177,11 +178,11 @@ def _exif(picture: Image.Image, notes: list[str]) -> bytes:
         return _tiff_tags(picture, notes)
     exif = picture.info.get("exif")
     exif = without_prefix(exif) if isinstance(exif, bytes) else b""
-    return _sound(exif, notes) if exif else b""
+    return _upright_or_empty(exif, notes) if exif else b""
 
 
-def _sound(exif: bytes, notes: list[str]) -> bytes:
-    """Return upright EXIF data, or none where it is damaged."""
+def _upright_or_empty(exif: bytes, notes: list[str]) -> bytes:
+    """Return EXIF data with orientation 1, or b'' if it is damaged."""
     upright = upright_exif(exif)
     if upright is None:
         notes.append("EXIF data is damaged and not kept")
@@ -189,16 +190,16 @@ def _sound(exif: bytes, notes: list[str]) -> bytes:
 
 
 def _tiff_tags(picture: Image.Image, notes: list[str]) -> bytes:
-    """Return the descriptive tags of a TIFF file as EXIF data; none at all where they cannot be written."""
+    """Return the descriptive tags of a TIFF file as EXIF data, or b'' if they cannot be written."""
     try:
-        kept = tiff.descriptive(picture.getexif(), notes)
+        kept = tiff.descriptive_tags(picture.getexif(), notes)
         return without_prefix(kept.tobytes()) if len(kept) else b""
-    except Exception:  # tags of any type and any damage: they must not cost the picture
+    except Exception:  # Pillow may raise anything; damaged tags must not fail the picture
         notes.append("TIFF tags are damaged and not kept")
         return b""
 
 
-def _stored_xmp(picture: Image.Image) -> bytes:
+def _main_xmp(picture: Image.Image) -> bytes:
     for key in _XMP_KEYS:
         xmp = picture.info.get(key)
         if isinstance(xmp, str):
@@ -209,8 +210,8 @@ def _stored_xmp(picture: Image.Image) -> bytes:
 
 
 def _xmp(picture: Image.Image, notes: list[str]) -> bytes:
-    """Return the XMP packet, with the extended part that a JPEG file holds elsewhere."""
-    xmp = _stored_xmp(picture)
+    """Return the XMP packet, joined with the extended part that a JPEG file stores in other segments."""
+    xmp = _main_xmp(picture)
     if len(set(segments(picture, "APP1", MAIN_PREFIX))) > 1:
         notes.append("the last of several XMP packets is kept, the others are left out")
     parts = segments(picture, "APP1", EXTENDED_PREFIX)
@@ -223,17 +224,17 @@ def _xmp(picture: Image.Image, notes: list[str]) -> bytes:
     return xmp
 
 
-def _take_profile(
+def _extract_profile(
     text: dict[str, str], key: str, value: str, exif: bytes, xmp: bytes, notes: list[str]
 ) -> tuple[bytes, bytes]:
-    """Take EXIF or XMP out of a text that holds a copy of it; return what there is of both then.
+    """Move EXIF data or XMP out of a PNG text that holds it as a raw profile; return (exif, xmp).
 
-    Where the picture has another one already, the text stays, upright.
+    If the picture already has different EXIF data or XMP, the text stays in `text`, with orientation 1.
     """
     content = read_profile(value) if (profile_kind(key) or "") in _PROFILES else None
-    own_exif, own_xmp = _told_apart(content or b"")
+    own_exif, own_xmp = _exif_or_xmp(content or b"")
     if own_exif:
-        upright = _sound(own_exif, notes)
+        upright = _upright_or_empty(own_exif, notes)
         prefix = PREFIX
     elif own_xmp:
         upright = upright_xmp(own_xmp)
@@ -249,8 +250,8 @@ def _take_profile(
     return (before, xmp) if own_exif else (exif, before)
 
 
-def _told_apart(content: bytes) -> tuple[bytes, bytes]:
-    """Return what a profile holds as EXIF data and as XMP, one of which is empty."""
+def _exif_or_xmp(content: bytes) -> tuple[bytes, bytes]:
+    """Return the content of a raw profile as (exif, xmp), of which at least one is empty."""
     if content.startswith((PREFIX, b"II*\0", b"MM\0*")):
         return without_prefix(content), b""
     xmp = content.removeprefix(MAIN_PREFIX)
@@ -258,7 +259,7 @@ def _told_apart(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _text(picture: Image.Image) -> tuple[tuple[str, str], ...]:
-    """Return PNG's text chunks, and the comments of JPEG and GIF, one a line."""
+    """Return PNG text chunks, and the comments of JPEG or GIF joined by newlines under 'Comment'."""
     text = dict(getattr(picture, "text", None) or {}) if picture.format == "PNG" else {}
     comment = picture.info.get("comment")
     comments = segments(picture, "COM") or ([comment] if isinstance(comment, bytes) else [])

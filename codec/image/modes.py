@@ -1,4 +1,4 @@
-"""Convert Pillow's modes and colour profiles to the layouts of the format."""
+"""Convert PIL modes and colour profiles to the layouts of the format."""
 
 from __future__ import annotations
 
@@ -13,9 +13,77 @@ from codec.image import tiff
 from codec.image.jpeg import stored_profile
 from codec.image.transparency import ColourKey, is_beyond_pillow
 
+_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
+_GRAY_MODES = ("L", "1", "LA", "La")
+
+# Prefix of the file that is searched: the JPEG 2000 marker and the AVIF box precede all coded samples.
+_HEAD_BYTES = 1 << 16
+_J2K_SIZE, _J2K_COUNT, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40, 42
+_AVIF_BOX, _AVIF_FLAGS, _AVIF_HIGH_DEPTH = b"av1C", 6, 0x40
+
+
+class Planes(NamedTuple):
+    """The planes of a picture.
+
+    colour: a PIL image of mode L or RGB. alpha: a PIL image of mode L and the same size, or None.
+    """
+
+    colour: Image.Image
+    alpha: Image.Image | None
+
+    @property
+    def layout(self) -> str:
+        """RGB, L, LA or RGBA."""
+        return self.colour.mode + ("" if self.alpha is None else "A")
+
+
+def to_planes(picture: Image.Image, notes: list[str], key: ColourKey | None = None) -> Planes:
+    """Convert a loaded picture of any mode to 8-bit planes; losses are added to `notes`.
+
+    key: the transparent colour of a PNG file (see transparency.colour_key), which replaces Pillow's.
+    Raises UnsupportedImage for samples without a defined range.
+    """
+    mode = picture.mode
+    if mode == "F" or mode.startswith("I"):
+        return _reduce_deep(picture)
+    if mode in ("CMYK", "LAB", "HSV", "YCbCr"):
+        notes.append(f"{mode} picture is converted to RGB")
+        return Planes(_other_model_to_rgb(picture, notes), None)
+    gray = mode in _GRAY_MODES or (mode in ("P", "PA") and _has_gray_palette(picture))
+    if mode == "La":
+        picture = picture.convert("LA")  # the only conversion from this mode in Pillow
+    if key is not None:
+        colour = picture.convert("L" if gray else "RGB")
+        return Planes(colour, key.alpha(colour))
+    if is_beyond_pillow(picture):
+        notes.append("the transparent colour, of 16 bits, is not kept: pass the file itself")
+        return Planes(picture.convert("RGB"), None)
+    if mode in _ALPHA_MODES or picture.has_transparency_data:
+        rgba = picture.convert("RGBA")
+        alpha = rgba.getchannel("A")
+        return Planes(rgba.getchannel("G") if gray else rgba.convert("RGB"), alpha)
+    target = "L" if gray else "RGB"
+    return Planes(picture if mode == target else picture.convert(target), None)
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Return whether a picture, not yet loaded, has samples of more than 8 bits, which Pillow may reduce."""
+    if picture.mode.startswith("I") or _is_deep_file(picture):
+        return True
+    for tile in getattr(picture, "tile", None) or ():
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
+            return True
+        # A PPM file gives its largest sample instead of a number of bits.
+        if tile[0].startswith("ppm") and any(
+            isinstance(argument, int) and argument > 255 for argument in arguments
+        ):
+            return True
+    return False
+
 
 def is_srgb(profile: bytes) -> bool:
-    """Tell whether an ICC profile calls itself sRGB, so that converting would only cost rounding."""
+    """Return whether an ICC profile is named sRGB; converting from it would only add rounding errors."""
     try:
         description = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -24,7 +92,7 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def profile_to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
-    """Convert an L, RGB or CMYK picture from its ICC profile to 8-bit sRGB; None where that fails."""
+    """Convert an L, RGB or CMYK picture from its ICC profile to 8-bit sRGB; return None if that fails."""
     try:
         return _transform(picture, ImageCms.ImageCmsProfile(BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -32,7 +100,7 @@ def profile_to_srgb(picture: Image.Image, profile: bytes) -> Image.Image | None:
 
 
 def lab_to_srgb(picture: Image.Image) -> Image.Image | None:
-    """Convert an 8-bit CIE Lab picture to sRGB; None where Pillow was built without colour management."""
+    """Convert an 8-bit CIE Lab picture to sRGB; return None if Pillow lacks colour management."""
     try:
         return _transform(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
     except (ImageCms.PyCMSError, ImportError):
@@ -47,14 +115,8 @@ def _transform(picture: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.
     return transform.apply(picture)
 
 
-# Both boxes, and the marker, come before any coded sample.
-_HEAD_BYTES = 1 << 16
-_J2K_SIZE, _J2K_COUNT, _J2K_DEPTHS = b"\xff\x4f\xff\x51", 40, 42
-_AVIF_BOX, _AVIF_FLAGS, _AVIF_HIGH_DEPTH = b"av1C", 6, 0x40
-
-
-def is_deep_file(picture: Image.Image) -> bool:
-    """Tell of a JPEG 2000, AVIF or SGI picture, not yet loaded, whether a sample has more than 8 bits."""
+def _is_deep_file(picture: Image.Image) -> bool:
+    """Return whether a JPEG 2000, AVIF or SGI file, not yet loaded, has samples of more than 8 bits."""
     if picture.format == "SGI":
         return any(tile[0] == "SGI16" or 2 in tile[3] for tile in getattr(picture, "tile", ()))
     if picture.format == "JPEG2000":
@@ -80,72 +142,11 @@ def _head(picture: Image.Image) -> bytes:
     return head
 
 
-_ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-_GRAY_MODES = ("L", "1", "LA", "La")
-
-
-class Planes(NamedTuple):
-    """colour: a PIL image of mode L or RGB. alpha: one of mode L and the same size, or None."""
-
-    colour: Image.Image
-    alpha: Image.Image | None
-
-    @property
-    def layout(self) -> str:
-        """RGB, L, LA or RGBA."""
-        return self.colour.mode + ("" if self.alpha is None else "A")
-
-
-def to_planes(picture: Image.Image, notes: list[str], key: ColourKey | None = None) -> Planes:
-    """Convert a loaded picture of any mode, telling in `notes` what is lost.
-
-    key: its transparent colour, where Pillow must not be asked.
-    Raises UnsupportedImage for samples without a defined range.
-    """
-    mode = picture.mode
-    if mode == "F" or mode.startswith("I"):
-        return _from_deep(picture)
-    if mode in ("CMYK", "LAB", "HSV", "YCbCr"):
-        notes.append(f"{mode} picture is converted to RGB")
-        return Planes(_from_other_model(picture, notes), None)
-    gray = mode in _GRAY_MODES or (mode in ("P", "PA") and _has_gray_palette(picture))
-    if mode == "La":
-        picture = picture.convert("LA")  # the one way out of this mode that Pillow knows
-    if key is not None:
-        colour = picture.convert("L" if gray else "RGB")
-        return Planes(colour, key.alpha(colour))
-    if is_beyond_pillow(picture):
-        notes.append("the transparent colour, of 16 bits, is not kept: pass the file itself")
-        return Planes(picture.convert("RGB"), None)
-    if mode in _ALPHA_MODES or picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        return Planes(rgba.getchannel("G") if gray else rgba.convert("RGB"), alpha)
-    target = "L" if gray else "RGB"
-    return Planes(picture if mode == target else picture.convert(target), None)
-
-
-def is_deep(picture: Image.Image) -> bool:
-    """Tell of a picture not yet loaded whether samples have more than 8 bits, which Pillow may drop."""
-    if picture.mode.startswith("I") or is_deep_file(picture):
-        return True
-    for tile in getattr(picture, "tile", None) or ():
-        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
-            return True
-        # A PPM file names its largest sample instead.
-        if tile[0].startswith("ppm") and any(
-            isinstance(argument, int) and argument > 255 for argument in arguments
-        ):
-            return True
-    return False
-
-
-def _from_deep(picture: Image.Image) -> Planes:
-    """Reduce a 12- or 16-bit gray picture to its high byte; refuse samples whose range nothing defines."""
+def _reduce_deep(picture: Image.Image) -> Planes:
+    """Reduce a 12- or 16-bit gray picture to its high byte. Raises UnsupportedImage for other samples."""
     samples = np.asarray(picture)
     is_16_bit = picture.mode.startswith("I;16") or (
-        # Some versions of Pillow hold 16-bit gray in mode I; only these formats promise 0..65535 then.
+        # Some versions of Pillow use mode I for 16-bit gray; only these formats then ensure 0..65535.
         picture.mode == "I"
         and picture.format in ("PNG", "PPM")
         and samples.min() >= 0
@@ -164,13 +165,13 @@ def _from_deep(picture: Image.Image) -> Planes:
     return Planes(colour, Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)))
 
 
-def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """Convert a picture of a colour model that the format does not hold to RGB, by its profile if any."""
+def _other_model_to_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """Convert a CMYK, Lab, HSV or YCbCr picture to RGB; CMYK by its ICC profile if it has one."""
     if picture.mode == "LAB":
         converted = lab_to_srgb(picture)
         if converted is None:
             raise UnsupportedImage(
-                "Lab picture, and Pillow has no colour management; convert it to RGB first"
+                "is a Lab picture, and this Pillow has no colour management; convert it to RGB first"
             )
         return converted
     profile = stored_profile(picture, notes) if picture.mode == "CMYK" else None
@@ -183,7 +184,7 @@ def _from_other_model(picture: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _has_gray_palette(picture: Image.Image) -> bool:
-    """Tell whether a palette holds nothing but gray; never where a profile, made for RGB, goes with it."""
+    """Return whether a palette has only gray entries; False with an ICC profile, which is made for RGB."""
     if picture.info.get("icc_profile"):
         return False
     colours = np.array(picture.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Photoshop's image resources, the place of IPTC in JPEG and TIFF files."""
+"""Photoshop image resources, which hold IPTC data in JPEG and TIFF files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IPTC = 0x0404
-# Previews of the picture as it was stored.
+# Thumbnails, which have the orientation of the stored pixels.
 THUMBNAILS = (0x0409, 0x040C)
 
 _SIGNATURE = b"8BIM"
 
 
 class Resource(NamedTuple):
-    """One image resource: its number, its content, and all its bytes."""
+    """One image resource.
+
+    number: its identifier. content: its data. whole: all its bytes, header and padding included.
+    """
 
     number: int
     content: bytes
@@ -26,9 +29,9 @@ class Resource(NamedTuple):
 
 
 def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) -> bytes:
-    """Return all image resources of a loaded JPEG or TIFF file, without thumbnails if the picture is turned.
+    """Return all image resources of a loaded JPEG or TIFF file, concatenated; losses are added to `notes`.
 
-    What is left out or damaged is told in `notes`.
+    turned: whether the pixels are turned upright; thumbnails, which are not turned, are then dropped.
     """
     block = b"".join(segments(picture, "APP13", PHOTOSHOP_PREFIX))
     iptc = b""
@@ -37,7 +40,7 @@ def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) ->
         block, iptc = (_tag_bytes(tags, tag) for tag in (tiff.PHOTOSHOP, tiff.IPTC))
     found = read_resources(block)
     if found is None:
-        notes.append("IPTC and other data of Photoshop are damaged and not kept")
+        notes.append("IPTC and other Photoshop data is damaged and not kept")
         found = []
     known = [resource.content.rstrip(b"\0") for resource in found if resource.number == IPTC]
     if iptc and not known:
@@ -51,10 +54,7 @@ def stored_resources(picture: Image.Image, *, turned: bool, notes: list[str]) ->
 
 
 def read_resources(data: bytes) -> list[Resource] | None:
-    """Return the image resources in a block of them, or None for a damaged block.
-
-    Zeros behind the last one are padding.
-    """
+    """Split a block into image resources; return None if it is damaged. Trailing zeros are padding."""
     found: list[Resource] = []
     at = 0
     while at < len(data):
@@ -73,12 +73,12 @@ def read_resources(data: bytes) -> list[Resource] | None:
 
 
 def pack_resource(number: int, content: bytes) -> bytes:
-    """Return a resource without a name."""
+    """Return the bytes of an unnamed resource."""
     head = _SIGNATURE + number.to_bytes(2, "big") + b"\0\0" + len(content).to_bytes(4, "big")
     return head + content + bytes(len(content) & 1)
 
 
 def _tag_bytes(tags: Any, tag: int) -> bytes:
-    """Return what a TIFF tag holds, as it is stored: some writers declare bytes as numbers of 32 bits."""
+    """Return the stored bytes of a TIFF tag of any type: some writers declare bytes as 32-bit numbers."""
     value = getattr(tags, "_tagdata", {}).get(tag) or tags.get(tag)
     return value if isinstance(value, bytes) else b""

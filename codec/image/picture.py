@@ -1,4 +1,4 @@
-"""Pictures as samples: colour, alpha and metadata, and the canvas that a decoder paints."""
+"""Pictures as samples, alpha and metadata, and the canvas that the decoder paints."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from PIL import Image
 
 from codec.bitstream.metadata_chunks import Metadata
 
-# BT.601, as JPEG and WebP weigh the channels.
+# Weights of red, green and blue in luma (BT.601), as in JPEG and WebP.
 BT601 = (0.299, 0.587, 0.114)
+# is_gray() reads this many rows at a time: most pictures with colour have some in the first of them.
+_STRIP_ROWS = 64
 
 
 class Samples(Protocol):
-    """Colour samples of which rectangles are read: an array uint8 [H, W, 3], or what acts like one."""
+    """Colour samples that can be sliced in rectangles: an array uint8 [H, W, 3], or a class like it."""
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -27,9 +29,9 @@ class Samples(Protocol):
 
 
 class PillowSamples:
-    """Samples of a loaded PIL image of mode RGB or L, cut out when asked for: none is copied whole.
+    """Samples of a loaded PIL image of mode RGB or L, cropped on demand to save a copy of the whole.
 
-    Gray is given as three equal channels.
+    Gray is expanded to three equal channels.
     """
 
     def __init__(self, picture: Image.Image) -> None:
@@ -50,10 +52,10 @@ class PillowSamples:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture ready to be coded, upright.
+    """An upright picture, ready for encoding.
 
-    layout: 'RGB', 'L', 'LA' or 'RGBA'. colour: samples [H, W, 3], three equal channels where the layout is
-    gray; smooth wherever alpha is 0. alpha: uint8 [H, W] for the layouts that have it.
+    layout: 'RGB', 'L', 'LA' or 'RGBA'. colour: samples [H, W, 3], with equal channels if the layout is gray,
+    and filled smoothly where alpha is 0. alpha: uint8 [H, W], or None if the layout has none.
     """
 
     layout: str
@@ -63,37 +65,33 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return int(self.colour.shape[1])
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return int(self.colour.shape[0])
 
 
-# Looked at a few rows at a time: a picture with colour shows it in the first of them.
-_ROWS = 64
-
-
 def is_gray(picture: Picture) -> bool:
-    """Tell whether a picture has one channel of colour, or three that are the same everywhere."""
+    """Return whether a picture has one colour channel, or three that are equal everywhere."""
     if picture.layout in ("L", "LA"):
         return True
-    for top in range(0, picture.height, _ROWS):
-        rows = picture.colour[top : min(top + _ROWS, picture.height), 0 : picture.width]
+    for top in range(0, picture.height, _STRIP_ROWS):
+        rows = picture.colour[top : min(top + _STRIP_ROWS, picture.height), 0 : picture.width]
         if (rows[..., 1] != rows[..., 0]).any() or (rows[..., 1] != rows[..., 2]).any():
             return False
     return True
 
 
 class Canvas:
-    """A PIL image of mode RGB, L, LA or RGBA that shows one rectangle of a picture.
+    """A PIL image, `image`, that receives one rectangle of a picture.
 
-    left, top, width, height: the rectangle in pixels. alpha: uint8 [height, width] for modes that have it.
-    gray: whether the picture has no colour, in whatever mode.
-    Parts are painted straight into the image, so that a large picture is in memory once. Threads may paint
-    different parts at a time.
+    mode: RGB, L, LA or RGBA. left, top, width, height: the rectangle in pixels. alpha: uint8 [height, width]
+    for modes with alpha, otherwise None. gray: whether the picture has no colour, in any mode.
+    Parts are painted directly into the image, so a large picture is in memory once. Threads may paint
+    different parts concurrently.
     """
 
     def __init__(
@@ -113,9 +111,9 @@ class Canvas:
         self._alpha = alpha
 
     def paint(self, left: int, top: int, samples: NDArray[np.uint8]) -> None:
-        """Paint samples, uint8 [h, w, 1 or 3], at a place of the picture; what lies outside is dropped.
+        """Paint samples, uint8 [h, w, 1 or 3], at (left, top) of the picture; clip them to the rectangle.
 
-        A gray canvas takes the second of three channels for all it has.
+        A gray canvas uses the second of three channels for all of its own.
         """
         x, y = left - self._left, top - self._top
         part = samples[max(0, -y) : self.image.height - y, max(0, -x) : self.image.width - x]
@@ -132,5 +130,5 @@ class Canvas:
 
 
 def reduced(samples: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Return the means over squares of samples, uint8 [h, w] or [h, w, 3]; sizes are rounded up."""
+    """Reduce samples, uint8 [h, w] or [h, w, 3], by averaging squares of side `scale`; round sizes up."""
     return samples if scale == 1 else np.asarray(Image.fromarray(samples).reduce(scale))

@@ -1,4 +1,4 @@
-"""PNG files: damaged chunks, repeated text chunks and raw profiles."""
+"""PNG files: damaged chunks, repeated text chunks and raw profiles in texts."""
 
 from __future__ import annotations
 
@@ -11,40 +11,21 @@ from codec.errors import UnsupportedImage
 if TYPE_CHECKING:
     from PIL import Image
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_BLOCK = 1 << 20
+# Chunks without which there is no picture. Damage to other critical chunks leaves part of the pixels.
+_REQUIRED = (b"IHDR", b"PLTE")
+# Limits of inflated text, for one chunk and in total, as in Pillow.
+_MAX_INFLATED = 1 << 20
+_MAX_INFLATED_TOTAL = 64 << 20
+# Raw profiles: prefix of the keys, and hexadecimal digits per line.
 _PREFIX = "raw profile type "
 _LINE = 72
 
 
-def profile_kind(key: str) -> str | None:
-    """Return which profile a text of this key holds, such as 'exif'; None for other texts."""
-    name = key.lower()
-    return name.removeprefix(_PREFIX).strip() if name.startswith(_PREFIX) else None
-
-
-def read_profile(text: str) -> bytes | None:
-    """Return the bytes of a profile, or None where the text is damaged; too few bytes are no damage."""
-    words = text.split(None, 2)
-    try:
-        return bytes.fromhex("".join(words[2].split()))[: int(words[1])] or None
-    except (IndexError, ValueError):
-        return None
-
-
-def write_profile(kind: str, content: bytes) -> tuple[str, str]:
-    """Return key and text that hold a profile."""
-    digits = content.hex()
-    lines = [digits[at : at + _LINE] for at in range(0, len(digits), _LINE)]
-    return f"Raw profile type {kind}", "\n".join(["", kind, f"{len(content):8d}", *lines, ""])
-
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_BLOCK = 1 << 20
-# Without one of these there is no picture; of all other critical chunks the pixels can tell.
-_NEEDED = (b"IHDR", b"PLTE")
-
-
 class _Chunk(NamedTuple):
-    """start, end: in bytes of the file. kind: such as b'IDAT'."""
+    """A chunk at bytes start..end of the file; kind: its type, such as b'IDAT'."""
 
     start: int
     end: int
@@ -55,17 +36,17 @@ class _Chunk(NamedTuple):
         return bool(self.kind[0] & 0x20)
 
 
-def mended(stream: IO[bytes], notes: list[str]) -> IO[bytes]:
-    """Return a PNG file, at its start, or a copy without ancillary chunks whose CRC is wrong.
+def drop_damaged_chunks(stream: IO[bytes], notes: list[str]) -> IO[bytes]:
+    """Return a PNG file, rewound, or a copy without the ancillary chunks whose CRC is wrong.
 
-    What is left out, and that pixels may be damaged, is told in `notes`. Raises UnsupportedImage where the
-    CRC of a chunk is wrong without which there is no picture.
+    Dropped chunks and possible damage to pixels are added to `notes`. Raises UnsupportedImage if the CRC of
+    IHDR or PLTE is wrong.
     """
     damaged = _damaged_chunks(stream)
     stream.seek(0)
     for kind in dict.fromkeys(chunk.kind for chunk in damaged):
         name = kind.decode("latin-1")
-        if kind in _NEEDED:
+        if kind in _REQUIRED:
             raise UnsupportedImage(
                 f"damaged PNG file (the CRC of its {name} chunk is wrong); save it again from its source"
             )
@@ -83,8 +64,56 @@ def mended(stream: IO[bytes], notes: list[str]) -> IO[bytes]:
     return BytesIO(bytes(kept + data[at:]))
 
 
+def repeated_texts(picture: Image.Image) -> dict[str, str]:
+    """Return {key: values joined by newlines} for keys with several texts in a PNG file not yet loaded.
+
+    Pillow keeps only one text per key. The position of the picture's file is restored. Unreadable texts are
+    skipped.
+    """
+    file: IO[bytes] | None = getattr(picture, "fp", None)
+    if picture.format != "PNG" or file is None:
+        return {}
+    before = file.tell()
+    try:
+        values: dict[str, dict[str, None]] = {}
+        total = 0
+        for kind, body in _text_chunks(file):
+            key, value = _read_text(kind, body)
+            total += len(value)
+            if total > _MAX_INFLATED_TOTAL:
+                break
+            # For repeated raw profiles the last one is used, as in Pillow.
+            if key and not profile_kind(key):
+                values.setdefault(key, {})[value] = None
+    finally:
+        file.seek(before)
+    return {key: "\n".join(several) for key, several in values.items() if len(several) > 1}
+
+
+def profile_kind(key: str) -> str | None:
+    """Return the kind of raw profile, such as 'exif', that a text of this key holds, or None."""
+    name = key.lower()
+    return name.removeprefix(_PREFIX).strip() if name.startswith(_PREFIX) else None
+
+
+def read_profile(text: str) -> bytes | None:
+    """Decode the text of a raw profile; return None if it is damaged. A short profile is accepted."""
+    words = text.split(None, 2)
+    try:
+        return bytes.fromhex("".join(words[2].split()))[: int(words[1])] or None
+    except (IndexError, ValueError):
+        return None
+
+
+def write_profile(kind: str, content: bytes) -> tuple[str, str]:
+    """Return the key and text of a raw profile, as ImageMagick writes them."""
+    digits = content.hex()
+    lines = [digits[at : at + _LINE] for at in range(0, len(digits), _LINE)]
+    return f"Raw profile type {kind}", "\n".join(["", kind, f"{len(content):8d}", *lines, ""])
+
+
 def _damaged_chunks(stream: IO[bytes]) -> list[_Chunk]:
-    """Return the whole chunks whose CRC is wrong, up to where the file ends or is no PNG any more."""
+    """Return the chunks whose CRC is wrong, up to the first that is cut short or malformed."""
     found = []
     start = len(SIGNATURE)
     stream.seek(start)
@@ -108,41 +137,10 @@ def _damaged_chunks(stream: IO[bytes]) -> list[_Chunk]:
     return found
 
 
-_SIGNATURE_BYTES = 8
-# As Pillow, of one chunk and of all.
-_MAX_INFLATED = 1 << 20
-_MAX_ALL = 64 << 20
-
-
-def repeated_texts(picture: Image.Image) -> dict[str, str]:
-    """Return key and all values, one a line, of texts that a PNG file not yet loaded holds more than once.
-
-    The picture's file is left where it was. Texts that cannot be read are passed over.
-    """
-    file: IO[bytes] | None = getattr(picture, "fp", None)
-    if picture.format != "PNG" or file is None:
-        return {}
-    before = file.tell()
-    try:
-        values: dict[str, dict[str, None]] = {}
-        total = 0
-        for kind, body in _text_chunks(file):
-            key, value = _read_text(kind, body)
-            total += len(value)
-            if total > _MAX_ALL:
-                break
-            # Of a profile twice the last one is used, as by Pillow.
-            if key and not profile_kind(key):
-                values.setdefault(key, {})[value] = None
-    finally:
-        file.seek(before)
-    return {key: "\n".join(several) for key, several in values.items() if len(several) > 1}
-
-
 def _text_chunks(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return type and content of the text chunks, up to wherever the file breaks off."""
+    """Return (type, content) of the text chunks, up to the end of the file or the first truncated chunk."""
     found = []
-    file.seek(_SIGNATURE_BYTES)
+    file.seek(len(SIGNATURE))
     while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
         size = int.from_bytes(head[:4], "big")
         if head[4:] in (b"tEXt", b"zTXt", b"iTXt"):
@@ -156,7 +154,7 @@ def _text_chunks(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def _read_text(kind: bytes, body: bytes) -> tuple[str, str]:
-    """Return key and value, both empty where the chunk is damaged."""
+    """Return the key and value of a text chunk, both empty if it is damaged."""
     key, _, rest = body.partition(b"\0")
     try:
         if kind == b"tEXt":

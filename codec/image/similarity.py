@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 
 from codec.image.picture import BT601, Samples
 
-# Gaussian window of 11 samples, sigma 1.5; K1 = 0.01, K2 = 0.03 (Wang et al. 2004).
+MAX_DB = 100.0
+
 _LUMA = np.array(BT601, np.float32)
+# SSIM with a Gaussian window of 11 samples, sigma 1.5; K1 = 0.01, K2 = 0.03 (Wang et al. 2004).
 _BELL = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW: NDArray[np.float32] = (_BELL / _BELL.sum()).astype(np.float32)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+# Pictures are compared in strips of this many rows.
 _ROWS = 256
-MAX_DB = 100.0
 
 
 def psnr(x: Samples, x_hat: Samples) -> float:
-    """PSNR in dB over all samples of the three channels, at most 100. Both act like uint8 [H, W, 3]."""
+    """Return the PSNR in dB over all samples of two pictures, uint8 [H, W, 3]; at most 100."""
     error, count = 0.0, 0
     for first, second in _strips(x, x_hat, 0):
         error += float(np.square(first.astype(np.float32) - second).sum(dtype=np.float64))
@@ -30,14 +32,15 @@ def psnr(x: Samples, x_hat: Samples) -> float:
 
 
 def psnr_of(error: float) -> float:
-    """PSNR in dB of a mean squared error in levels, at most 100."""
+    """Return the PSNR in dB, at most 100, of a mean squared error in squared levels (1 of 255)."""
     return MAX_DB if error == 0 else min(MAX_DB, 10 * math.log10(255**2 / error))
 
 
 def ssim(x: Samples, x_hat: Samples) -> float:
-    """Mean SSIM of luma (BT.601) in -1..1, Wang et al. 2004, of whole windows only. As psnr.
+    """Return the mean SSIM of luma (BT.601), in -1..1, of two pictures, uint8 [H, W, 3].
 
-    A picture of a side under 11 pixels is continued by repetition of its last samples.
+    Only whole windows count. Sides below 11 pixels are padded by repeating the last samples. Source: Wang et
+    al. 2004.
     """
     total, count = 0.0, 0
     for first, second in _strips(x, x_hat, len(_WINDOW) - 1):
@@ -48,7 +51,7 @@ def ssim(x: Samples, x_hat: Samples) -> float:
 
 
 def decibel(similarity: float) -> float:
-    """SSIM on a scale on which it is near linear in the rate: -10 log10(1 - SSIM), at most 100."""
+    """Convert SSIM to dB, almost linear in the rate: -10 log10(1 - SSIM), at most 100."""
     return min(MAX_DB, -10 * math.log10(max(1 - similarity, 1e-10)))
 
 
@@ -61,7 +64,7 @@ MEASURES: dict[str, Callable[[Samples, Samples], float]] = {
 def _strips(
     x: Samples, x_hat: Samples, overlap: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Yield both pictures a few rows at a time, so that none is in memory as floats whole."""
+    """Yield corresponding strips, which overlap by `overlap` rows; limits the memory for float samples."""
     height, width = x.shape[:2]
     least = overlap + 1
     pad = ((0, max(0, least - height)), (0, max(0, least - width)), (0, 0))
@@ -82,6 +85,6 @@ def _ssim_map(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 
 
 def _blur(plane: NDArray[Any]) -> NDArray[Any]:
-    """Weigh a plane [h, w] by the window: [h - 10, w - 10]."""
+    """Convolve a plane [h, w] with the window; the result is [h - 10, w - 10]."""
     rows = np.lib.stride_tricks.sliding_window_view(plane, len(_WINDOW), 0) @ _WINDOW
     return np.asarray(np.lib.stride_tricks.sliding_window_view(rows, len(_WINDOW), 1) @ _WINDOW)

@@ -1,4 +1,4 @@
-"""Open picture files by Pillow; faults of a file, and files that are no pictures, become a CodecError."""
+"""Open picture files with Pillow; every fault of a file is raised as a CodecError."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from codec.limits import Limits
 
+MAX_FILE_BYTES = 1 << 30
+
+# Bytes from which a file is recognised.
 N_START_BYTES = 16
 
 _IS_RAW = (
-    "is a camera's raw file{}, of which Pillow would read a thumbnail at most; "
+    "is a camera's raw file{}, of which Pillow reads at most a thumbnail; "
     "develop it into PNG, JPEG or TIFF first"
 )
 _RAW_STARTS = (
@@ -36,80 +39,9 @@ _REDUCED, _OLD_REDUCED = 1, 2
 _MOSAIC, _LINEAR_RAW = 32803, 34892
 
 
-def refuse_raw_start(start: bytes) -> None:
-    """Refuse a raw file by its first N_START_BYTES bytes. Raises UnsupportedImage."""
-    if (
-        start.startswith(_RAW_STARTS)
-        or (start[:4] in (b"II*\0", b"MM\0*") and start[8:12] == _CR2_MARK)
-        or start[6:14] == _CRW_MARK
-        or start[4:12] == b"ftyp" + _CR3_BRAND
-    ):
-        raise UnsupportedImage(_IS_RAW.format(""))
-
-
-def refuse_thumbnail(picture: Image.Image) -> None:
-    """Refuse a TIFF file, just opened, whose first picture is a reduced copy of another in it.
-
-    Raises UnsupportedImage. Pictures of other formats pass.
-    """
-    if picture.format != "TIFF":
-        return
-    tags = getattr(picture, "tag_v2", {})
-    if _DNG_VERSION in tags:
-        raise UnsupportedImage(_IS_RAW.format(" (DNG)"))
-    if any(kind in (_MOSAIC, _LINEAR_RAW) for kind in _inner_photometrics(picture)):
-        raise UnsupportedImage(_IS_RAW.format(""))
-    subfile = tags.get(_SUBFILE_TYPE, 0)
-    if (isinstance(subfile, int) and subfile & _REDUCED) or tags.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED:
-        raise UnsupportedImage(
-            "holds a thumbnail for its first picture, as raw files of cameras do; "
-            "develop or save the whole picture as PNG, JPEG or TIFF first"
-        )
-
-
-def what_pillow_lacks(start: bytes) -> str:
-    """Return why Pillow cannot identify a file, and what to do, by its first N_START_BYTES bytes."""
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
-        return (
-            "is HEIC, which Pillow reads only with pillow-heif (pip install pillow-heif, and call "
-            "pillow_heif.register_heif_opener() in Python); convert it to PNG or JPEG first"
-        )
-    if start[4:12] == b"ftypavif":
-        return (
-            "is AVIF, which this Pillow does not read; take pillow 11.3 or later, or convert it to PNG first"
-        )
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "is a TIFF file of a layout or compression that Pillow cannot read; convert it to PNG first"
-    return "is not a picture that Pillow can read; convert it to PNG, JPEG, WebP or TIFF first"
-
-
-def _inner_photometrics(picture: Image.Image) -> list[int]:
-    """Return the photometric interpretations of a TIFF file's inner directories, as far as they are sound."""
-    tags, fp = getattr(picture, "tag_v2", {}), getattr(picture, "fp", None)
-    offsets = tags.get(_SUB_DIRECTORIES, ())
-    if fp is None or not offsets:
-        return []
-    found, before = [], fp.tell()
-    try:
-        for offset in offsets if isinstance(offsets, tuple) else (offsets,):
-            fp.seek(0)
-            directory = TiffImagePlugin.ImageFileDirectory_v2(fp.read(8))
-            fp.seek(offset)
-            directory.load(fp)
-            found.append(directory.get(_PHOTOMETRIC, 0))
-    except Exception:  # whatever is wrong with them, the main picture may be sound
-        return found
-    finally:
-        fp.seek(before)
-    return found
-
-
-MAX_FILE_BYTES = 1 << 30
-
-
 @contextmanager
 def pillow_errors() -> Iterator[None]:
-    """Turn whatever Pillow raises over a damaged or hostile picture into a CodecError.
+    """Convert any exception that Pillow raises over a damaged or hostile picture to a CodecError.
 
     Errors of the disk (an OSError with an errno) and MemoryError pass through unchanged.
     """
@@ -134,9 +66,10 @@ def pillow_errors() -> Iterator[None]:
 def open_picture(
     source: str | Path | bytes | bytearray | memoryview, notes: list[str] | None = None
 ) -> Iterator[Image.Image]:
-    """Open a picture from a path or from the bytes of a file; pixels are not decoded yet.
+    """Open a picture file, given as its path or its bytes, without decoding pixels.
 
-    Damage that leaves a picture is told in `notes`. Raises UnsupportedImage for all that is none.
+    Damage that leaves the picture readable is added to `notes`. Raises UnsupportedImage for a file that is
+    not a readable picture.
     """
     notes = [] if notes is None else notes
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -150,7 +83,7 @@ def open_picture(
 
 
 def read_bounded(stream: IO[bytes], limit: int = MAX_FILE_BYTES) -> bytes:
-    """Read a stream to its end; raises LimitExceeded where it is longer than `limit` bytes."""
+    """Read a stream to its end. Raises LimitExceeded for more than `limit` bytes."""
     data = stream.read(limit + 1)
     if len(data) > limit:
         raise LimitExceeded(f"more than {limit:,} bytes of input; pass a smaller file")
@@ -158,7 +91,7 @@ def read_bounded(stream: IO[bytes], limit: int = MAX_FILE_BYTES) -> bytes:
 
 
 def whole_file(picture: Image.Image) -> bytes:
-    """Return the bytes of the file that a picture not yet loaded is read from; none where it is closed."""
+    """Return the bytes of the file of a picture not yet loaded, or b'' if the file is closed."""
     stream = getattr(picture, "fp", None)
     if stream is None:
         return b""
@@ -171,17 +104,88 @@ def whole_file(picture: Image.Image) -> bytes:
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """Refuse a picture by its declared size, before anything of that size is allocated."""
+    """Check a declared size, in pixels, before allocation.
+
+    Raises LimitExceeded above `limits`, UnsupportedImage for a side below 1.
+    """
     if width < 1 or height < 1:
         raise UnsupportedImage(f"has no pixels ({width}x{height}); pass a picture of at least 1x1")
     if limits.max_side is not None and max(width, height) > limits.max_side:
         raise LimitExceeded(
-            f"is {width}x{height} and the limit of a side is {limits.max_side:,}; "
+            f"is {width}x{height} and the limit for a side is {limits.max_side:,}; "
             "scale it down or cut it into parts",
             field="max_side",
         )
     if limits.max_pixels is not None and width * height > limits.max_pixels:
         raise _too_many_pixels(width * height, limits.max_pixels)
+
+
+def refuse_raw_start(start: bytes) -> None:
+    """Raise UnsupportedImage if the first N_START_BYTES bytes are those of a camera's raw file."""
+    if (
+        start.startswith(_RAW_STARTS)
+        or (start[:4] in (b"II*\0", b"MM\0*") and start[8:12] == _CR2_MARK)
+        or start[6:14] == _CRW_MARK
+        or start[4:12] == b"ftyp" + _CR3_BRAND
+    ):
+        raise UnsupportedImage(_IS_RAW.format(""))
+
+
+def refuse_thumbnail(picture: Image.Image) -> None:
+    """Raise UnsupportedImage for a TIFF file whose first picture is a reduced copy of another in it.
+
+    picture: opened, not yet loaded. Other formats pass.
+    """
+    if picture.format != "TIFF":
+        return
+    tags = getattr(picture, "tag_v2", {})
+    if _DNG_VERSION in tags:
+        raise UnsupportedImage(_IS_RAW.format(" (DNG)"))
+    if any(kind in (_MOSAIC, _LINEAR_RAW) for kind in _inner_photometrics(picture)):
+        raise UnsupportedImage(_IS_RAW.format(""))
+    subfile = tags.get(_SUBFILE_TYPE, 0)
+    if (isinstance(subfile, int) and subfile & _REDUCED) or tags.get(_OLD_SUBFILE_TYPE) == _OLD_REDUCED:
+        raise UnsupportedImage(
+            "holds a thumbnail as its first picture, as raw files of cameras do; "
+            "develop or save the whole picture as PNG, JPEG or TIFF first"
+        )
+
+
+def why_unidentified(start: bytes) -> str:
+    """Return why Pillow cannot identify a file, and what to do, from its first N_START_BYTES bytes."""
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
+        return (
+            "is HEIC, which Pillow reads only with pillow-heif (pip install pillow-heif, and call "
+            "pillow_heif.register_heif_opener() in Python); convert it to PNG or JPEG first"
+        )
+    if start[4:12] == b"ftypavif":
+        return (
+            "is AVIF, which this Pillow cannot read; install pillow 11.3 or later, or convert it to PNG first"
+        )
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "is a TIFF file of a layout or compression that Pillow cannot read; convert it to PNG first"
+    return "is not a picture that Pillow can read; convert it to PNG, JPEG, WebP or TIFF first"
+
+
+def _inner_photometrics(picture: Image.Image) -> list[int]:
+    """Return the photometric interpretations of a TIFF file's inner directories, up to a damaged one."""
+    tags, fp = getattr(picture, "tag_v2", {}), getattr(picture, "fp", None)
+    offsets = tags.get(_SUB_DIRECTORIES, ())
+    if fp is None or not offsets:
+        return []
+    found, before = [], fp.tell()
+    try:
+        for offset in offsets if isinstance(offsets, tuple) else (offsets,):
+            fp.seek(0)
+            directory = TiffImagePlugin.ImageFileDirectory_v2(fp.read(8))
+            fp.seek(offset)
+            directory.load(fp)
+            found.append(directory.get(_PHOTOMETRIC, 0))
+    except Exception:  # Pillow may raise anything; the main picture may be sound
+        return found
+    finally:
+        fp.seek(before)
+    return found
 
 
 @contextmanager
@@ -190,20 +194,20 @@ def _opened(stream: IO[bytes], notes: list[str]) -> Iterator[Image.Image]:
     stream.seek(0)
     if not start:
         raise UnsupportedImage("is empty; pass a picture file")
-    # Asked before Pillow, which opens these too once codec.pillow is imported.
+    # Checked before Pillow, which opens .vae files once codec.pillow is imported.
     if start.startswith(SIGNATURE):
         raise UnsupportedImage("is a .vae file already; 'vaezip decompress' opens it")
     refuse_raw_start(start)
     if start.startswith(png.SIGNATURE):
-        stream = png.mended(stream, notes)
+        stream = png.drop_damaged_chunks(stream, notes)
     with pillow_errors():
         try:
             picture = tiff.reopen(Image.open(stream), stream)
         except UnidentifiedImageError as error:
-            raise UnsupportedImage(what_pillow_lacks(start)) from error
+            raise UnsupportedImage(why_unidentified(start)) from error
     with picture:
         if picture.format == "EPS":
-            # Reading one would run Ghostscript, a whole programming language, on the file.
+            # Pillow would run the file, which is a program, in Ghostscript.
             raise UnsupportedImage("is PostScript, which is never run here; convert it to PNG first")
         yield picture
 

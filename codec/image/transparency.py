@@ -1,7 +1,7 @@
 """Transparency: colour keys of PNG files, and colours hidden under alpha 0.
 
-Pillow compares what it made of the samples: at 8 bits where the file has 16, and with the number as it is
-stored where samples of fewer bits were spread over 0..255.
+Pillow applies colour keys to converted samples, which is wrong at other depths than 8 bits: it compares the
+high byte of 16-bit samples, and the stored key with samples that were scaled to 0..255.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+# Hidden colours are filled in windows of this side, in pixels, to bound memory.
+WINDOW = 2048
+
+# Bits per sample by Pillow's raw mode.
 _BITS = {"1": 1, "L;2": 2, "L;4": 4, "L": 8, "RGB": 8, "RGB;16B": 16}
-# Read as if it were little-endian, a sample of 16 bits gives its low byte.
+# Raw mode that reads the big-endian samples as little-endian and so returns their low byte.
 _LOW_BYTES = "RGB;16L"
 
 
 class ColourKey(NamedTuple):
-    """values: of one sample for gray or three for RGB, each of `bits` bits.
+    """The transparent colour of a PNG file.
 
-    low: the low bytes of 16-bit samples, a picture of mode RGB.
+    values: one sample for gray or three for RGB. bits: their depth. low: the low bytes of 16-bit samples, a
+    PIL image of mode RGB, or None at other depths.
     """
 
     values: tuple[int, ...]
@@ -28,7 +33,7 @@ class ColourKey(NamedTuple):
     low: Image.Image | None
 
     def alpha(self, colour: Image.Image) -> Image.Image:
-        """Return alpha, mode L: 0 where `colour`, the loaded picture in mode L or RGB, has this colour."""
+        """Return alpha, mode L: 0 where `colour`, the loaded picture as L or RGB, is the key, else 255."""
         top = (1 << self.bits) - 1
         values = np.array([value & top for value in self.values])
         samples = np.asarray(colour).reshape(colour.height, colour.width, -1)
@@ -41,9 +46,9 @@ class ColourKey(NamedTuple):
 
 
 def colour_key(picture: Image.Image) -> ColourKey | None:
-    """Return the transparent colour of a PNG picture not yet loaded; None where there is none.
+    """Return the transparent colour of a PNG picture not yet loaded, or None if it has none.
 
-    Nor of palettes and 16-bit gray, whose samples are at hand as they are stored.
+    Return None also for palettes and 16-bit gray, whose stored samples remain available after loading.
     """
     key = picture.info.get("transparency")
     tiles = getattr(picture, "tile", None)
@@ -58,9 +63,26 @@ def colour_key(picture: Image.Image) -> ColourKey | None:
 
 
 def is_beyond_pillow(picture: Image.Image) -> bool:
-    """Tell whether a picture of 8 bits, loaded by somebody else, names a transparent colour of 16."""
+    """Return whether an 8-bit picture, loaded by the caller, has a 16-bit transparent colour."""
     key = picture.info.get("transparency")
     return picture.mode == "RGB" and isinstance(key, tuple) and max(key) > 255
+
+
+def fill_hidden(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
+    """Replace colour, uint8 [H, W, 3], in place where alpha, uint8 [H, W], is 0.
+
+    Hidden pixels continue the colours of the nearest visible ones, smoother with distance, which takes few
+    bits.
+    """
+    height, width = alpha.shape
+    for top in range(0, height, WINDOW):
+        for left in range(0, width, WINDOW):
+            window = np.s_[top : top + WINDOW, left : left + WINDOW]
+            visible = alpha[window] > 0
+            if not visible.all():
+                part = colour[window]
+                filled = _fill(part.astype(np.float32) * visible[..., None], visible.astype(np.float32))
+                part[~visible] = filled[~visible].round().astype(np.uint8)
 
 
 def _low_bytes(picture: Image.Image) -> Image.Image:
@@ -75,30 +97,10 @@ def _low_bytes(picture: Image.Image) -> Image.Image:
         fp.seek(before)
 
 
-# Filled in windows of this side, so that memory stays bounded.
-WINDOW = 2048
-
-
-def fill_hidden(colour: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> None:
-    """Replace colour, uint8 [H, W, 3], in place wherever alpha, uint8 [H, W], is 0.
-
-    Hidden pixels take the colours of the nearest visible ones, ever smoother with distance.
-    """
-    height, width = alpha.shape
-    for top in range(0, height, WINDOW):
-        for left in range(0, width, WINDOW):
-            window = np.s_[top : top + WINDOW, left : left + WINDOW]
-            visible = alpha[window] > 0
-            if not visible.all():
-                part = colour[window]
-                filled = _fill(part.astype(np.float32) * visible[..., None], visible.astype(np.float32))
-                part[~visible] = filled[~visible].round().astype(np.uint8)
-
-
 def _fill(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return colours for a whole plane from sums of visible samples [h, w, 3] and their weights [h, w].
+    """Return colours [h, w, 3] from sums of visible samples [h, w, 3] and their weights [h, w].
 
-    Push and pull: where there is no weight, the answer comes from the plane of half the size.
+    Pull-push interpolation: where the weight is 0, the colour is that of the plane at half the size.
     """
     height, width = weight.shape
     known = weight > 0
@@ -106,9 +108,9 @@ def _fill(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np
     if known.all():
         return mean
     if max(height, width) == 1:
-        return np.full_like(mean, 128)  # nothing is visible at all
+        return np.full_like(mean, 128)  # no pixel is visible
     even = ((0, height % 2), (0, width % 2))
-    # Only whether there is something below counts, not how much: thin lines must not fade with distance.
+    # Weights are binarised at each scale, so that thin lines do not fade with distance.
     coarse_weight = _halve(np.pad(known.astype(np.float32), even))
     coarse_total = _halve(np.pad(mean * known[..., None], (*even, (0, 0))))
     coarse = _fill(coarse_total, coarse_weight)
@@ -120,7 +122,7 @@ def _halve(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _double(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a plane [h, w, 3] at twice the size, interpolated linearly."""
+    """Upsample a plane [h, w, 3] to [2h, 2w, 3] by linear interpolation."""
     for axis in (0, 1):
         before = np.concatenate([plane.take([0], axis), plane], axis)
         before = before.take(np.arange(plane.shape[axis]), axis)

@@ -1,4 +1,4 @@
-"""XMP packets: the orientation they name, and the extended part that JPEG keeps apart."""
+"""XMP packets: their orientation, and the extended part that JPEG stores in segments of its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 MAIN_PREFIX = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENDED_PREFIX = b"http://ns.adobe.com/xmp/extension/\0"
-# What one JPEG segment holds of each, by part 3 of the XMP specification.
+# Bytes of each that fit in one JPEG segment (XMP specification, part 3).
 MAX_MAIN = 65_502
 _MAX_PART = 65_400
 
 _GUID_BYTES = 32
-# More names than these for one thing are an attack.
+# Prefixes of the TIFF namespace that are searched for; more are an attack on the search time.
 _MAX_PREFIXES = 16
 _PART_HEAD = _GUID_BYTES + 8
 _TIFF_PREFIX = re.compile(rb"""xmlns:([\w.-]+)\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']""")
@@ -33,31 +33,31 @@ _WRAPPER = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xpacket\s+begin=[^<>]*>|<\?xpa
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
-    """Return the orientation, 1..8, that a packet names, or None."""
+    """Return the orientation, 1..8, in a packet, or None."""
     found = _orientation_pattern(xmp).search(xmp)
     return int(found[2]) if found else None
 
 
 def upright_xmp(xmp: bytes) -> bytes:
-    """Return an XMP packet in which no orientation other than 1 is named."""
+    """Set every orientation in an XMP packet to 1 and return the packet."""
     return _orientation_pattern(xmp).sub(rb"\g<1>1", xmp)
 
 
 def has_reference(xmp: bytes) -> bool:
-    """Tell whether a packet says that an extended part belongs to it."""
+    """Return whether a packet refers to an extended part."""
     return _REFERENCE.search(xmp) is not None
 
 
 def without_reference(xmp: bytes) -> bytes:
-    """Return a packet that names no extended part."""
+    """Remove the reference to an extended part and return the packet."""
     return _REFERENCE.sub(b"", xmp)
 
 
 def join_extended(main: bytes, segments: Iterable[bytes]) -> bytes | None:
-    """Return the main packet with the extended part that it names, and no reference to it any more.
+    """Merge the extended part into the main packet, remove the reference to it and return the packet.
 
-    segments: of a JPEG file, from their GUID on, in any order. None where the part is incomplete or cannot
-    be joined.
+    segments: contents of the extended segments of a JPEG file, starting at their GUID, in any order. Return
+    None if the extended part is missing, incomplete or cannot be merged.
     """
     named = _REFERENCE.search(main)
     extended = _assemble((named[1] or named[2]).strip(), segments) if named else None
@@ -65,10 +65,11 @@ def join_extended(main: bytes, segments: Iterable[bytes]) -> bytes | None:
 
 
 def split_extended(xmp: bytes) -> tuple[bytes, list[bytes]] | None:
-    """Return a main packet that fits a JPEG segment, and the payloads of segments for the extended part.
+    """Split a packet into a main packet that fits a JPEG segment and the payloads of extended segments.
 
-    There are none of these where the packet fits without its padding. Else all of it is in the extended
-    part, and the main packet only names that. None for what is no XMP in UTF-8, which can only be left out.
+    There are no extended segments if the packet fits without its padding. Otherwise the extended part holds
+    everything and the main packet only refers to it. Return None if the data is not XMP in UTF-8: it cannot
+    be split.
     """
     xmp = without_reference(xmp)
     if len(xmp) > MAX_MAIN:
@@ -104,7 +105,7 @@ def _orientation_pattern(xmp: bytes) -> re.Pattern[bytes]:
 
 
 def _assemble(guid: bytes, segments: Iterable[bytes]) -> bytes | None:
-    """Return the extended part of one GUID, or None if it is not all there."""
+    """Return the extended part with this GUID, or None if it is incomplete."""
     parts: dict[int, bytes] = {}
     size = -1
     for segment in segments:
@@ -121,12 +122,12 @@ def _assemble(guid: bytes, segments: Iterable[bytes]) -> bytes | None:
 
 
 def _join(main: bytes, extended: bytes) -> bytes | None:
-    """Return the first packet with all that the second one describes."""
+    """Append the descriptions of `extended` to those of `main`; return None if that is impossible."""
     ours, theirs = _body(main), _body(extended)
     if ours is None or theirs is None or not _is_utf8(extended):
         return None
     declared, needed = _namespaces(main[: ours[1]]), _namespaces(extended[: theirs[1]])
-    # A prefix that means one thing here and another there cannot be declared in one place.
+    # A prefix bound to different namespaces in the two packets cannot be declared once.
     if ours[0] != theirs[0] or any(declared.get(name, uri) != uri for name, uri in needed.items()):
         return None
     added = b"".join(
@@ -144,7 +145,7 @@ def _join(main: bytes, extended: bytes) -> bytes | None:
 
 
 def _body(xmp: bytes) -> tuple[bytes, int, int] | None:
-    """Return the name of a packet's RDF element, and where its content starts and ends."""
+    """Return the tag name of the RDF element and the start and end of its content, or None."""
     found = _OPEN_RDF.search(xmp)
     if found is None:
         return None

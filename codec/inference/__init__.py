@@ -1,1 +1,1 @@
-"""The networks as the codec runs them: graphs over folded weights, by onnxruntime or torch."""
+"""Run the networks: graphs over folded weights, computed by onnxruntime or torch."""

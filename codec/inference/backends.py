@@ -1,4 +1,4 @@
-"""The protocol of backends, and the choice among those installed. Imports neither torch nor onnxruntime."""
+"""Backend protocol and selection. Imports neither torch nor onnxruntime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    # float32, or int64 where graphs.py says so.
+    # float32, or int64 for the names in graphs.INTEGERS.
     Inputs: TypeAlias = Mapping[str, NDArray[Any]]
 
 VARIABLE = "VAEZIP_BACKEND"
@@ -25,13 +25,13 @@ INSTALL_TORCH = "pip install 'vaezip[torch]'"
 
 
 def need_torch(what: str) -> None:
-    """Raise BackendMissing unless torch is installed. what: that needs it, as a sentence begins."""
+    """Raise BackendMissing unless torch is installed. what: what needs it, the subject of the message."""
     if not _is_installed("torch"):
-        raise BackendMissing(f"{what} takes torch, which is not installed; run: {INSTALL_TORCH}")
+        raise BackendMissing(f"{what} needs torch, which is not installed; run: {INSTALL_TORCH}")
 
 
 class Runner(Protocol):
-    """Runs the graphs of one model; threads may share it."""
+    """Run the graphs of one model; threads may share it."""
 
     @property
     def name(self) -> str:
@@ -39,17 +39,17 @@ class Runner(Protocol):
 
     @property
     def device(self) -> str:
-        """Where it computes: CPU, or another that torch knows."""
+        """The device that computes: CPU, or torch's name of another."""
 
     def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:
-        """Compute a graph on arrays; see graphs.py for their shapes. Those of rank 2 may be overwritten."""
+        """Compute a graph on arrays; graphs.py has their shapes. Inputs of rank 2 may be overwritten."""
 
 
 def choose_backend(device: str = CPU) -> str:
-    """Return `onnx` or `torch`: what VAEZIP_BACKEND names, torch if it is in use already, or what is there.
+    """Return `onnx` or `torch`: VAEZIP_BACKEND if set, else torch if already imported, else an installed one.
 
-    Other devices than the CPU are torch's alone. Raises UsageError for another name, BackendMissing where
-    what is needed is not installed.
+    Devices other than the CPU need torch. Raises UsageError for another name in VAEZIP_BACKEND, and
+    BackendMissing if the package is not installed.
     """
     asked = os.environ.get(VARIABLE, "")
     if asked and asked not in PACKAGES:

@@ -1,8 +1,8 @@
-"""From the tensors of a weights file to the weights of the graphs: folded, permuted, float32.
+"""Convert the tensors of a weights file to the weights of the graphs: folded, permuted, float32.
 
-Pairs of linear layers become one; channels that a pixel shuffle spreads are stored position by position;
-layers that make or take the latents of a step hold only that step's channels, for each position of a 2x2
-its own.
+Pairs of linear layers become one. Channels that enter or leave a pixel shuffle are ordered by position.
+Layers that output or read the latents of a coding step hold only the channels of that step, separately for
+each position of a 2x2 square.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.entropy import steps as quarters
-from codec.entropy.steps import STEPS
+from codec.entropy.steps import STEPS, channels
 from codec.errors import WeightsError
 from codec.model.config import COLOURS, PATCH, ScaleLayer
 
 Arrays = Mapping[str, NDArray[Any]]
 Weights = dict[str, NDArray[np.float32]]
 
+# Prefix of the float networks in a weights file.
 NETWORK = "network."
+# Factor from the unit of the networks to levels.
 SAMPLE_MAX = np.float32(255)
 
 
 def float_weights(arrays: Arrays) -> Weights:
-    """Return the weights of the float networks, folded."""
+    """Return the folded weights of the float networks. arrays: those of the weights file."""
     w: Weights = {
         name.removeprefix(NETWORK): value.astype(np.float32)
         for name, value in arrays.items()
@@ -44,9 +45,12 @@ def float_weights(arrays: Arrays) -> Weights:
 
 
 def scale_weights(layers: Sequence[ScaleLayer], context: Sequence[ScaleLayer], arrays: Arrays) -> Weights:
-    """Return the weights of the integer networks: integers still."""
+    """Return the weights of the integer scale network, integers held in float32.
+
+    layers, context: of the network and of its context. Raises WeightsError for unsupported kernel sizes.
+    """
     if context[0].kernel != 1 or context[-1].kernel != 1 or layers[-1].kernel != 1 or len(layers) < 2:
-        raise WeightsError("the scale network's outermost layers must be of 1x1; export again")
+        raise WeightsError("the outermost layers of the scale network must be 1x1; export the model again")
     w: Weights = {}
     last = len(layers) - 1
     for i, layer in enumerate(layers):
@@ -78,18 +82,18 @@ def _scale_context(step: int, count: int, m: int, arrays: Arrays) -> Weights:
 
 
 def _after_shuffle(count: int, factor: int = 2) -> NDArray[np.intp]:
-    """Where the channels of a pixel shuffle come from if they are to lie position by position."""
+    """Return the permutation that orders the channels of a pixel shuffle by position."""
     return np.arange(count).reshape(-1, factor * factor).T.ravel()
 
 
 def _entering(weight: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """Return a 1x1 convolution over latents [O, M, 1, 1] as [4, O, steps * Q], for the steps before."""
+    """Convert a 1x1 convolution over latents, [O, M, 1, 1], to [4, O, steps * Q] for the first steps."""
     out, m = weight.shape[:2]
     quarter = -(-m // STEPS)
     found = np.zeros((STEPS, out, steps, quarter), np.float32)
     for position in range(STEPS):
         for step in range(steps):
-            chosen = quarters.channels(m, step, position)
+            chosen = channels(m, step, position)
             found[position, :, step, : chosen.size] = weight[:, chosen, 0, 0]
     return found.reshape(STEPS, out, -1)
 
@@ -97,12 +101,12 @@ def _entering(weight: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
 def _leaving(
     weight: NDArray[np.float32], bias: NDArray[np.float32], step: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return a 1x1 convolution [M, I, 1, 1] that makes latents as [4, Q, I] and [4, Q, 1], for one step."""
+    """Convert a 1x1 convolution to latents, [M, I, 1, 1] and [M], to one step's [4, Q, I] and [4, Q, 1]."""
     m, inputs = weight.shape[:2]
     quarter = -(-m // STEPS)
     found, offset = np.zeros((STEPS, quarter, inputs), np.float32), np.zeros((STEPS, quarter, 1), np.float32)
     for position in range(STEPS):
-        chosen = quarters.channels(m, step, position)
+        chosen = channels(m, step, position)
         found[position, : chosen.size] = weight[chosen, :, 0, 0]
         offset[position, : chosen.size, 0] = bias[chosen]
     return found, offset
@@ -118,15 +122,15 @@ def _cut_context(w: Weights) -> None:
 
 
 def _patch_order() -> NDArray[np.intp]:
-    """Where samples (8 dy + dx) 3 + c lie in the order c, dy, dx."""
+    """Return the permutation from channels ordered (c, dy, dx) to channels (8 dy + dx) 3 + c."""
     return np.arange(COLOURS * PATCH * PATCH).reshape(COLOURS, -1).T.ravel()
 
 
 def _fold_analysis(w: Weights) -> None:
-    """The patches, a linear layer too, go into the two layers that take them."""
+    """Fold the patch layer, which is linear, into the two layers that read its output."""
     patch = w.pop("g_a.patch.weight").reshape(COLOURS * PATCH * PATCH, -1)[:, _patch_order()]
     w["g_a.in8.weight"] = (w["g_a.in8.weight"][:, :, 0, 0] @ patch)[:, :, None, None]
-    # [M, 4 * 192] over four patches, channel by channel.
+    # [M, 192 * 4]: the four patches are the inner index.
     linear = w["g_a.linear.weight"][:, :, 0, 0]
     linear = linear.reshape(len(linear), -1, 4).transpose(0, 2, 1) @ patch
     w["g_a.linear.weight"] = linear.reshape(len(linear), -1, 1, 1)
@@ -134,10 +138,10 @@ def _fold_analysis(w: Weights) -> None:
 
 
 def _fold_synthesis(w: Weights) -> None:
-    """The patches go into the two layers that make them; samples become levels around mid-gray."""
+    """Fold the unpatch layer into the two layers before it; the output becomes levels, 0..255."""
     unpatch: NDArray[np.float32] = SAMPLE_MAX * w.pop("g_s.unpatch.weight")[:, :, 0, 0][_patch_order()]
     w["g_s.out.weight"] = (unpatch @ w["g_s.out.weight"][:, :, 0, 0])[:, :, None, None]
-    # The lapped filter keeps what is the same everywhere.
+    # The lapped filter preserves constants, so mid-gray can be added before it.
     w["g_s.out.bias"] = unpatch @ w["g_s.out.bias"] + np.float32(SAMPLE_MAX / 2)
     linear = w["g_s.linear.weight"][:, :, 0, 0]
     linear = linear.reshape(-1, 4, linear.shape[1]).transpose(1, 0, 2)
@@ -148,7 +152,7 @@ def _fold_synthesis(w: Weights) -> None:
 
 
 def _filters(lap: NDArray[np.float32], unlap: NDArray[np.float32]) -> Weights:
-    """The lapped filters for columns [16, 16] and, from the right, for rows of pixels [48, 48]."""
+    """Return the lapped filters: left factors for columns [16, 16], right factors for rows [48, 48]."""
     colours = np.eye(COLOURS, dtype=np.float32)
     return {
         "lap.columns": lap,

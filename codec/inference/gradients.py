@@ -1,7 +1,7 @@
-"""Gradients through the graphs that coding runs, rounding that they pass, and Adam.
+"""Differentiable graphs: the same as those for coding, with straight-through rounding; and Adam.
 
-torch.optim.Adam loads torch's compiler at its first call, though nothing is compiled: that takes as long as
-loading torch does, and leaves a folder among the system's temporary files.
+torch.optim.Adam is not used because it loads torch's compiler at its first call. That takes as long as
+loading torch itself and leaves a folder in the system's temporary directory.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ from codec.inference.torch_backend import TorchOps, tensors
 from codec.inference.weights import LoadedModel, folded_weights
 from codec.model.config import SLOPE
 
+# Added to the denominator of Adam's step.
+EPS = 1e-8
+
 
 def floor_through(x: Tensor) -> Tensor:
-    """Round down; gradient 1."""
+    """Round down, with gradient 1."""
     return x + (x.floor() - x).detach()
 
 
 def round_through(x: Tensor) -> Tensor:
-    """Round to the nearest integer; gradient 1."""
+    """Round to the nearest integer, with gradient 1."""
     return x + (x.round() - x).detach()
 
 
-EPS = 1e-8
-
-
 class Adam:
-    """Moves one float tensor, a leaf that requires gradients, by them. betas: decay of the two moments."""
+    """Adam (Kingma and Ba, 2015) for one float tensor, a leaf that requires gradients.
+
+    betas: decay of the two moments.
+    """
 
     def __init__(self, leaf: Tensor, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         self._leaf, self._betas, self._steps = leaf, betas, 0
@@ -42,10 +45,13 @@ class Adam:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Take a step of this rate along the leaf's gradient, and clear that."""
+        """Update the leaf from its gradient at learning rate `rate`, and clear the gradient.
+
+        Raises ValueError if there is no gradient.
+        """
         gradient, (beta1, beta2) = self._leaf.grad, self._betas
         if gradient is None:
-            raise ValueError("no gradient to step along; call backward() first")
+            raise ValueError("the leaf has no gradient; call backward() first")
         self._steps += 1
         self._mean.lerp_(gradient, 1 - beta1)
         self._square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
@@ -56,7 +62,7 @@ class Adam:
 
 
 class SoftOps(TorchOps):
-    """As TorchOps, but nothing is overwritten, and gradients pass floors as if they were not there."""
+    """TorchOps that overwrite nothing, so that autograd works, with straight-through floors."""
 
     def act(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, SLOPE)
@@ -79,7 +85,7 @@ class SoftOps(TorchOps):
 
 
 class SoftGraphs:
-    """The graphs of one model, on the CPU."""
+    """The differentiable graphs of one model, on the CPU."""
 
     def __init__(self, model: LoadedModel) -> None:
         scale = model.scale
@@ -90,12 +96,12 @@ class SoftGraphs:
         self._ops, self._graphs = SoftOps(weights), graphs(arch)
 
     def run(self, graph: str, **inputs: Tensor) -> list[Tensor]:
-        """Compute a graph; see graphs.py for the inputs."""
+        """Compute a graph on tensors; graphs.py has the inputs and outputs."""
         wanted = self._graphs[graph]
         return list(wanted.compute(self._ops, *(inputs[name] for name in wanted.inputs)))
 
 
 @functools.lru_cache(maxsize=2)
 def soft_graphs(model: LoadedModel) -> SoftGraphs:
-    """Return the graphs of a model, made once."""
+    """Return the differentiable graphs of a model, built once."""
     return SoftGraphs(model)

@@ -1,9 +1,9 @@
-"""The graphs of the networks, as functions over the operators that a backend provides.
+"""The graphs of the networks, as functions over the operations that a backend provides.
 
-Residual blocks, separable convolutions and integer layers are those of codec.model; weights are folded and
-permuted (folding.py), positions are cut as soon as nothing needs them, and what a coding step does not code
-is not computed. Latents of one step are [4, M/4, n]: the four positions of each 2x2, each with its own
-quarter of the channels (codec.entropy.steps).
+The networks are those of codec.networks, but weights are folded and permuted (folding.py), positions are
+cropped as soon as no later layer needs them, and each coding step computes only the elements that it codes.
+Latents of one step are [4, M/4, n]: the four positions of each 2x2 square, each with its own quarter of the
+channels (codec.entropy.steps).
 """
 
 from __future__ import annotations
@@ -17,72 +17,75 @@ from codec.model.config import ModelConfig, ScaleLayer
 
 T = TypeVar("T")
 
+# Largest activation of the integer networks.
+ACTIVATION_MAX = 255
+# Inputs of type int64.
+INTEGERS = frozenset({"keep8", "keep16", "grid"})
+
 
 class Ops(Protocol[T]):
-    """Operations on T, planes [1, C, h, w] unless said otherwise; weights go by their names.
+    """Operations on T, planes [1, C, h, w] unless noted; weights are referred to by name.
 
-    Results of conv and of matmul belong to the graph alone: act, add, mul, floor and clamp may overwrite
-    their first argument.
+    act, add, mul, floor and clamp may overwrite their first argument, which must therefore come from a
+    conv or matmul whose result nothing else reads.
     """
 
     def conv(self, x: T, name: str, kernel: int = 1, *, depthwise: bool = False, bias: bool = True) -> T:
-        """Convolve with `name.weight`, add `name.bias`; zeros outside, stride 1."""
+        """Convolve with `name.weight` and add `name.bias`; zero padding, stride 1."""
 
     def matmul(self, x: T, name: str, *, bias: bool = True) -> T:
-        """Multiply x [4, I, n] by `name.weight` [4, O, I] from the left, add `name.bias` [4, O, 1]."""
+        """Return `name.weight` [4, O, I] @ x [4, I, n] + `name.bias` [4, O, 1]."""
 
     def act(self, x: T) -> T:
-        """Leaky ReLU."""
+        """Apply the leaky ReLU."""
 
     def add(self, x: T, y: T) -> T:
-        """x + y."""
+        """Return x + y."""
 
     def mul(self, x: T, y: T) -> T:
-        """x * y; y may have 1 for C, or for h and w."""
+        """Return x * y; the sizes C, or h and w, of y may be 1."""
 
     def floor(self, x: T, factor: float) -> T:
-        """Round x * factor down."""
+        """Return x * factor rounded down."""
 
     def clamp(self, x: T, low: float, high: float) -> T:
-        """Clamp to low..high."""
+        """Return x clamped to low..high."""
 
     def crop(self, x: T, box: T) -> T:
-        """Cut out rows and columns; box: int64 [4]: top, left, bottom, right."""
+        """Return the rows and columns of a box, int64 [4]: top, left, bottom, right, ends excluded."""
 
     def up(self, x: T) -> T:
-        """[1, 4C, h, w] -> [1, C, 2h, 2w]; channel (2 dy + dx) C + c is c at (dy, dx)."""
+        """Shuffle pixels, [1, 4C, h, w] -> [1, C, 2h, 2w]; channel (2 dy + dx) C + c goes to c, (dy, dx)."""
 
     def down(self, x: T) -> T:
-        """Undo `up`."""
+        """Invert `up`."""
 
     def parities(self, x: T) -> T:
-        """[1, C, 2h, 2w] -> [4, C, h w]: the positions (dy, dx) of each 2x2, by 2 dy + dx."""
+        """Split by position in each 2x2 square: [1, C, 2h, 2w] -> [4, C, h w]; (dy, dx) goes to 2 dy + dx."""
 
     def interleave(self, x: T, grid: T) -> T:
-        """Undo `parities`; grid: int64 [1, -1, h, w]."""
+        """Invert `parities`. grid: int64 [4], holding 1, -1, h, w."""
 
     def patches(self, x: T) -> T:
-        """Samples [16h, 48w], rows of pixels of 3 channels -> [1, 192, 2h, 2w], (8 dy + dx) 3 + c."""
+        """Move 8x8 pixels to channels (8 dy + dx) 3 + c: samples [16h, 48w] -> [1, 192, 2h, 2w]."""
 
     def pixels(self, x: T) -> T:
-        """Undo `patches`."""
+        """Invert `patches`."""
 
     def filter_columns(self, x: T, name: str, both: T | None) -> T:
-        """Multiply by `name` [16, 16] each 16 samples around a boundary, x [16h, 48w].
+        """Multiply the 16 samples of a column around each block boundary by `name` [16, 16]; x: [16h, 48w].
 
-        both: float [h + 1, 1, 48w], 0 where the filter does nothing, at the ends too; None: only there.
+        both: float [h + 1, 1, 48w], 1 where both sides have latents and the filter applies, else 0, as at the
+        ends; None if it applies everywhere except at the ends.
         """
 
     def filter_rows(self, x: T, name: str, both: T | None) -> T:
-        """The same along rows, by `name` [48, 48] from the right; both: float [16h, w + 1, 1]."""
-
-
-ACTIVATION_MAX = 255
+        """Filter along rows likewise, by `name` [48, 48] as the right factor; both: float [16h, w + 1, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """All that the graphs depend on but weights."""
+    """Everything that the graphs depend on except weights."""
 
     config: ModelConfig
     scale_layers: tuple[ScaleLayer, ...]
@@ -91,13 +94,10 @@ class Architecture:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A graph: the ranks of its inputs, by name (those in INTEGERS are int64), and what computes it."""
+    """A graph: the rank of each input by name (int64 if in INTEGERS, else float32), and its function."""
 
     inputs: dict[str, int]
     compute: Callable[..., Sequence[Any]]
-
-
-INTEGERS = frozenset({"keep8", "keep16", "grid"})
 
 
 def graphs(arch: Architecture) -> dict[str, Graph]:
@@ -108,7 +108,7 @@ def graphs(arch: Architecture) -> dict[str, Graph]:
     synthesis = {"y_hat": 4, "rate16": 4, "rate8": 4, "keep16": 1, "keep8": 1}
     shuffles = sum(layer.shuffle for layer in arch.scale_layers)
     insides = {f"inside{i}": 4 for i in range(shuffles + 1)}
-    found = {
+    by_name = {
         "analysis": Graph(analysis, lambda ops, *x: _analysis(ops, config, *x)),
         "analysis_gaps": Graph(analysis | gaps, lambda ops, *x: _analysis(ops, config, *x)),
         "synthesis": Graph(synthesis, lambda ops, *x: _synthesis(ops, config, *x)),
@@ -119,9 +119,9 @@ def graphs(arch: Architecture) -> dict[str, Graph]:
         "mean0": Graph({"features": 4}, _first_mean),
     }
     for step in range(1, STEPS):
-        found[f"mean{step}"] = _mean(step)
-        found[f"scale{step}"] = _scale_context(step, arch.context_layers)
-    return found
+        by_name[f"mean{step}"] = _mean(step)
+        by_name[f"scale{step}"] = _scale_context(step, arch.context_layers)
+    return by_name
 
 
 def _block(ops: Ops[T], x: T, name: str, mask: T | None) -> T:
@@ -143,7 +143,7 @@ def _analysis(
     rows: T | None = None,
     columns: T | None = None,
 ) -> list[T]:
-    """g_a. x: samples - 0.5. keep8: what of 1/8 is kept for 1/16; keep16: what of that is the result."""
+    """g_a. x: samples - 0.5. keep8: box at 1/8 that goes on to 1/16. keep16: box of that to output."""
     lapped = ops.filter_columns(ops.filter_rows(x, "lap.rows", rows), "lap.columns", columns)
     f = ops.patches(lapped)
     h = ops.act(ops.conv(f, "g_a.in8"))
@@ -170,7 +170,7 @@ def _synthesis(
     rows: T | None = None,
     columns: T | None = None,
 ) -> list[T]:
-    """g_s, in levels. keep16: what of 1/16 is kept for 1/8; keep8: what of that becomes pixels."""
+    """g_s, to levels. keep16: box at 1/16 that goes on to 1/8. keep8: box of that to output."""
     h = ops.mul(ops.act(ops.conv(y_hat, "g_s.in16")), rate16)
     for i in range(config.blocks16):
         h = _block(ops, h, f"g_s.blocks16.{i}", at16)
@@ -184,7 +184,7 @@ def _synthesis(
 
 
 def _hyper_analysis(ops: Ops[T], config: ModelConfig, y: T) -> list[T]:
-    """h_a from sign(y) log(1 + abs(y)) on."""
+    """h_a. y: sign(y) log(1 + abs(y)) of the scaled latent."""
     h = ops.act(ops.conv(y, "h_a.enter"))
     for i in range((config.z_stride // 16).bit_length() - 1):
         h = ops.act(ops.conv(ops.down(h), f"h_a.down.{i}"))
@@ -192,7 +192,7 @@ def _hyper_analysis(ops: Ops[T], config: ModelConfig, y: T) -> list[T]:
 
 
 def _hyper_mean(ops: Ops[T], config: ModelConfig, z: T, rate: T) -> list[T]:
-    """h_s_mean, and what each step's context makes of it first."""
+    """h_s_mean followed by the first layer of each step's context."""
     h = ops.act(ops.conv(z, "h_s_mean.enter", 3))
     for i in range((config.z_stride // 16).bit_length() - 1):
         h = ops.act(ops.up(ops.conv(h, f"h_s_mean.up.{i}")))
@@ -212,11 +212,14 @@ def _first_mean(ops: Ops[T], features: T) -> list[T]:
 
 
 def _mean(step: int) -> Graph:
-    """Means of a step from all steps before, [4, step * M/4, n], and hyper features of even size."""
+    """Return the graph of a step's means from the earlier steps, [4, step * M/4, n], and hyper features.
+
+    The features have even height and width.
+    """
 
     def compute(ops: Ops[T], features: T, inside: T, known: T, grid: T) -> list[T]:
         seen = ops.interleave(ops.matmul(known, f"context.from_latent.{step - 1}", bias=False), grid)
-        # Beyond the tile there is nothing, not even a bias.
+        # Zero outside the tile; the bias would make it non-zero.
         h = ops.mul(ops.act(ops.add(seen, features)), inside)
         h = _separable(ops, h, f"context.mix.{step - 1}")
         return [ops.matmul(ops.parities(h), f"context.leave.{step}")]
@@ -225,7 +228,7 @@ def _mean(step: int) -> Graph:
 
 
 def _scale(ops: Ops[T], layers: Sequence[ScaleLayer], z: T, insides: Sequence[T]) -> list[T]:
-    """The integer scale network: the input of its last layer, and 16 times the scale indices [4, M, n]."""
+    """The integer scale network; outputs the input of its last layer and 16 x the scale indices [4, M, n]."""
     x, size = z, 0
     for i, layer in enumerate(layers[:-1]):
         x = _integer(ops, ops.conv(x, f"scale.{i}", layer.kernel), layer)
@@ -241,7 +244,10 @@ def _integer(ops: Ops[T], total: T, layer: ScaleLayer) -> T:
 
 
 def _scale_context(step: int, layers: Sequence[ScaleLayer]) -> Graph:
-    """What the residuals of all steps before, as codes [4, step * M/4, n], add to a step's sixteenths."""
+    """Return the graph of what earlier residuals add to 16 x the scale indices of a step.
+
+    Its input `codes` [4, step * M/4, n] are the magnitude codes of those residuals.
+    """
     name = f"scale.context.{step - 1}"
 
     def compute(ops: Ops[T], hidden: T, inside: T, codes: T, grid: T) -> list[T]:

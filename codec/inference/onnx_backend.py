@@ -1,10 +1,10 @@
-"""Graphs computed by onnxruntime, on one core for each calling thread.
+"""Compute graphs with onnxruntime, on one core for each calling thread.
 
-From 1.29 on its wheels report to their maker unless OPT_OUT holds when the library is first loaded: they
-keep an identifier of the machine and a database below the user's cache folder, and connect to a collector.
-Earlier wheels for Linux and macOS have no telemetry; those for Windows hand events to the system's tracing,
-which does not look at the variable and is stopped by the call. Where the user has set the variable, or
-something else has loaded onnxruntime before, that choice stands.
+Telemetry is switched off. From version 1.29 on the wheels of onnxruntime send telemetry unless the
+environment variable OPT_OUT is set when the library is first loaded: they store an identifier of the machine
+and a database below the user's cache folder, and connect to a collector. Earlier wheels for Linux and macOS
+have no telemetry. Those for Windows pass events to the system's tracing; they ignore the variable and need
+the call. If the user has set the variable, or onnxruntime was loaded before this module, nothing is changed.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ _OURS = not os.environ.get(OPT_OUT) and "onnxruntime" not in sys.modules
 if _OURS:
     os.environ[OPT_OUT] = "1"
 
-import onnxruntime as onnxruntime  # noqa: E402
+import onnxruntime  # noqa: E402
 
 if _OURS:
     onnxruntime.disable_telemetry_events()
 
-# Only errors: what else onnxruntime has to say is of no use to whoever decodes a picture.
+# Log errors only: the warnings of onnxruntime do not help a user who decodes a picture.
 LOG_ERRORS = 3
 
 
 class OnnxRunner:
-    """Runs exported graphs. Threads may share it; a graph is prepared at its first use.
+    """Run exported graphs. Threads may share it; the session of a graph is created at its first use.
 
-    graphs: by name, serialised without weights. weights: all that the graphs name.
+    graphs: by name, as onnx_export.serialise returns them. weights: by the names in the graphs.
     """
 
     name, device = "onnx", CPU
@@ -59,10 +59,10 @@ class OnnxRunner:
             with self._lock:
                 session = self._sessions.get(graph) or self._prepare(graph)
                 self._sessions[graph] = session
-        found: list[NDArray[np.float32]] = session.run(
+        outputs: list[NDArray[np.float32]] = session.run(
             None, {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         )
-        return found
+        return outputs
 
     def _prepare(self, graph: str) -> onnxruntime.InferenceSession:
         names, serialised = unpack_graph(self._graphs[graph])
@@ -76,6 +76,6 @@ class OnnxRunner:
 
 
 def unpack_graph(stored: bytes) -> tuple[list[str], bytes]:
-    """Split what the exporter wrote: one line with the names of weights, and the graph."""
+    """Split a stored graph into the names of its weights (the first line) and the serialised ONNX model."""
     line, _, serialised = stored.partition(b"\n")
     return line.decode("ascii").split(), serialised

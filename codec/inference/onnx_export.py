@@ -1,6 +1,6 @@
-"""Graphs written down for onnxruntime, without weights: those come from the weights file at load.
+"""Export graphs for onnxruntime without weights, which come from the weights file at load time.
 
-Needs the package `onnx`, which running the graphs does not.
+Needs the package `onnx`; running the graphs does not.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from codec.inference.graphs import INTEGERS, Architecture, Graph, graphs
 from codec.model.config import SLOPE
 
 OPSET, IR_VERSION = 17, 8
-# The first year of zip files, so that the same graphs are the same bytes.
+# A fixed time stamp, the earliest of zip files, so that equal graphs give equal bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+# Samples around a block boundary: of a column, and of a row with three channels.
 WINDOW, ROW_WINDOW = 16, 48
+# End of a slice that extends to the end of its axis.
 END = 2**31 - 1
 
 
 def export_graphs(arch: Architecture, weights: Weights) -> bytes:
-    """Return all graphs as an uncompressed zip of NAME entries; the same input gives the same bytes."""
+    """Return all graphs as an uncompressed zip, one entry per name; equal input gives equal bytes."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
         for name, graph in sorted(graphs(arch).items()):
@@ -34,7 +36,7 @@ def export_graphs(arch: Architecture, weights: Weights) -> bytes:
 
 
 def serialise(name: str, graph: Graph, weights: Weights) -> bytes:
-    """Return a line with the names of the weights that a graph takes, then the graph."""
+    """Return one line with the names of the weights of a graph, then the serialised ONNX model."""
     ops = OnnxOps(weights)
     outputs = graph.compute(ops, *graph.inputs)
     inputs = [
@@ -43,7 +45,6 @@ def serialise(name: str, graph: Graph, weights: Weights) -> bytes:
         )
         for key, rank in graph.inputs.items()
     ]
-    # Names of outputs, so that none that is an input twice removed is lost.
     results = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in outputs]
     proto = helper.make_graph(ops.nodes, name, inputs, results, ops.initializers())
     model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -52,7 +53,7 @@ def serialise(name: str, graph: Graph, weights: Weights) -> bytes:
 
 
 class OnnxOps:
-    """`Ops` over names of values: every operation adds nodes."""
+    """`Ops` over names of values: every operation appends ONNX nodes."""
 
     def __init__(self, weights: Weights) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -62,16 +63,16 @@ class OnnxOps:
         self._count = 0
 
     def initializers(self) -> list[onnx.TensorProto]:
-        """Return small constants, and weights as promises of data from outside."""
-        found = list(self._constants.values())
+        """Return the constants, and the weights as references to external data."""
+        tensors = list(self._constants.values())
         for name in self.taken:
             value = self._weights[name]
             tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=value.shape)
             tensor.data_location = TensorProto.EXTERNAL
             tensor.external_data.add(key="location", value="weights")
             tensor.external_data.add(key="length", value=str(value.nbytes))
-            found.append(tensor)
-        return found
+            tensors.append(tensor)
+        return tensors
 
     def _node(self, kind: str, *inputs: str, **attributes: object) -> str:
         self._count += 1
@@ -91,7 +92,7 @@ class OnnxOps:
         return name
 
     def _reshape(self, x: str, *shape: int) -> str:
-        """Reshape; 0 keeps the size that the axis has, -1 takes what is left."""
+        """Reshape; 0 keeps the size of the axis, -1 is inferred."""
         return self._node("Reshape", x, self._constant(shape))
 
     def _slice(self, x: str, axis: int, margin: int) -> str:
@@ -157,7 +158,7 @@ class OnnxOps:
         return self._rows(rows)
 
     def _rows(self, x: str) -> str:
-        """[n, k, width] -> [n k, width]."""
+        """Reshape [n, k, width] to [n k, width]."""
         return self._node("Squeeze", self._reshape(x, 1, -1, 0), self._constant([0]))
 
     def filter_columns(self, x: str, name: str, both: str | None) -> str:

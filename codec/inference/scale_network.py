@@ -1,7 +1,8 @@
-"""The integer scale network, the same bits on every machine, and tables over the rate index.
+"""The integer scale network, exact on every machine, and interpolation of tables over the rate index.
 
-Integers held in float32. Every partial sum of a layer stays below 2**24, so each is exact in any order of
-summation; shifts are products with powers of two and floors (FORMAT.md section 8).
+The network computes with integers held in float32. Every partial sum of a layer stays below 2**24 and is
+therefore exact in any order of summation; shifts are multiplications by powers of two followed by floors
+(FORMAT.md section 8).
 """
 
 from __future__ import annotations
@@ -24,30 +25,37 @@ from codec.inference.backends import Runner
 from codec.inference.graphs import ACTIVATION_MAX
 from codec.model.config import DEAD_ZONE_FULL, DEAD_ZONE_MAX, DEAD_ZONE_NONE, ScaleLayer
 
+# Side of the area in pixels that the network is computed over at least: that of a usual tile.
+TILE = 512
+# Float32 holds every integer below this exactly.
+SUM_LIMIT = 2**24
+# floor(16 log2(1 + v)) of magnitude v, computed in integers, at most 127.
+MAGNITUDE_CODE = np.array([min(127, ((1 + v) ** 16).bit_length() - 1) for v in range(256)], np.float32)
+
 
 def factors(table: NDArray[np.float32], rate_index: int) -> NDArray[np.float32]:
-    """Return exp of table [11, C] at a rate index 0..2560, linear between its rows: float32 [C]."""
+    """Return exp(table) at a rate index 0..2560: float32 [C]. table: [11, C], interpolated between rows."""
     low = min(rate_index // STEP_UNITS, RATE_POINTS - 2)
     fraction = np.float32(rate_index / STEP_UNITS - low)
-    found: NDArray[np.float32] = np.exp(table[low] + fraction * (table[low + 1] - table[low]))
-    return found
+    values: NDArray[np.float32] = np.exp(table[low] + fraction * (table[low + 1] - table[low]))
+    return values
 
 
 def dead_zone() -> NDArray[np.float32]:
-    """Return the smallest |y - mu| that becomes 1, by scale index: float32 [64], 0.65 to 8, 0.5 from 16."""
+    """Return the smallest |y - mu| that rounds to 1, by scale index: float32 [64].
+
+    It is 0.65 up to index 8, 0.5 from index 16 on, and linear between.
+    """
     index = np.arange(SCALE_COUNT, dtype=np.float32)
     share = np.clip((DEAD_ZONE_NONE - index) / (DEAD_ZONE_NONE - DEAD_ZONE_FULL), 0, 1)
     return (0.5 + (DEAD_ZONE_MAX - 0.5) * share).astype(np.float32)
 
 
-TILE = 512
-SUM_LIMIT = 2**24
-# floor(16 log2(1 + v)) in whole numbers, at most 127.
-MAGNITUDE_CODE = np.array([min(127, ((1 + v) ** 16).bit_length() - 1) for v in range(256)], np.float32)
-
-
 def interpolate_offset(table: NDArray[np.int16], rate_index: int) -> NDArray[np.int32]:
-    """Offsets [M] in 1/16 of a scale index at a rate index 0..2560, from table [11, M], in integers."""
+    """Return offsets [M] in 1/16 of a scale index at a rate index 0..2560, interpolated in integers.
+
+    table: [11, M], a row for each rate point.
+    """
     index = min(rate_index // STEP_UNITS, RATE_POINTS - 2)
     fraction = rate_index - STEP_UNITS * index
     low, high = table[index].astype(np.int32), table[index + 1].astype(np.int32)
@@ -56,51 +64,52 @@ def interpolate_offset(table: NDArray[np.int16], rate_index: int) -> NDArray[np.
 
 @dataclasses.dataclass(frozen=True)
 class ScaleStart:
-    """What depends on the hyper-latent alone.
+    """The outputs of the scale network that depend only on the hyper-latent.
 
     Attributes:
         shape: M, h, w of the tile.
-        hidden: integers as float [1, C, rows, columns], the input of the last layer, zero outside the tile.
-        quarters: integers as float [4, 4 Q, squares] in 1/16 of a scale index, without offset, by step.
-        inside: 1 within the tile, 0 outside, float [1, 1, rows, columns]; rows and columns are even.
+        hidden: input of the last layer, integers as float32 [1, C, rows, columns], zero outside the tile.
+        by_step: scale indices in sixteenths without offset, integers as float32 [4, 4 Q, squares], ordered
+            by coding step.
+        inside: 1 inside the tile, 0 outside, float32 [1, 1, rows, columns]; rows and columns are even.
     """
 
     shape: tuple[int, int, int]
     hidden: NDArray[np.float32]
-    quarters: NDArray[np.float32]
+    by_step: NDArray[np.float32]
     inside: NDArray[np.float32]
 
     @property
     def grid(self) -> NDArray[np.int64]:
-        """The 2x2 squares as the graphs take them."""
+        """The grid of 2x2 squares, int64 [4], as the graphs need it: 1, -1, rows / 2, columns / 2."""
         return np.array([1, -1, self.inside.shape[2] // 2, self.inside.shape[3] // 2], np.int64)
 
-    def quarter(self, step: int) -> NDArray[np.float32]:
-        """Scale indices of a step's elements in sixteenths, float [4, Q, squares]."""
-        size = self.quarters.shape[1] // STEPS
-        return self.quarters[:, step * size : (step + 1) * size]
+    def of_step(self, step: int) -> NDArray[np.float32]:
+        """Return the scale indices of a step's elements in sixteenths, float32 [4, Q, squares]."""
+        size = self.by_step.shape[1] // STEPS
+        return self.by_step[:, step * size : (step + 1) * size]
 
     @property
     def sixteenths(self) -> NDArray[np.float32]:
-        """Scale indices of all elements in sixteenths, float [M, h, w]."""
-        found = np.empty(self.shape, np.float32)
+        """The scale indices of all elements in sixteenths, float32 [M, h, w]."""
+        whole = np.empty(self.shape, np.float32)
         for step in range(STEPS):
-            steps.put(found, step, self.cut(self.quarter(step)))
-        return found
+            steps.put(whole, step, self.cut(self.of_step(step)))
+        return whole
 
     def cut(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what lies in the tile, [4, Q, h2, w2], of [4, Q, squares]."""
+        """Return the part of values [4, Q, squares] inside the tile: [4, Q, h2, w2]."""
         _, _, h2, w2 = steps.shape(*self.shape)
         squares: NDArray[np.float32] = values.reshape(*values.shape[:2], *self.grid[2:])
         return squares[:, :, :h2, :w2]
 
 
 class ScaleNetwork:
-    """Frozen integer network. Immutable after construction, so threads may share it.
+    """The frozen integer scale network. Immutable after construction, so threads may share it.
 
-    Always computed at the shape of a whole tile; positions outside the tile's own stay zero in every layer.
-    arrays: of the weights file. runner: what computes the graphs.
-    Raises WeightsError where a bound of FORMAT.md is broken.
+    It is computed over at least the area of a 512x512 tile; positions outside the tile are 0 in each layer.
+    arrays: of the weights file. runner: computes the graphs.
+    Raises WeightsError if the weights exceed a bound of FORMAT.md section 8.
     """
 
     def __init__(
@@ -124,7 +133,7 @@ class ScaleNetwork:
         factor = self.z_stride // LATENT_STRIDE
         side = TILE // self.z_stride
         channels, height, width = z.shape
-        # Even, at the latents too, where one position of z may be one of theirs.
+        # Even, so that the latent map is even too where z has the same resolution.
         rows, columns = (max(side, size + size % 2) for size in (height, width))
         x = np.zeros((1, channels, rows, columns), np.float32)
         x[0, :, :height, :width] = z
@@ -140,28 +149,28 @@ class ScaleNetwork:
     def step_index(
         self, step: int, start: ScaleStart, known: NDArray[np.int16], rate_index: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
-        """Return scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
+        """Return the scale indices of a step's elements, uint8 [4, Q, h2, w2] in 0..63.
 
-        known: residuals of the steps before, int16 [4, step * Q, h2, w2]. rate_index: 0..2560. lift: raise 0
-        to 1.
+        known: residuals of the earlier steps, int16 [4, step * Q, h2, w2]. rate_index: the tile's own,
+        0..2560. lift: raise 0 to 1.
         """
-        sixteenths = start.quarter(step)
+        sixteenths = start.of_step(step)
         if step:
             sixteenths = sixteenths + self._from_residuals(step, start, known)
         sixteenths = start.cut(sixteenths) + self.offset_of(step, rate_index)
-        # Whole numbers below 2**24 over 16: exact.
+        # Integers below 2**24, divided by 16, are exact in float32.
         np.floor(np.multiply(sixteenths, np.float32(1 / 16), out=sixteenths), out=sixteenths)
         return np.clip(sixteenths, int(lift), SCALE_COUNT - 1, out=sixteenths).astype(np.uint8)
 
     def offset_of(self, step: int, rate_index: int) -> NDArray[np.float32]:
-        """Return the offsets of a step's elements in 1/16 of a scale index, float [4, Q, 1, 1]."""
+        """Return the offsets of a step's elements in 1/16 of a scale index, float32 [4, Q, 1, 1]."""
         whole = interpolate_offset(self.offset, rate_index).astype(np.float32)
         size = -(-whole.size // STEPS)
-        found = np.zeros((STEPS, size, 1, 1), np.float32)
+        offsets = np.zeros((STEPS, size, 1, 1), np.float32)
         for position in range(STEPS):
             chosen = steps.channels(whole.size, step, position)
-            found[position, : chosen.size, 0, 0] = whole[chosen]
-        return found
+            offsets[position, : chosen.size, 0, 0] = whole[chosen]
+        return offsets
 
     def _from_residuals(self, step: int, start: ScaleStart, known: NDArray[np.int16]) -> NDArray[np.float32]:
         h2, w2 = start.grid[2:].tolist()
@@ -175,9 +184,9 @@ class ScaleNetwork:
     def scale_index(
         self, step: int, start: ScaleStart, r: NDArray[np.int16], rate_index: int, *, lift: bool = False
     ) -> NDArray[np.uint8]:
-        """Return scale indices uint8 [M, h, w] in 0..63 where this step codes, 0 elsewhere.
+        """Return the scale indices, uint8 [M, h, w] in 0..63, of the elements of this step, 0 elsewhere.
 
-        r: residuals int16 [M, h, w] of the steps before, at least.
+        r: residuals, int16 [M, h, w]; only those of earlier steps are read.
         """
         known = [steps.take(r, before) for before in range(step)]
         index = np.zeros(r.shape, np.uint8)
@@ -186,7 +195,7 @@ class ScaleNetwork:
         return index
 
     def scale_indices(self, z: NDArray[np.int16], r: NDArray[np.int16], rate_index: int) -> NDArray[np.uint8]:
-        """Scale indices uint8 [M, h, w] of all steps, for residuals r int16 [M, h, w] that are all known."""
+        """Return the scale indices of all steps, uint8 [M, h, w], given all residuals r, int16 [M, h, w]."""
         start = self.start(z)
         index = np.zeros(r.shape, np.uint8)
         for step in range(STEPS):
@@ -194,7 +203,10 @@ class ScaleNetwork:
         return index
 
     def known_answer(self, z: NDArray[np.int16]) -> int:
-        """CRC-32 of the sixteenths (int32 little-endian), then of the indices at rate index 0 and 2560."""
+        """Return the CRC-32 that the known-answer test compares (FORMAT.md section 5.2).
+
+        It covers the sixteenths (int32 little-endian), then the scale indices at rate indices 0 and 2560.
+        """
         sixteenths = self.start(z).sixteenths
         crc = zlib.crc32(sixteenths.astype("<i4").tobytes())
         r = known_residuals(*sixteenths.shape)
@@ -203,17 +215,20 @@ class ScaleNetwork:
         return crc
 
     def verify(self, z: NDArray[np.int16], expected: int) -> None:
-        """Raise BackendMismatch unless this machine's float32 convolution gives the known answer on z."""
+        """Raise BackendMismatch unless the backend computes the expected known answer for z."""
         if self.known_answer(z) != expected:
             raise BackendMismatch(
-                f"{self._backend} on this machine does not give the known answer of the entropy network, so "
-                "files could not be read back; install another version of it, or set VAEZIP_BACKEND to the "
-                "other one of torch and onnx"
+                f"{self._backend} does not compute the known answer of the scale network on this machine, so "
+                "files could not be decoded; install another version of it, or set VAEZIP_BACKEND to the "
+                "other of torch and onnx"
             )
 
 
 def known_residuals(channels: int, height: int, width: int) -> NDArray[np.int16]:
-    """Residuals of the known-answer test (FORMAT.md section 5.2): small ones above, any below."""
+    """Return the residuals of the known-answer test (FORMAT.md section 5.2).
+
+    They are -3..3 in the upper half of the map and -255..255 in the lower half.
+    """
     c, y, x = np.indices((channels, height, width))
     count = 37 * c + 101 * y + 59 * x
     r: NDArray[np.int16] = np.where(2 * y < height, count % 7 - 3, count % 511 - 255).astype(np.int16)
@@ -225,5 +240,7 @@ def _check_bounds(arrays: Mapping[str, NDArray[np.generic]], prefix: str, count:
         weight = np.asarray(arrays[f"{prefix}.{index}.weight"], np.float64)
         bias = np.asarray(arrays[f"{prefix}.{index}.bias"], np.float64)
         if (np.abs(weight).sum((1, 2, 3)) * largest + np.abs(bias)).max() >= SUM_LIMIT:
-            raise WeightsError(f"{prefix}.{index}: sums may reach 2**24 and lose exactness; export again")
+            raise WeightsError(
+                f"{prefix}.{index}: sums may reach 2**24 and be inexact; export the model again"
+            )
         largest = ACTIVATION_MAX

@@ -1,4 +1,4 @@
-"""Worker threads that each compute on one core, and work ahead of its consumer."""
+"""Map functions over items on worker threads that each compute on one core."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from codec.inference.backends import choose_backend
 T = TypeVar("T")
 R = TypeVar("R")
 
+# Called with the number of items done and the number of all items.
 Progress: TypeAlias = Callable[[int, int], None]
+OnError: TypeAlias = Literal["raise", "yield"]
 
-_setting = threading.Lock()
+# Held while torch's number of threads is changed and restored.
+_torch_threads_lock = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """In a forked child: a thread that held the lock in the parent will never let it go there."""
-    global _setting  # noqa: PLW0603
-    _setting = threading.Lock()
+    """Replace the lock in a forked child, where a thread of the parent that held it no longer exists."""
+    global _torch_threads_lock  # noqa: PLW0603
+    _torch_threads_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -32,7 +35,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def worker_count(threads: int | None) -> int:
-    """Return what was asked for, or one worker for each core this process may use. Raises UsageError."""
+    """Return `threads`, or one worker for each core this process may use. Raises UsageError if below 1."""
     if threads is None:
         affinity = getattr(os, "sched_getaffinity", None)
         return len(affinity(0)) if affinity else (os.cpu_count() or 1)
@@ -42,16 +45,16 @@ def worker_count(threads: int | None) -> int:
 
 
 def _single_threaded() -> None:
-    """Keep this worker's operators of torch, if that is in use, on one core, and nobody else's.
+    """Limit torch, if it is in use, to one core in this worker thread and in no other.
 
-    torch.set_num_threads holds for the calling thread and for threads yet to come. A thread takes the latter
-    at its first use of torch, so that use must come before; and a thread of its own puts it back at once.
+    torch.set_num_threads sets the number for the calling thread, and the default that other threads adopt at
+    their first use of torch. The default is therefore restored at once, by a thread that ends afterwards.
     """
     if "torch" not in sys.modules and not _will_use_torch():
         return
     import torch
 
-    with _setting:
+    with _torch_threads_lock:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         keeper = threading.Thread(target=torch.set_num_threads, args=(before,))
@@ -63,14 +66,14 @@ def _will_use_torch() -> bool:
     try:
         return choose_backend() == "torch"
     except CodecError:
-        # Whoever needs it will say so.
+        # The caller that needs a backend reports the error.
         return False
 
 
 def on_worker(function: Callable[[], R]) -> R:
-    """Call a function on a worker thread of its own.
+    """Call a function on a new worker thread and return its result.
 
-    After a fork the caller's own thread may wait for ever for helpers that OpenMP had given it in the parent.
+    After a fork, the calling thread could wait for ever for helper threads that OpenMP started in the parent.
     """
     return map_ordered(lambda _: function(), [None], 1)[0]
 
@@ -80,9 +83,8 @@ def map_ordered(
 ) -> list[R]:
     """Apply `function` to all items on worker threads and return the results in order.
 
-    progress: called with the number of items done so far and of all items, on this thread.
-
-    Always on workers, even with one, so that results never depend on the caller's torch threads.
+    Even a single worker is a separate thread, so that results do not depend on the caller's torch threads.
+    progress: called on this thread with the number of items done and the number of all items.
     """
     with ThreadPoolExecutor(threads, "vaezip", _single_threaded) as pool:
         if progress is None:
@@ -94,18 +96,15 @@ def map_ordered(
         return results
 
 
-OnError: TypeAlias = Literal["raise", "yield"]
-
-
 def map_ahead(
     function: Callable[[T], R], items: Iterable[T], workers: int, on_error: OnError
 ) -> Iterator[R | Failure]:
-    """Yield function(item) of every item, in order, at most 2 * workers items ahead.
+    """Yield function(item) for every item, in order, reading at most 2 * workers items ahead.
 
-    A result that is ready goes out before another item is asked for. One worker never looks ahead: it takes
-    an item, yields its result, and only then asks for the next. on_error: 'raise' ends with the first
-    CodecError or OSError of an item; 'yield' gives a Failure in the item's place and goes on. What `items`
-    itself raises is always raised, behind the results of what came before it.
+    If the next result is ready, it is yielded before another item is read. One worker reads no item ahead.
+    on_error: 'raise' stops at the first CodecError or OSError of an item; 'yield' returns a Failure in the
+    item's place and continues. An exception of `items` itself is always raised, after the results of the
+    items before it. Raises UsageError for another on_error.
     """
     if on_error not in ("raise", "yield"):
         raise UsageError(f"on_error must be 'raise' or 'yield', not {on_error!r}", field="on_error")
@@ -138,7 +137,7 @@ def _ahead(
         pending = _futures(pool, function, items, running, 2 * workers)
         yield from _one_by_one(lambda _: first(), pending, on_error)
     finally:
-        # A consumer that stops early does not wait for what it will never take.
+        # If the consumer stops early, work that has not started is dropped.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -149,7 +148,7 @@ def _futures(
     running: deque[Future[R]],
     most: int,
 ) -> Iterator[None]:
-    """Yield whenever the oldest of `running` should be taken, having started as many as may run."""
+    """Start tasks, up to `most` at a time, and yield whenever the oldest of `running` should be taken."""
     try:
         for item in items:
             running.append(pool.submit(function, item))

@@ -1,4 +1,4 @@
-"""Graphs computed by torch, on a CPU or a GPU."""
+"""Compute graphs with torch, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from codec.model.config import SLOPE
 if TYPE_CHECKING:
     from codec.inference.backends import Inputs
 
-WINDOW = 16
-ROW_WINDOW = 48
+# Samples around a block boundary: of a column, and of a row with three channels.
+WINDOW, ROW_WINDOW = 16, 48
 
 
 def _has_onednn(x: Tensor) -> bool:
@@ -33,7 +33,7 @@ def _has_onednn(x: Tensor) -> bool:
 def tensors(
     weights: Mapping[str, NDArray[np.float32]], device: torch.device | None = None
 ) -> dict[str, Tensor]:
-    """Return folded weights as TorchOps takes them, by name."""
+    """Return folded weights as tensors for TorchOps, by name."""
     held = {name: torch.tensor(value, device=device) for name, value in weights.items()}
     return {
         name: value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value
@@ -42,7 +42,7 @@ def tensors(
 
 
 class TorchOps:
-    """`Ops` over tensors whose channels lie innermost: shuffles then move whole rows of channels."""
+    """`Ops` over tensors in channels-last layout, in which shuffles copy contiguous channels."""
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self._weights = weights
@@ -54,12 +54,12 @@ class TorchOps:
         offset = self._weights[f"{name}.bias"] if bias else None
         if kernel > 1 or not _has_onednn(x):
             return F.conv2d(x, weight, offset, padding=kernel // 2, groups=x.shape[1] if depthwise else 1)
-        # On one thread torch leaves 1x1 convolutions to oneDNN, which is faster, from 16 pictures on: so each
-        # row is one. Without oneDNN as many would go to NNPACK, which is not exact.
+        # On one thread torch uses oneDNN, which is faster, for 1x1 convolutions only at batch sizes of 16 or
+        # more, so rows become the batch. Without oneDNN such a batch would use NNPACK, which is not exact.
         _, channels, height, width = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(height, 1, width, channels).permute(0, 3, 1, 2)
-        made = F.conv2d(rows, weight, offset)
-        return made.permute(0, 2, 3, 1).reshape(1, height, width, -1).permute(0, 3, 1, 2)
+        out = F.conv2d(rows, weight, offset)
+        return out.permute(0, 2, 3, 1).reshape(1, height, width, -1).permute(0, 3, 1, 2)
 
     def matmul(self, x: Tensor, name: str, *, bias: bool = True) -> Tensor:
         weight = self._weights[f"{name}.weight"]
@@ -123,7 +123,7 @@ class TorchOps:
         return filtered.reshape(-1, width)[half:-half]
 
     def _replaced(self, x: Tensor, inner: Tensor, dim: int) -> Tensor:
-        """Return x with all but its two rims along dim replaced."""
+        """Return x with everything except its two ends along dim replaced by inner."""
         x.narrow(dim, (x.shape[dim] - inner.shape[dim]) // 2, inner.shape[dim]).copy_(inner)
         return x
 
@@ -138,9 +138,10 @@ class TorchOps:
 
 
 class _FullPrecision:
-    """Keeps GPUs from TF32, cuDNN's choice for convolutions, which moves one sample in fifty by a level.
+    """Context manager that keeps GPUs from TF32, cuDNN's default for convolutions.
 
-    torch has one switch for the process, not one for each thread: it is set while any thread is inside.
+    TF32 changes one sample in fifty by a level. torch's switches are per process, not per thread, so they
+    stay set while any thread is inside.
     """
 
     _CUDNN: Any = torch.backends.cudnn
@@ -173,20 +174,20 @@ _FULL_PRECISION = _FullPrecision()
 
 
 class TorchRunner:
-    """Runs graphs on one device. Threads may share it. Raises UsageError for a device that is not there."""
+    """Run graphs on one device. Threads may share it. Raises UsageError if the device cannot be used."""
 
     name = "torch"
 
     def __init__(
-        self, arch: Architecture, weights: Mapping[str, NDArray[np.float32]], device: str = "cpu"
+        self, arch: Architecture, weights: Mapping[str, NDArray[np.float32]], device: str = CPU
     ) -> None:
         self.device = device
         try:
             self._device = torch.device(device)
-            held = tensors(weights, self._device)
+            on_device = tensors(weights, self._device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"device {device!r} cannot be used: {error}", field="device") from error
-        self._ops = TorchOps(held)
+        self._ops = TorchOps(on_device)
         self._graphs = graphs(arch)
 
     def run(self, graph: str, inputs: Inputs) -> list[NDArray[np.float32]]:

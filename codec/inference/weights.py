@@ -1,4 +1,4 @@
-"""Find, verify and load shipped weights."""
+"""Load models: read weights files, verify them, and build the networks and the coder."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ MakeRunner = Callable[[Architecture, Weights], Runner]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """Everything that coding needs; read-only, shared by threads.
+    """A loaded model: everything that encoding and decoding need. Read-only; threads may share it.
 
     Attributes:
-        model_id: the 4 bytes that streams name.
-        config: sizes.
-        arrays: of the float networks, by their names in the weights file without `network.`, float32.
-        runner: what computes the networks.
-        scale: integer scale network, self-tested.
+        model_id: the 4 bytes in files that name the model.
+        config: sizes of the networks.
+        arrays: parameters of the float networks, float32, by their names in the weights file without
+            `network.`.
+        runner: computes the graphs.
+        scale: integer scale network that has passed its known-answer test.
         coder: range coder over the stored tables.
     """
 
@@ -53,7 +54,7 @@ class LoadedModel:
 
 
 def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read a weights file after checking its sha256: arrays and metadata. Raises WeightsError."""
+    """Read a weights file, check its sha256, and return its arrays and metadata. Raises WeightsError."""
     path = weights_folder() / entry.file
     data = _read_checked(path, entry.sha256)
     try:
@@ -63,7 +64,7 @@ def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str,
 
 
 def _read_checked(path: Path, sha256: str) -> bytes:
-    """Read once: a file put in its place meanwhile must not be parsed for the one that was checked."""
+    """Read a file once and check its sha256, so that the bytes parsed are the bytes checked."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -74,14 +75,14 @@ def _read_checked(path: Path, sha256: str) -> bytes:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """Metadata of a safetensors file, which its library gives out for files by name only."""
+    """Return the metadata of a safetensors file; its library returns them only when it opens the file."""
     size = int.from_bytes(data[:8], "little")
     metadata: dict[str, str] = json.loads(data[8 : 8 + size])["__metadata__"]
     return metadata
 
 
 def architecture(meta: Mapping[str, str]) -> Architecture:
-    """Read what the metadata of a weights file says of its networks."""
+    """Return the architecture in the metadata of a weights file."""
     layers, context = (
         tuple(ScaleLayer(**layer) for layer in json.loads(meta[name]))
         for name in ("scale_layers", "context_layers")
@@ -90,12 +91,12 @@ def architecture(meta: Mapping[str, str]) -> Architecture:
 
 
 def folded_weights(arch: Architecture, arrays: Arrays) -> Weights:
-    """Return the weights of all graphs."""
+    """Return the weights of all graphs. arrays: those of the weights file."""
     return float_weights(arrays) | scale_weights(arch.scale_layers, arch.context_layers, arrays)
 
 
 def torch_runner(arch: Architecture, weights: Weights, device: str = CPU) -> Runner:
-    """Return what computes a model's graphs by torch."""
+    """Return a runner that computes with torch."""
     from codec.inference.torch_backend import TorchRunner
 
     return TorchRunner(arch, weights, device)
@@ -104,7 +105,11 @@ def torch_runner(arch: Architecture, weights: Weights, device: str = CPU) -> Run
 def build(
     model_id: bytes, arrays: Arrays, meta: Mapping[str, str], make_runner: MakeRunner = torch_runner
 ) -> LoadedModel:
-    """Build a model from the arrays and metadata of a weights file."""
+    """Build a model from the arrays and metadata of a weights file.
+
+    make_runner: returns the runner of an architecture and its folded weights.
+    Raises WeightsError if they do not fit this release, or BackendMismatch if the known-answer test fails.
+    """
     floats = {
         name.removeprefix(NETWORK): np.asarray(value, np.float32)
         for name, value in arrays.items()
@@ -114,7 +119,7 @@ def build(
         arch = architecture(meta)
         check_shapes(arch.config, floats)
         runner = make_runner(arch, folded_weights(arch, arrays))
-        # Integers are exact on the CPU in float32; on a GPU that is nobody's promise.
+        # Float32 sums of integers are exact on the CPU; no GPU library guarantees that.
         exact = runner if runner.device == CPU else torch_runner(arch, _scale_only(arch, arrays))
         scale = ScaleNetwork(arch.scale_layers, arch.context_layers, arch.config.z_stride, arrays, exact)
         scale.verify(np.asarray(arrays["scale.kat_z"], np.int16), int(arrays["scale.kat_crc"][0]))
@@ -132,11 +137,14 @@ def _scale_only(arch: Architecture, arrays: Arrays) -> Weights:
 
 
 def onnx_runner(entry: ModelEntry) -> MakeRunner:
-    """Return what makes the runner of a model's exported graphs. Raises WeightsError for unusable ones."""
+    """Return a function that makes a runner of a model's exported graphs. Raises WeightsError.
+
+    The graphs are read and checked here; onnxruntime is imported when the runner is made.
+    """
     if entry.graphs is None:
         raise WeightsError(
             f"model {entry.model_id.hex()} was exported without graphs for onnxruntime; set "
-            "VAEZIP_BACKEND=torch, or export it again"
+            "VAEZIP_BACKEND=torch, or export the model again"
         )
     file, sha256 = entry.graphs
     path = weights_folder() / file
@@ -153,7 +161,7 @@ def onnx_runner(entry: ModelEntry) -> MakeRunner:
 
 
 def load_model(model_id: bytes, device: str = CPU) -> LoadedModel:
-    """Load the model that streams name by these 4 bytes, once a process and device.
+    """Return the model with this 4-byte id, loaded once per process, backend and device.
 
     Raises UnknownModel, WeightsError, BackendMismatch, BackendMissing, or UsageError for a device that cannot
     be used.

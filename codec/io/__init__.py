@@ -1,1 +1,1 @@
-"""Files, folders, URLs, worker processes and memory: what lies below pictures."""
+"""Files, folders, URLs, worker processes and memory, independent of pictures."""

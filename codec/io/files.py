@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, and writes to pipes, devices and open descriptors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def descriptor_of(path: str | Path) -> int | None:
 
 
 def writes_through(path: str | Path) -> bool:
-    """Tell whether writing to a path replaces nothing: an open descriptor, a pipe, a character device."""
+    """Return whether a path is written through: an open descriptor, a pipe or a character device.
+
+    Writing to such a path replaces no file.
+    """
     if descriptor_of(path) is not None or _is_of_another_process(path):
         return True
     try:
@@ -41,11 +44,11 @@ def writes_through(path: str | Path) -> bool:
 
 
 def check_writable(path: Path, *, overwrite: bool = False) -> Path:
-    """Return the file that writing to `path` would create, after asking all that can be asked beforehand.
+    """Check that `path` can be written, and return the file that writing to it would create.
 
-    Symlinks are followed, never replaced; what is written through is returned as it is. Raises
-    FileExistsError for any other thing that is there already unless `overwrite`, and other OSErrors for a
-    missing or read-only folder, a target that is no file, or a descriptor that is not open for writing.
+    Symlinks are followed, never replaced; a path that is written through is returned unchanged. Raises
+    FileExistsError for an existing file unless `overwrite`, and other OSErrors for a missing or read-only
+    folder, a target that is not a regular file, or a descriptor that is not open for writing.
     """
     descriptor = descriptor_of(path)
     if descriptor is not None:
@@ -85,15 +88,15 @@ def write_atomic(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write `data` to `path` so that no reader and no crash ever sees half a file.
+    """Write `data` to `path` atomically: neither a reader nor a crash ever sees a partial file.
 
-    data: bytes, or a function that writes them into the file it is given, which can seek.
-    The bytes go to a temporary file in the same folder, are synced, and take their name in one step.
-    Without `overwrite`, a file that appears meanwhile wins and FileExistsError is raised. A new file gets
-    the mode that the umask asks for; an overwritten one keeps its own. Raises OSError; then nothing is left
-    behind and an older file is untouched.
-    Pipes, devices and open descriptors (/dev/stdout, /dev/fd/N) are written to directly, from where they
-    stand, with or without `overwrite`; a function gets a file that cannot seek there.
+    data: bytes, or a function that writes them into the seekable file it is given.
+    The bytes go to a temporary file in the same folder, which is synced and then renamed. Without
+    `overwrite`, FileExistsError is raised if another process creates `path` meanwhile. A new file gets the
+    mode set by the umask; an overwritten one keeps its mode. After an OSError no temporary file is left and
+    an existing file is unchanged.
+    Pipes, devices and open descriptors (/dev/stdout, /dev/fd/N) are written to directly at their current
+    position, whatever `overwrite` is; a function then gets a file that cannot seek.
     """
     target = check_writable(path, overwrite=overwrite)
     if writes_through(target):
@@ -118,17 +121,17 @@ def write_atomic(
         else:
             _name_exclusively(temporary, target)
     finally:
-        # After a rename the name is gone; in every other case the temporary file must go.
+        # After a rename there is nothing to remove; after a link or an error there is.
         with suppress(OSError):
             temporary.unlink()
     _sync_folder(target.parent)
 
 
 def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
-    """Write all of `data` to a file object whose write() may take less at a time, and flush it.
+    """Write all of `data` to a file object, repeating short writes, and flush it.
 
-    Raises BlockingIOError for a non-blocking file that takes nothing, UsageError for one in text mode and for
-    what is no open file.
+    Raises BlockingIOError for a non-blocking file that accepts nothing now, UsageError for a file in text
+    mode and for an object that is not a file.
     """
     if not hasattr(fp, "write"):
         raise _no_file(fp)
@@ -141,9 +144,9 @@ def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
                 raise
             raise _text_mode("wb") from error
         if written is None and isinstance(fp, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "takes nothing now; use a blocking file")
+            raise BlockingIOError(errno.EAGAIN, "accepts no data now; use a blocking file")
         if written is None:
-            break  # a file-like object that does not say, and takes all
+            break  # a file-like object whose write() returns no count has taken all
         rest = rest[written:]
     flush = getattr(fp, "flush", None)
     if flush is not None:
@@ -151,10 +154,10 @@ def write_all(fp: IO[bytes], data: bytes | memoryview) -> None:
 
 
 def read_some(fp: IO[bytes], n_bytes: int) -> bytes:
-    """Return at most `n_bytes` of a file object, as many as it gives at once, and none at its end.
+    """Return up to `n_bytes` bytes from one read of a file object, none at its end.
 
-    Raises BlockingIOError for a non-blocking file that has none now, UsageError for one in text mode and for
-    what is no open file.
+    Raises BlockingIOError for a non-blocking file without data now, UsageError for a file in text mode and
+    for an object that is not a file.
     """
     if not hasattr(fp, "read"):
         raise _no_file(fp)
@@ -170,7 +173,7 @@ def read_some(fp: IO[bytes], n_bytes: int) -> bytes:
 
 
 def write_into(file: IO[bytes], data: bytes | bytearray | memoryview | Callable[[IO[bytes]], object]) -> None:
-    """Write into an open file. data: the bytes, or what writes them into a file, which gets no descriptor."""
+    """Write into an open file. data: bytes, or a function that is called with the file, without fileno()."""
     if callable(data):
         data(cast("IO[bytes]", _NoDescriptor(file)))
     else:
@@ -182,17 +185,17 @@ def _text_mode(mode: str) -> UsageError:
 
 
 def _no_file(fp: object) -> UsageError:
-    return UsageError(f"{type(fp).__name__} is no open file; pass one, such as of open()", field="fp")
+    return UsageError(f"{type(fp).__name__} is no open file; pass one, such as from open()", field="fp")
 
 
 class _NoDescriptor:
-    """A file that hides its descriptor: Pillow would write to that, and not notice a disk that fills up."""
+    """A file without fileno(): Pillow would write to the descriptor and not notice a full disk."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def fileno(self) -> NoReturn:
-        """Refuse, as files in memory do."""
+        """Raise UnsupportedOperation, as files in memory do."""
         raise io.UnsupportedOperation("fileno")
 
     def __getattr__(self, name: str) -> object:
@@ -200,28 +203,28 @@ class _NoDescriptor:
 
 
 class _NoSeeking:
-    """A file that only grows: what it had before stays, and positions count from where it stood."""
+    """A file that is only appended to. Positions count from its position at construction."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._n_bytes = 0
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write all of `data`, which may stay in a buffer."""
+        """Write all of `data`, possibly into a buffer; return the number of bytes."""
         n_bytes = self._file.write(data)
         self._n_bytes += n_bytes
         return n_bytes
 
     def tell(self) -> int:
-        """Return how many bytes were written here."""
+        """Return the number of bytes written through this object."""
         return self._n_bytes
 
     def seekable(self) -> bool:
-        """Say no."""
+        """Return False."""
         return False
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Stay, as some writers ask for, or refuse as pipes do."""
+        """Accept a seek to the current position, which some writers do; raise UnsupportedOperation else."""
         if whence != os.SEEK_SET or offset != self._n_bytes:
             raise io.UnsupportedOperation("seek")
         return offset
@@ -231,20 +234,23 @@ class _NoSeeking:
 
 
 def _open_sink(path: Path) -> IO[bytes]:
-    """Open what is written through. Opening /dev/stdout by its name would cut off what its file holds."""
+    """Open a path that is written through.
+
+    A descriptor is duplicated: opening /dev/stdout by name would truncate the file behind it.
+    """
     descriptor = descriptor_of(path)
     if descriptor is None:
-        # At its end: where another process's descriptor stands is not known.
+        # Append: the position of another process's descriptor is not known.
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)), "wb")
     for stream in (sys.stdout, sys.stderr):
-        # What was printed before comes before.
+        # Keep the order: earlier prints are still in Python's buffer.
         if stream is not None:
             stream.flush()
     return os.fdopen(os.dup(descriptor), "wb")
 
 
 def _link_by_link(path: str | Path) -> Iterator[tuple[str, str]]:
-    """Yield folder and name of a path, then of what it is a link to, and so on."""
+    """Yield (folder, name) of a path, then of the target of each link that it is."""
     name = os.fspath(path)
     for _ in range(_MAX_LINKS):
         folder, last = os.path.split(name)
@@ -256,7 +262,10 @@ def _link_by_link(path: str | Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_of_another_process(path: str | Path) -> bool:
-    """Tell whether a path names what another process has open: by its own name that could be replaced."""
+    """Return whether a path is a descriptor of another process, below /proc/N/fd.
+
+    Such a path must be written to directly: resolving it would give a file that can be replaced.
+    """
     return descriptor_of(path) is None and any(
         last.isdecimal() and re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", os.path.realpath(folder))
         for folder, last in _link_by_link(path)
@@ -264,7 +273,7 @@ def _is_of_another_process(path: str | Path) -> bool:
 
 
 def _holds_descriptors(folder: str) -> bool:
-    """Tell whether a folder is where the system shows this process its own descriptors."""
+    """Return whether a folder lists the open descriptors of this process: /dev/fd or /proc/self/fd."""
     place = os.path.realpath(folder)
     if place == "/dev/fd":
         return True
@@ -288,7 +297,7 @@ def _check_descriptor(descriptor: int, path: Path) -> None:
 
 
 def _name_exclusively(temporary: Path, target: Path) -> None:
-    """Give `temporary` the name `target`, failing if that name is taken at this very moment."""
+    """Give `temporary` the name `target`; raise FileExistsError if that name exists, without a race."""
     try:
         try:
             os.link(temporary, target)
@@ -297,7 +306,7 @@ def _name_exclusively(temporary: Path, target: Path) -> None:
                 raise
         else:
             return
-        # No hard links here (FAT, some network shares): reserve the name, then rename over the reservation.
+        # No hard links on this file system (FAT, some network shares): create the name, then rename over it.
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except FileExistsError as error:
         raise FileExistsError(errno.EEXIST, "exists already", str(target)) from error
@@ -310,12 +319,12 @@ def _name_exclusively(temporary: Path, target: Path) -> None:
 
 
 def _is_sink(found: os.stat_result) -> bool:
-    """Tell whether writing there replaces nothing: a character device such as /dev/null, or a pipe."""
+    """Return whether this is a character device such as /dev/null, or a pipe."""
     return stat.S_ISCHR(found.st_mode) or stat.S_ISFIFO(found.st_mode)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where the system lets a folder be synced."""
+    """Sync a folder, where the system can, so that a new name in it survives a power cut."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

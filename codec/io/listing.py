@@ -1,4 +1,4 @@
-"""List folders and patterns, with all that cannot be listed or opened."""
+"""List the files of folders and patterns, and report what cannot be listed or opened."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ Accepts = Callable[[str], bool]
 
 
 class Found(NamedTuple):
-    """A file, and its path below the folder, or the fixed part of the pattern, that led to it.
+    """A file found by listing.
 
-    error: why this is nothing to open: a folder that cannot be listed, no regular file, or NothingFound.
+    relative: its path below the listed folder, or below the fixed part of the pattern.
+    error: reason why it must not be opened: a folder that cannot be listed, a pipe, socket or device, or
+    NothingFound.
     """
 
     name: str
@@ -29,11 +31,11 @@ class Found(NamedTuple):
 
 
 class NothingFound(FileNotFoundError):
-    """A folder without such files, or a pattern that no file matches."""
+    """A folder has no matching files, or no file matches a pattern."""
 
 
 class _Entry(NamedTuple):
-    """What a folder holds. is_folder, is_file: of what a link leads to."""
+    """An entry of a folder. is_folder, is_file: for a link, those of its target."""
 
     name: str
     is_folder: bool
@@ -42,7 +44,10 @@ class _Entry(NamedTuple):
 
 
 def walk(top: str, accepts: Accepts) -> Iterator[Found]:
-    """Yield the files of a folder, then those of its subfolders, however deep the tree is."""
+    """Yield the files of a folder, then those of its subfolders, without recursion.
+
+    accepts: predicate on file names. Hidden entries are omitted, links to folders are not followed.
+    """
     pending = [top]
     while pending:
         folder = pending.pop()
@@ -65,15 +70,16 @@ def walk(top: str, accepts: Accepts) -> Iterator[Found]:
 
 
 def matches(pattern: str) -> Iterator[Found]:
-    """Yield the files that a pattern matches, sorted; the library's glob says nothing of what it cannot list.
+    """Yield the files that a pattern matches, sorted.
 
-    `**` stands for any folders below and follows no links, which may lead in circles.
+    Unlike glob.glob, folders that cannot be listed are yielded with their error. `**` matches any number of
+    folders and follows no links, which could form a cycle. Raises UsageError for `**` inside a name.
     """
     fixed = fixed_part(pattern)
     parts = tuple(part for part in pattern.removeprefix(fixed).split("/") if part)
     fixed = "" if Path(fixed) == Path() else str(Path(fixed))
     if any("**" in part and part != "**" for part in parts):
-        raise UsageError(f"{pattern}: '**' stands for whole folders; put it between slashes")
+        raise UsageError(f"{pattern}: '**' matches whole folders; put it between slashes")
     found: dict[str, Found] = {}
     pending = [(fixed, parts)]
     seen = set(pending)
@@ -94,11 +100,11 @@ def matches(pattern: str) -> Iterator[Found]:
 
 
 def _step(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], _Entry]]:
-    """Yield the paths in a folder that a pattern leads to, each with what is left of the pattern there."""
+    """Match the first part of a pattern in a folder; yield (path, remaining parts, entry)."""
     head, tail = parts[0], parts[1:]
     shows_hidden = head.startswith(".")
     if head == "**":
-        # No folder at all is any folders, too; a pattern that ends so means all files.
+        # `**` matches zero folders, too. A pattern that ends with it matches all files.
         yield folder, tail or ("*",), _Entry("", is_folder=True, is_file=False, is_link=False)
     for entry in _listed(folder or ".") if glob.has_magic(head) else [_named(folder, head)]:
         path = os.path.join(folder, entry.name)
@@ -112,41 +118,42 @@ def _step(folder: str, parts: tuple[str, ...]) -> Iterator[tuple[str, tuple[str,
 
 
 def _listed(folder: str) -> list[_Entry]:
-    """Return what a folder holds, sorted. Raises OSError."""
+    """Return the entries of a folder, sorted. Raises OSError."""
     with os.scandir(folder) as entries:
-        return sorted(_Entry(e.name, _holds(e.is_dir), _holds(e.is_file), e.is_symlink()) for e in entries)
+        return sorted(_Entry(e.name, _test(e.is_dir), _test(e.is_file), e.is_symlink()) for e in entries)
 
 
 def _named(folder: str, name: str) -> _Entry:
-    """Return one thing in a folder. Raises OSError."""
+    """Return the entry of this name in a folder. Raises OSError."""
     path = os.path.join(folder, name)
     is_link = stat.S_ISLNK(os.lstat(path).st_mode)
     return _Entry(name, os.path.isdir(path), os.path.isfile(path), is_link)
 
 
-def _holds(question: Callable[[], bool]) -> bool:
+def _test(predicate: Callable[[], bool]) -> bool:
+    """Return the result of a test of an entry, False if it fails, as for a link in a cycle."""
     try:
-        return question()
+        return predicate()
     except OSError:
         return False
 
 
 def _checked(found: Found, entry: _Entry) -> Found:
-    """Add the error of what must not be opened: a pipe would wait for its writer for ever."""
+    """Add an error if the entry is not a regular file: opening a pipe would block until it has a writer."""
     if entry.is_file:
         return found
     try:
         os.stat(found.name)
     except OSError:
-        return found  # whoever opens it will say why not
-    error = OSError(errno.EINVAL, "is a pipe, socket or device, no regular file; passed over", found.name)
+        return found  # opening it will report the error
+    error = OSError(errno.EINVAL, "is a pipe, socket or device, not a regular file; skipped", found.name)
     return found._replace(error=error)
 
 
 def _left_out(folder: str, error: OSError) -> Found:
-    """Return a folder that cannot be listed."""
+    """Return a folder that cannot be listed, with its error."""
     if error.errno == errno.ENAMETOOLONG:
-        what = "is left out: its path is too long; start from a folder within it"
+        text = "is left out: its path is too long; start from a folder within it"
     else:
-        what = f"is left out: {error.strerror or error}; check its permissions"
-    return Found(folder, "", OSError(error.errno, what, folder))
+        text = f"is left out: {error.strerror or error}; check its permissions"
+    return Found(folder, "", OSError(error.errno, text, folder))

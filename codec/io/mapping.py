@@ -1,4 +1,4 @@
-"""Map inputs to outputs: folders and patterns expanded, trees mirrored, collisions refused."""
+"""Map inputs to outputs: expand folders and patterns, mirror trees, refuse collisions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from codec.io.listing import Accepts
 
+# Formats whose suffix Pillow knows but whose pixels it cannot decode, or which this package refuses.
+_UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+
 
 def is_many(source: str) -> bool:
-    """Tell a folder, a pattern or a URL of either from the name of one file."""
+    """Return whether a source is a folder, a pattern, or a URL of either, instead of one file."""
     path = local_path(source)
     if path is None:
         return source.endswith("/") or glob.has_magic(source)
@@ -28,16 +31,17 @@ def is_many(source: str) -> bool:
 
 
 def one_file(source: str) -> Found:
-    """Return a source as the one file it names; `relative` is empty where its name has no last part."""
+    """Return a source as one file; `relative` is its last part, empty for a path such as '/'."""
     path = local_path(source)
     return Found(source, PurePosixPath(source).name if path is None else Path(path).name)
 
 
 def expand(source: str, accepts: Accepts) -> Iterator[Found]:
-    """Yield what a source stands for, sorted: the files of a folder that `accepts` takes, or of a pattern.
+    """Yield the files of a source: itself, those of a folder that `accepts` accepts, or a pattern's matches.
 
-    Hidden files and folders are left out, and links to folders are not followed. Whatever else is left out
-    is yielded with its error, and so is a source that stands for nothing, with NothingFound.
+    Files of one folder or pattern are sorted. Hidden files and folders are omitted, and links to folders are
+    not followed. Anything else that is omitted is yielded with its error; a folder or pattern without files
+    is yielded with NothingFound.
     """
     if not is_many(source):
         yield one_file(source)
@@ -57,12 +61,15 @@ def expand(source: str, accepts: Accepts) -> Iterator[Found]:
         is_empty = False
         yield found
     if is_empty:
-        what = "no file matches this pattern" if wild else "this folder holds no such files"
-        yield one_file(source)._replace(error=NothingFound(errno.ENOENT, f"{what}; check the name", source))
+        text = "no file matches this pattern" if wild else "this folder holds no such files"
+        yield one_file(source)._replace(error=NothingFound(errno.ENOENT, f"{text}; check the name", source))
 
 
 def target_of(found: Found, output: str | None, suffix: str) -> str:
-    """Return the file below the folder `output`, or beside its source, with `suffix` for its own."""
+    """Return the output for a file: below the folder `output`, or next to the source if that is None.
+
+    suffix: replaces that of the source, such as ".vae".
+    """
     if output is None:
         head, slash, tail = found.name.rpartition("/")
         return f"{head}{slash}{PurePosixPath(tail).with_suffix(suffix)}"
@@ -72,19 +79,15 @@ def target_of(found: Found, output: str | None, suffix: str) -> str:
     return str(Path(output) / Path(found.relative).with_suffix(suffix))
 
 
-# Pillow knows these by name, but cannot give their pixels, or they are refused.
-_UNREADABLE = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
-
-
 def is_picture(name: str) -> bool:
-    """Tell whether a file's suffix is that of a picture Pillow reads."""
+    """Return whether the suffix of a file is that of a format Pillow decodes."""
     return os.path.splitext(name)[1].lower() in _suffixes()
 
 
 def pictures_below(folder: Path) -> list[Path]:
-    """Return all pictures below a folder, sorted by name, without hidden ones.
+    """Return all pictures below a folder, sorted by path, without hidden ones.
 
-    Raises OSError for a folder that cannot be listed, and for a picture that is no regular file.
+    Raises OSError for a folder that cannot be listed, and for a picture that is not a regular file.
     """
     found = list(expand(str(folder), is_picture))
     for error in (each.error for each in found):
@@ -94,7 +97,7 @@ def pictures_below(folder: Path) -> list[Path]:
 
 
 def is_stream(name: str) -> bool:
-    """Tell whether a file's suffix is .vae."""
+    """Return whether the suffix of a file is .vae."""
     return name.lower().endswith(".vae")
 
 
@@ -110,9 +113,9 @@ def _suffixes() -> frozenset[str]:
 
 
 class Claims:
-    """Who writes what in one run. Links, hard or symbolic, do not hide that two names are one file.
+    """Outputs reserved in one run, so that none overwrites an input or another output.
 
-    sources: all inputs of the run.
+    Two names of one file, by hard or symbolic links, count as one. sources: all inputs of the run.
     """
 
     def __init__(self, sources: Iterable[str]) -> None:
@@ -120,9 +123,9 @@ class Claims:
         self._owner: dict[str, str] = {}
 
     def claim(self, source: str, target: str) -> None:
-        """Reserve a target.
+        """Reserve `target` for `source`.
 
-        Raises UsageError for one that is an input of this run, FileExistsError for one that is taken.
+        Raises UsageError if it is an input of this run, FileExistsError if it is already reserved.
         """
         identity = _identity(target)
         if identity == _identity(source):
@@ -138,7 +141,7 @@ class Claims:
 
 
 def _identity(name: str) -> str | tuple[int, int]:
-    """Return what two names of one file have in common."""
+    """Return a key that is equal for all names of one file: device and inode, or the resolved path."""
     path = local_path(name)
     if path is None:
         return name

@@ -1,4 +1,4 @@
-"""Memory: one heap for all threads, and running out of it as an error of this package."""
+"""Limit the growth of glibc's heap, and report running out of memory as LimitExceeded."""
 
 from __future__ import annotations
 
@@ -15,16 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _M_ARENA_MAX = -8  # malloc.h of glibc
-# Fields of its mallinfo2: bytes handed out from the heap, and from mappings of their own.
+# Indices into glibc's mallinfo2: bytes allocated from the heap, and bytes in mappings of their own.
 _UORDBLKS, _HBLKHD = 7, 4
-# Tiles between two times: what is given back must be asked for again, page by page.
+# Tiles between two trims: released pages must be faulted in again one by one.
 TILES_BETWEEN = 16
+# Parts of messages of torch and CUDA, oneDNN, onnxruntime, C++ in general, and of Python without room for
+# the stack of a new thread.
+_OUT_OF_MEMORY_MESSAGES = (
+    "allocate memory",
+    "out of memory",
+    "could not create a",
+    "bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+)
 
 
 def share_one_heap() -> None:
-    """Let threads yet to come take memory from one heap, where the C library is glibc; otherwise do nothing.
+    """Make threads started later share one heap, with glibc; do nothing with other C libraries.
 
-    It would give each thread a heap of its own, and each of these keeps the most it ever held.
+    By default glibc gives each thread its own heap, which keeps the maximum it ever used.
     """
     mallopt = getattr(_c_library(), "mallopt", None)
     if mallopt is not None:
@@ -35,10 +45,10 @@ class _Mallinfo(ctypes.Structure):
     _fields_ = (("numbers", ctypes.c_size_t * 10),)
 
 
-def handed_out() -> int | None:
-    """Bytes that the C library has handed out, exactly: of what is free it keeps more or less by chance.
+def allocated_bytes() -> int | None:
+    """Return the bytes allocated through the C library, without free memory that it retains.
 
-    None but where it is glibc 2.33 or newer. Python's own small objects lie elsewhere.
+    Python's small objects are not included. None unless the C library is glibc 2.33 or newer.
     """
     mallinfo = getattr(_c_library(), "mallinfo2", None)
     if mallinfo is None:
@@ -48,8 +58,8 @@ def handed_out() -> int | None:
     return int(numbers[_UORDBLKS] + numbers[_HBLKHD])
 
 
-def giving_back(progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
-    """Return a function that, called as `progress` is and calling it, gives free memory back in between."""
+def trim_heap(progress: Callable[[int, int], None] | None) -> Callable[[int, int], None]:
+    """Wrap a progress function, called with (done, total) tiles, to release free memory every 16 tiles."""
     trim = getattr(_c_library(), "malloc_trim", None)
 
     def update(done: int, total: int) -> None:
@@ -66,27 +76,16 @@ def _c_library() -> ctypes.CDLL | None:
     return ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
-# torch and CUDA, oneDNN, onnxruntime, C++ in general, and Python for threads that find no room for a stack.
-_SIGNS = (
-    "allocate memory",
-    "out of memory",
-    "could not create a",
-    "bad_alloc",
-    "bad allocation",
-    "can't start new thread",
-)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that there is not enough memory."""
+    """Return whether an error reports that memory ran out."""
     if isinstance(error, MemoryError):
         return True
-    return not isinstance(error, CodecError) and any(sign in str(error) for sign in _SIGNS)
+    return not isinstance(error, CodecError) and any(part in str(error) for part in _OUT_OF_MEMORY_MESSAGES)
 
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn an error that says that memory ran out into LimitExceeded."""
+    """Raise LimitExceeded for an error of the block that reports that memory ran out."""
     try:
         yield
     except Exception as error:

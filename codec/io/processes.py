@@ -1,7 +1,7 @@
-"""Worker processes of this machine, any of which may die without harm to the others.
+"""A pool of worker processes in which the death of one worker affects only its own task.
 
-Not concurrent.futures: when one of its workers dies, all that were handed out fail, and nobody can say at
-which of them it died.
+concurrent.futures does not fit: when one of its workers dies, all submitted tasks fail, and the task that
+killed the worker is unknown.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ R = TypeVar("R")
 
 MAX_TRIES = 2
 _READY = "ready"
-_PATIENCE_S = 10
+_JOIN_TIMEOUT_S = 10
 
 
 class WorkerDied(CodecError):
-    """A file took its worker process down with it, at every try."""
+    """The worker process of a file died at every try."""
 
 
 class WorkersUnavailable(CodecError):
-    """No worker can be started."""
+    """Worker processes cannot be started."""
 
 
 class Entry(NamedTuple):
-    """A task, and how often it will have been begun."""
+    """A task and the number of this try, from 1."""
 
     task: Any
     tries: int
@@ -48,15 +48,16 @@ class Entry(NamedTuple):
 def run_pool(
     work: Callable[[T, int], R], tasks: Iterable[T], jobs: int, set_aside: Callable[[T, str, int], R]
 ) -> Generator[R]:
-    """Yield results as they come. work: called in a worker with a task and the number of this try.
+    """Run `work` on every task in at most `jobs` processes; yield results in the order of completion.
 
-    set_aside: makes the result of a task that ended its worker at every try, from the task, how that ended,
-    such as SIGKILL, and the number of tries. What they return must be picklable, and never None.
+    work: called in a worker with a task and the number of this try, from 1. set_aside: called here with a
+    task whose worker died at every try, how it ended, such as SIGKILL, and the number of tries. Results must
+    be picklable and not None.
 
-    A worker has one task at a time, so that the one it died of is known: that one is begun again after all
-    others, once, and then set aside. Tasks are drawn as workers get free. When the iteration is left early,
-    by Ctrl-C or otherwise, workers are ended at once, and remove what they have half written.
-    Raises WorkersUnavailable where they do not even start.
+    A worker has one task at a time, so that the task it died of is known: it is tried once more after all
+    others, then set aside. Tasks are drawn from the iterable as workers become free. If the iteration is left
+    early, by Ctrl-C or otherwise, workers are terminated at once, and remove partly written files.
+    Raises WorkersUnavailable if workers cannot start.
     """
     context = multiprocessing.get_context("spawn")
     queue = _Queue(tasks)
@@ -80,31 +81,35 @@ def run_pool(
                     free.append(worker)
                     finished.append(answer)
                 elif worker.entry.tries < MAX_TRIES:
-                    queue.again(worker.entry)
+                    queue.retry(worker.entry)
                 else:
-                    finished.append(set_aside(worker.entry.task, worker.how_it_ended(), MAX_TRIES))
+                    finished.append(set_aside(worker.entry.task, worker.exit_reason(), MAX_TRIES))
             if not finished and not busy and queue.empty:
                 break
-            # Whoever takes the results may take their time: give out new work first.
+            # The consumer of the results may be slow: assign new tasks first.
             while len(busy) < jobs and free and (entry := queue.take()) is not None:
                 worker = free.pop()
                 worker.begin(entry)
                 busy[worker.connection] = worker
             yield from finished
         for worker in free:
-            worker.dismiss()
+            worker.close()
     finally:
-        _end([*free, *busy.values()])
+        _terminate([*free, *busy.values()])
 
 
 def portable(error: Exception) -> Exception:
-    """Return an error that another process can read: anything unforeseen becomes a RuntimeError."""
+    """Return an error that another process can unpickle.
+
+    CodecErrors and built-in OSErrors, MemoryErrors and RuntimeErrors are returned unchanged, an OSError of a
+    library as a plain OSError, any other error as a RuntimeError with its name and message.
+    """
     if isinstance(error, CodecError) or (
         isinstance(error, (OSError, MemoryError, RuntimeError)) and type(error).__module__ == "builtins"
     ):
         return error
     if isinstance(error, OSError):
-        # Of some library, which this process may have and the other not.
+        # A class of a library that the other process may lack.
         return OSError(error.errno or errno.EIO, error.strerror or str(error), error.filename)
     plain = RuntimeError(f"unexpected {type(error).__name__}: {error}")
     plain.__cause__ = error
@@ -112,50 +117,53 @@ def portable(error: Exception) -> Exception:
 
 
 class _Queue:
-    """New tasks first, drawn one by one; then those to be begun again."""
+    """Tasks to run: new ones, drawn one by one, then those to retry."""
 
     def __init__(self, tasks: Iterable[Any]) -> None:
         self._fresh = iter(tasks)
-        self._again: deque[Entry] = deque()
+        self._retries: deque[Entry] = deque()
         self.empty = False
 
     def take(self) -> Entry | None:
         if not self.empty:
             for task in self._fresh:
                 return Entry(task, 1)
-        if self._again:
-            return self._again.popleft()
+        if self._retries:
+            return self._retries.popleft()
         self.empty = True
         return None
 
-    def again(self, entry: Entry) -> None:
-        self._again.append(Entry(entry.task, entry.tries + 1))
+    def retry(self, entry: Entry) -> None:
+        self._retries.append(Entry(entry.task, entry.tries + 1))
         self.empty = False
 
 
 class _Worker:
-    """A process and the pipe to it."""
+    """A worker process and the pipe to it."""
 
     entry: Entry
 
     def __init__(self, context: SpawnContext, work: Callable[[Any, int], object]) -> None:
         self.ready = False
         self.connection, theirs = context.Pipe()
-        # A daemon does not outlive this process, however that ends in Python.
+        # Python terminates daemon processes when this process exits.
         self.process = context.Process(target=_serve, args=(theirs, work), name="vaezip", daemon=True)
         with _sigint_blocked():
             self.process.start()
-        # With the last copy of their end closed, the worker's death reads as the end of the pipe.
+        # The worker then holds the only copy of its end, so that its death reads as the end of the pipe.
         theirs.close()
 
     def begin(self, entry: Entry) -> None:
         self.entry = entry
-        # Where it is dead, answer() will say so.
+        # If the worker is dead, answer() detects it.
         with suppress(OSError):
             self.connection.send(entry)
 
     def answer(self) -> Any:
-        """Return what the worker says, or None if it has died. Raises WorkersUnavailable if at birth."""
+        """Return the next message of the worker, or None if it has died.
+
+        Raises WorkersUnavailable if it died before it was ready.
+        """
         try:
             return self.connection.recv()
         except (EOFError, OSError):
@@ -167,22 +175,23 @@ class _Worker:
             )
         return None
 
-    def how_it_ended(self) -> str:
-        """Say how a process that is no more ended, such as SIGKILL."""
+    def exit_reason(self) -> str:
+        """Return the signal or exit code that ended the process, such as "SIGKILL"."""
         code = self.process.exitcode
         return f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
+        """Close the pipe, on which the worker exits, and wait for it."""
         self.connection.close()
-        self.process.join(_PATIENCE_S)
+        self.process.join(_JOIN_TIMEOUT_S)
 
 
-def _end(workers: list[_Worker]) -> None:
-    """End workers that are left, whatever they are doing, but let them clean up."""
+def _terminate(workers: list[_Worker]) -> None:
+    """Send SIGTERM to workers, so that they remove temporary files, and SIGKILL to those that do not exit."""
     for worker in workers:
         worker.process.terminate()
     for worker in workers:
-        worker.process.join(_PATIENCE_S)
+        worker.process.join(_JOIN_TIMEOUT_S)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
@@ -191,16 +200,16 @@ def _end(workers: list[_Worker]) -> None:
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """Let processes that start in this block never see Ctrl-C, not even while they load.
+    """Block SIGINT in processes that start in this block, from their first instruction on.
 
-    It reaches every process of a terminal; the one that started the others ends them.
+    Ctrl-C reaches every process of a terminal; only the parent handles it, and terminates the workers.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing.resource_tracker import ensure_running
 
-    # Where a first start has to start the tracker too, that unblocks the signal, and the worker would see it.
+    # Starting the resource tracker unblocks the signal, so start it before the signal is blocked.
     ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -210,10 +219,10 @@ def _sigint_blocked() -> Iterator[None]:
 
 
 def _serve(connection: Connection, work: Callable[[Any, int], object]) -> None:
-    """Work off what comes through the pipe until it closes: what a worker process runs."""
+    """Run tasks from the pipe until it closes: main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _unwind)
-    # One core each, before torch is loaded and asks.
+    # One core per worker; torch reads this when it is loaded.
     os.environ["OMP_NUM_THREADS"] = "1"
     try:
         connection.send(_READY)

@@ -1,4 +1,4 @@
-"""One file by its name: a path, or a URL that fsspec knows (extra `remote`)."""
+"""Read, write and list files by path, or by a URL that fsspec supports (extra `remote`)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_INPUT_BYTES = 1 << 30
 
 
 class Stamp(NamedTuple):
-    """What tells whether a local file has changed: its size in bytes and time of change in ns."""
+    """Size in bytes and modification time in ns of a local file, to detect changes."""
 
     n_bytes: int
     mtime_ns: int
 
 
 def local_path(name: str) -> str | None:
-    """Return the path that a name or file:// URL stands for, or None for any other URL."""
+    """Return the path of a name or file:// URL, or None for any other URL."""
     if name.startswith(_LOCAL):
         return name.removeprefix(_LOCAL)
     return None if "://" in name else name
@@ -44,7 +44,7 @@ def stamp(name: str) -> Stamp | None:
 
 
 def exists(name: str) -> bool:
-    """Tell whether there is anything of this name."""
+    """Return whether a file, folder or link of this name exists."""
     path = local_path(name)
     if path is not None:
         return os.path.lexists(path)
@@ -68,7 +68,7 @@ def read(name: str) -> bytes:
 
 
 def check(name: str, *, overwrite: bool) -> None:
-    """Refuse a target that could not or should not be written; raises OSError."""
+    """Raise OSError for an output that cannot be written, or that exists unless `overwrite`."""
     path = local_path(name)
     if path is not None:
         check_writable(Path(path), overwrite=overwrite)
@@ -77,10 +77,11 @@ def check(name: str, *, overwrite: bool) -> None:
 
 
 def write(name: str, data: bytes | Callable[[IO[bytes]], object], *, overwrite: bool) -> None:
-    """Write a file whole or not at all. data: the bytes, or what writes them into a file. Raises OSError.
+    """Write a file completely or not at all. Raises OSError.
 
-    Local files are written by codec.io.files. Elsewhere it is one `pipe_file`, which object stores finish
-    in one step; a target there is looked for first, so of two writers at the same moment the last one wins.
+    data: bytes, or a function that writes them into the file it is given. Local files are written by
+    `write_atomic`. Remote ones are written by one `pipe_file`, which object stores complete atomically; the
+    check for an existing file comes before, so of two simultaneous writers the last one wins.
     """
     path = local_path(name)
     if path is None:
@@ -95,33 +96,33 @@ def write(name: str, data: bytes | Callable[[IO[bytes]], object], *, overwrite: 
     try:
         write_atomic(Path(path), data, overwrite=overwrite)
     except OSError as error:
-        # Which temporary file it was helps nobody: name the output.
+        # Name the output instead of the temporary file.
         raise type(error)(error.errno, error.strerror, name) from error
 
 
 def make_parents(name: str) -> None:
-    """Create the folders above a file, where its storage has folders."""
+    """Create the parent folders of a file, if its storage has folders."""
     path = local_path(name)
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return
     system, place = _remote(name)
-    # Object stores have none to create, and may not let everyone try.
+    # Object stores have no folders, and may deny the attempt.
     with suppress(OSError, NotImplementedError):
         system.makedirs(place.rpartition("/")[0], exist_ok=True)
 
 
 def keep_mtime(target: str, mtime_ns: int) -> None:
-    """Give a local target its source's time of change; pipes, devices and URLs keep their own."""
+    """Set the modification time of a local output, in ns; pipes, devices and URLs are left unchanged."""
     path = local_path(target)
     if path is not None and os.path.isfile(path) and not writes_through(path):
         os.utime(path, ns=(mtime_ns, mtime_ns))
 
 
 def find(url: str) -> Iterator[tuple[str, str]]:
-    """Yield the URLs of all files below a URL, or that match a pattern, sorted.
+    """Yield (URL, relative path) of all files below a URL, or of those that match a pattern, sorted.
 
-    With each its path below that folder, or below the fixed part of the pattern.
+    Relative paths start below the folder, or below the fixed part of the pattern.
     """
     system, place = _remote(url)
     if glob.has_magic(place):
@@ -134,14 +135,14 @@ def find(url: str) -> Iterator[tuple[str, str]]:
 
 
 def fixed_part(pattern: str) -> str:
-    """Return the folder that no wildcard of a pattern touches."""
+    """Return the leading folders of a pattern that have no wildcards."""
     parts = pattern.split("/")
     wild = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     return "/".join(parts[:wild]) or ("/" if pattern.startswith("/") else "")
 
 
 def _remote(url: str) -> tuple[Any, str]:
-    """Return the file system and the path in it."""
+    """Return the fsspec file system of a URL and the path in it. Raises UsageError."""
     try:
         from fsspec.core import url_to_fs
     except ModuleNotFoundError:

@@ -1,1 +1,1 @@
-"""The networks of the codec, their sizes, and the weights that ship."""
+"""Sizes of the networks, the index of shipped models, and the lapped filter."""

@@ -14,18 +14,24 @@ if TYPE_CHECKING:
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS
 
-# Of the leaky ReLU, the only non-linearity of the float networks.
+# Negative slope of the leaky ReLU, the only non-linearity of the float networks.
 SLOPE = 0.1
-# Side of the squares of pixels that the first layer of g_a and the last of g_s take as channels.
+# Side of the squares of pixels that the first layer of g_a and the last of g_s treat as channels.
 PATCH = 8
 COLOURS = 3
 PATCH_CHANNELS = COLOURS * PATCH * PATCH
-# Where the symbols of a scale index are nearly all zero, a one costs more bits than the error it saves. This
-# is the encoder's choice, decoders never see it; training with it lets the networks expect it.
+# Samples around a block boundary that the lapped filter combines.
+WINDOW = 16
+# Dead zone: at low scale indices nearly all symbols are zero, and a one costs more bits than the error it
+# saves, so values up to DEAD_ZONE_MAX round to zero up to scale index DEAD_ZONE_FULL; the widening ends at
+# DEAD_ZONE_NONE. Only the encoder depends on it; training includes it so that the networks adapt to it.
 DEAD_ZONE_MAX = 0.65
 DEAD_ZONE_FULL, DEAD_ZONE_NONE = 8, 16
+# Scales of the first and the last scale index; those between are log-spaced.
 SCALE_MIN, SCALE_MAX = 0.11, 256.0
 SCALE_LOG_STEP = math.log(SCALE_MAX / SCALE_MIN) / (SCALE_COUNT - 1)
+
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +42,7 @@ class ScaleLayer:
         out: output channels before any shuffle.
         kernel: 1 or 3.
         shift: right shift of the accumulator.
-        shuffle: whether a pixel shuffle by 2 follows.
+        shuffle: True if a pixel shuffle by 2 follows.
     """
 
     out: int
@@ -81,19 +87,19 @@ class ModelConfig:
 
     @property
     def scale_layers(self) -> tuple[ScaleLayer, ...]:
-        """Layers of the integer scale network, first to last."""
+        """The layers of the integer scale network, first to last."""
         layers = [ScaleLayer(96, 3, 4, False)]
         layers += [ScaleLayer(256, 3, 9, True)] * (self.z_stride // 32) or [ScaleLayer(64, 3, 9, False)]
         return (*layers, ScaleLayer(self.m, 1, 8, False))
 
     @property
     def context_layers(self) -> tuple[ScaleLayer, ...]:
-        """Layers of the scale context of one step, first to last."""
+        """The layers of the scale context of one step, first to last."""
         c = self.scale_context
         return ScaleLayer(c, 1, 9, False), ScaleLayer(c, 3, 9, False), ScaleLayer(self.m, 1, 8, False)
 
     def lmbda(self, rate_point: float) -> float:
-        """Trade-off of a rate point in 0..10: loss = bpp + lmbda * 255^2 * MSE."""
+        """Return lmbda of a rate point in 0..10, with fractions: loss = bpp + lmbda * 255^2 * MSE."""
         span = math.log(self.lmbda_max / self.lmbda_min)
         return self.lmbda_min * math.exp(span * rate_point / (RATE_POINTS - 1))
 
@@ -103,17 +109,12 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
-        """Parse what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         return cls(**json.loads(text))
 
 
-Shapes = dict[str, tuple[int, ...]]
-
-WINDOW = 16
-
-
 def parameter_shapes(config: ModelConfig) -> Shapes:
-    """Return the shape of every parameter by its name."""
+    """Return the shape of every parameter of the float networks by name."""
     m, n, c8, c16 = config.m, config.hyper, config.c8, config.c16
     halvings = (config.z_stride // 16).bit_length() - 1
     shapes: Shapes = {"gain": (RATE_POINTS, m), "inverse_gain": (RATE_POINTS, m), "lean": (SCALE_COUNT,)}
@@ -143,13 +144,13 @@ def parameter_shapes(config: ModelConfig) -> Shapes:
 
 
 def check_shapes(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise ValueError where a parameter is missing, superfluous or of another shape."""
+    """Raise ValueError if a parameter is missing, unknown or of the wrong shape."""
     expected = parameter_shapes(config)
     wrong = sorted(expected.keys() ^ arrays.keys()) or [
         name for name, shape in expected.items() if arrays[name].shape != shape
     ]
     if wrong:
-        raise ValueError(f"{wrong[0]} is missing, superfluous or of another shape")
+        raise ValueError(f"{wrong[0]} is missing, unknown or of the wrong shape")
 
 
 def _conv(name: str, out: int, inputs: int, kernel: int = 1, *, bias: bool = True) -> Shapes:

@@ -1,4 +1,4 @@
-"""The index of shipped models: ids, files, hashes, and quality by rate index. Imports no numpy."""
+"""The index of shipped models: ids, files, hashes, and calibration of quality. Does not import numpy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from typing import Any
 from codec.bitstream.rate_index import MAX_RATE_INDEX
 from codec.errors import UnknownModel, UsageError, WeightsError
 
+# Environment variable that replaces the folder of weights.
 FOLDER_VARIABLE = "VAEZIP_MODEL_DIR"
 INDEX = "index.json"
 ID_BYTES = 4
+# Range of the quality.
+LOWEST, HIGHEST = 0.0, 100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,13 +28,13 @@ class ModelEntry:
     """One model of the index.
 
     Attributes:
-        model_id: the 4 bytes that streams name.
-        name: for people.
+        model_id: the 4 bytes in files that name the model.
+        name: for display.
         file: weights file in the same folder.
-        sha256: of that file.
-        calibration: pairs (quality 0..100, rate index 0..2560), both rising.
-        training: record of the run that made it.
-        graphs: file and sha256 of its graphs for onnxruntime, if it was exported with such.
+        sha256: of that file, as hex.
+        calibration: pairs (quality 0..100, rate index 0..2560), both increasing.
+        training: record of the training run.
+        graphs: file and sha256 of the graphs for onnxruntime, or None if exported without.
     """
 
     model_id: bytes
@@ -44,12 +47,12 @@ class ModelEntry:
 
 
 def select_folder(folder: Path) -> None:
-    """Use another folder of weights in this process from now on; models already loaded stay."""
+    """Use another folder of weights in this process from now on; loaded models stay loaded."""
     os.environ[FOLDER_VARIABLE] = str(folder)
 
 
 def weights_folder() -> Path:
-    """Folder of the weights: the package's own, or the one that VAEZIP_MODEL_DIR names."""
+    """Return the folder of weights: the one in VAEZIP_MODEL_DIR, else that of the package."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     return Path(chosen) if chosen else Path(__file__).parent.parent / "weights"
 
@@ -62,20 +65,20 @@ def _read_index(folder: Path) -> tuple[bytes, dict[str, ModelEntry]]:
         entries = {key: _parse_entry(key, value) for key, value in stored["models"].items()}
         default = stored["default"]
         if default not in entries:
-            raise ValueError(f"its default {default!r} is none of its models")
+            raise ValueError(f"the default {default!r} is not one of its models")
         return bytes.fromhex(default), entries
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{path}: not a usable index of weights ({error}); reinstall vaezip") from error
+        raise WeightsError(f"{path}: the index of weights is invalid ({error}); reinstall vaezip") from error
 
 
 def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
     model_id = bytes.fromhex(key)
     calibration = tuple((float(q), int(r)) for q, r in value["calibration"])
     if len(model_id) != ID_BYTES:
-        raise ValueError(f"model id {key!r} is not of {ID_BYTES} bytes")
+        raise ValueError(f"model id {key!r} does not have {ID_BYTES} bytes")
     rising = all(q0 < q1 and r0 < r1 for (q0, r0), (q1, r1) in itertools.pairwise(calibration))
     if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE_INDEX:
-        raise ValueError(f"calibration of model {key} does not rise from 0 to at most {MAX_RATE_INDEX}")
+        raise ValueError(f"calibration of model {key} does not increase within 0..{MAX_RATE_INDEX}")
     graphs = (value["graphs"]["file"], value["graphs"]["sha256"]) if "graphs" in value else None
     return ModelEntry(
         model_id, value["name"], value["file"], value["sha256"], calibration, value["training"], graphs
@@ -83,20 +86,17 @@ def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
 
 
 def default_model_id() -> bytes:
-    """Return the model that new files use."""
+    """Return the id of the model that new files use."""
     return _read_index(weights_folder())[0]
 
 
 def model_entry(model_id: bytes) -> ModelEntry:
-    """Look a model up. Raises UnknownModel when its weights are not installed."""
+    """Return the entry of a model. Raises UnknownModel if its weights are not installed."""
     entries = _read_index(weights_folder())[1]
     if model_id.hex() not in entries:
         known = ", ".join(sorted(entries))
         raise UnknownModel(f"model {model_id.hex()} is not installed (installed: {known}); update vaezip")
     return entries[model_id.hex()]
-
-
-LOWEST, HIGHEST = 0.0, 100.0
 
 
 def check_quality(quality: float) -> None:
@@ -108,7 +108,7 @@ def check_quality(quality: float) -> None:
 
 
 def to_rate_index(quality: float, entry: ModelEntry) -> int:
-    """Rate index of a quality, along the model's calibration; constant beyond its ends. Raises UsageError."""
+    """Return the rate index of a quality by the calibration, clamped at its ends. Raises UsageError."""
     check_quality(quality)
     points = entry.calibration
     if quality <= points[0][0]:
@@ -121,7 +121,7 @@ def to_rate_index(quality: float, entry: ModelEntry) -> int:
 
 
 def from_rate_index(rate_index: int, entry: ModelEntry) -> float:
-    """Quality that gives this rate index; at a clamped end, the quality where the clamping begins."""
+    """Return the quality of a rate index; beyond an end of the calibration, the quality at that end."""
     points = entry.calibration
     if rate_index <= points[0][1]:
         return points[0][0]
@@ -132,17 +132,17 @@ def from_rate_index(rate_index: int, entry: ModelEntry) -> float:
 
 
 def clamped_below(entry: ModelEntry) -> float:
-    """Quality at and below which files are all the same."""
+    """Return the quality at and below which the rate index is constant."""
     return entry.calibration[0][0]
 
 
 def clamped_above(entry: ModelEntry) -> float:
-    """Quality at and above which files are all the same."""
+    """Return the quality at and above which the rate index is constant."""
     return entry.calibration[-1][0]
 
 
 def write_index(folder: Path, index: dict[str, Any]) -> None:
-    """Write the index of a weights folder by temporary file and rename."""
+    """Write the index of a weights folder to a temporary file and rename it."""
     partial = folder / f"{INDEX}.part"
     partial.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, folder / INDEX)

@@ -1,7 +1,7 @@
-"""Reading a small table at many places, with a gradient that costs little.
+"""The scale network for training, and table lookup with a fast gradient.
 
-Every forward value is what the exported integers give; gradients pass rounding straight through.
-Units and bounds: FORMAT.md, "Scale network".
+Forward values equal those of the exported integer network; rounding has a straight-through gradient. For
+units and bounds see FORMAT.md, "Scale network".
 """
 
 from __future__ import annotations
@@ -22,6 +22,13 @@ from codec.inference.scale_network import SUM_LIMIT
 from codec.model.config import ModelConfig, ScaleLayer
 from codec.networks.layers import interpolate
 
+# Units of the network's output in one scale index.
+INDEX_UNITS = 16
+# Factors from parameters to weights, biases and offsets in integer units, chosen so that one learning rate
+# suits all layers.
+INPUT_GAIN = 16.0
+OFFSET_GAIN = 4.0
+
 
 class _Lookup(torch.autograd.Function):
     @staticmethod
@@ -38,27 +45,21 @@ class _Lookup(torch.autograd.Function):
 
 
 def lookup(table: Tensor, index: Tensor) -> Tensor:
-    """`table` [N] at `index`, integers 0..N-1 of any shape.
+    """Return table [N] at index, integers 0..N-1 of any shape.
 
-    The gradient of plain indexing scatters one by one: a tenth of a training step on a CPU. Counting sums it.
+    The gradient uses bincount: the scatter of plain indexing takes a tenth of a training step on a CPU.
     """
-    read: Tensor = _Lookup.apply(table, index)  # type: ignore[no-untyped-call]
-    return read
-
-
-INDEX_UNITS = 16
-# Parameters times these are weights and biases in integer units, so that one learning rate suits all layers.
-INPUT_GAIN = 16.0
-OFFSET_GAIN = 4.0
+    values: Tensor = _Lookup.apply(table, index)  # type: ignore[no-untyped-call]
+    return values
 
 
 def magnitude_code(r: Tensor) -> Tensor:
-    """Size of residuals on a scale of logarithms, 0..127 (FORMAT.md section 8.2). r: integers as float."""
+    """Return floor(16 log2(1 + |r|)), at most 127 (FORMAT.md section 8.2). r: integers as float."""
     return torch.log2(1 + r.abs()).mul(16).floor().clamp(max=127)
 
 
 def hidden_channels(config: ModelConfig) -> int:
-    """Channels before the last layer of the scale network, which the scale context sees too."""
+    """Return the input channels of the scale network's last layer, which the scale context also reads."""
     layer = config.scale_layers[-2]
     return layer.out // 4 if layer.shuffle else layer.out
 
@@ -77,16 +78,16 @@ class FakeQuantisedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(layer.out))
 
     def integers(self) -> tuple[Tensor, Tensor]:
-        """Weight [O, I, k, k] and bias [O] as integers in float32, straight-through for gradients."""
+        """Return weight [O, I, k, k] and bias [O] as integers in float32, with straight-through gradients."""
         unit = float(2**self.layer.shift)
         return round_through(self.weight * (self.gain * unit)), round_through(self.bias * (INPUT_GAIN * unit))
 
     @torch.no_grad()
     def enforce_bound(self) -> None:
-        """Shrink rows whose accumulator could leave the range in which float32 sums are exact."""
+        """Scale down output channels whose sums could leave the range in which float32 is exact."""
         weight, bias = self.integers()
         total = weight.abs().sum((1, 2, 3)) * self.input_max + bias.abs()
-        # The margin covers the half unit that rounding may add to each weight.
+        # The margin covers the half unit that rounding can add to each weight.
         row = weight[0].numel()
         factor = ((SUM_LIMIT - 1 - row * self.input_max) / total).clamp(max=1.0)
         self.weight.mul_(factor[:, None, None, None])
@@ -103,7 +104,7 @@ class FakeQuantisedConv(nn.Module):
 
 
 class FakeQuantisedScale(nn.Module):
-    """Scale indices from the hyper-latent: what the shipped integer network will compute, bit for bit."""
+    """The scale network with fake quantisation; its outputs equal those of the exported one bit for bit."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -127,34 +128,36 @@ class FakeQuantisedScale(nn.Module):
             for channels, layer in zip(inputs, layers, strict=True)
         ]
         with torch.no_grad():
-            # Before it has learned anything a context changes nothing.
+            # Zero weights, so that an untrained context changes nothing.
             made[-1].weight.zero_()
         return nn.Sequential(*made)
 
     def convolutions(self) -> list[FakeQuantisedConv]:
-        """All layers."""
+        """Return all layers."""
         return [layer for layers in self.stacks().values() for layer in layers]
 
     def stacks(self) -> dict[str, list[FakeQuantisedConv]]:
-        """Layers in order, by the name that the weights file gives them: `scale` and `scale.context.{j}`."""
-        found = {"scale": self.layers, **{f"scale.context.{j}": c for j, c in enumerate(self.context)}}
+        """Return the layers in order by their prefix in weights files: `scale` and `scale.context.{j}`."""
+        containers = {"scale": self.layers, **{f"scale.context.{j}": c for j, c in enumerate(self.context)}}
         return {
-            name: [m for m in c.modules() if isinstance(m, FakeQuantisedConv)] for name, c in found.items()
+            name: [module for module in container.modules() if isinstance(module, FakeQuantisedConv)]
+            for name, container in containers.items()
         }
 
     def offset_integers(self) -> Tensor:
-        """Offsets [11, M] in 1/16 of a scale index, integers as float."""
+        """Return the offsets [11, M] in 1/16 of a scale index, integers as float."""
         return round_through(self.offset * (OFFSET_GAIN * INDEX_UNITS))
 
     def enforce_bounds(self) -> None:
-        """Keep every layer exactly summable; call after each optimiser step."""
+        """Keep the sums of every layer exact in float32; call after each optimiser step."""
         for layer in self.convolutions():
             layer.enforce_bound()
 
     def start(self, z_hat: Tensor, rate_point: Tensor) -> tuple[Tensor, Tensor]:
-        """Run what depends on z alone.
+        """Run the part that depends only on z.
 
-        z_hat: [B, H, ., .] -> hidden [B, C, h, w], 16 times the scale indices, with offset [B, M, h, w].
+        z_hat: integers as float [B, H, ., .]. Return hidden [B, C, h, w] and 16 x the scale indices with
+        offset [B, M, h, w].
         """
         hidden = z_hat.clamp(-Z_MAX, Z_MAX)
         *before, last = self.layers
@@ -164,9 +167,9 @@ class FakeQuantisedScale(nn.Module):
         return hidden, last(hidden) + offset
 
     def forward(self, step: int, start: tuple[Tensor, Tensor], r: Tensor) -> Tensor:
-        """Return scale_index of a step as float [B, M, h, w], integers in 0..63 with gradient.
+        """Return the scale indices of a step as float [B, M, h, w], integers in 0..63 with gradient.
 
-        start: what the method `start` gave. r: residuals [B, M, h, w] without gradient, zero where not yet
+        start: result of the method `start`. r: residuals [B, M, h, w] without gradient, zero where not yet
         decoded.
         """
         hidden, sixteenths = start

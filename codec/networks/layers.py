@@ -18,7 +18,7 @@ from codec.model.lapped_filter import BLOCK, HALF, filter_array
 @functools.cache
 def filter_matrix() -> Tensor:
     """Return the pre-filter [16, 16] of `filter_array` as a tensor."""
-    # A cached tensor must serve gradients too, whatever mode its first caller is in.
+    # Made outside inference mode, or the cached tensor could not be used with gradients.
     with torch.inference_mode(False):
         return torch.from_numpy(filter_array().copy())
 
@@ -35,40 +35,41 @@ def _along(x: Tensor, matrix: Tensor, dim: int) -> Tensor:
 
 
 def lap(x: Tensor, matrix: Tensor | None = None) -> Tensor:
-    """Pre-filter x [B, C, H, W], H and W multiples of 16, rows then columns; the rim is left as it is.
+    """Apply the lapped filter to x [B, C, H, W], rows then columns; H and W are multiples of 16.
 
-    matrix: [16, 16] for the samples around a boundary; without it, that of `filter_array`.
+    The outer 8 samples at each edge are unchanged. matrix: [16, 16], for the samples around a boundary; None
+    for `filter_array`.
     """
     matrix = filter_matrix().to(x) if matrix is None else matrix
     return _along(_along(x, matrix, 3), matrix, 2)
 
 
 def unlap(x: Tensor, matrix: Tensor | None = None) -> Tensor:
-    """Undo `lap`: columns then rows. Without a matrix by the transpose of that of `filter_array`."""
+    """Invert `lap`: columns then rows. matrix: [16, 16]; None for the transpose of `filter_array`."""
     matrix = filter_matrix().to(x).T if matrix is None else matrix
     return _along(_along(x, matrix, 2), matrix, 3)
 
 
 class Window(nn.Module):
-    """A learned filter for the 16 samples around a block boundary, [16, 16].
+    """A learned lapped filter [16, 16] for the 16 samples around a block boundary.
 
-    It is the same mirrored, and keeps what is the same everywhere: `project` sees to it.
+    It is symmetric under mirroring and preserves constants; `project` enforces both.
     """
 
     def __init__(self, start: Tensor) -> None:
         super().__init__()
-        # Row by row: a fused optimiser reads moments in the order of memory, and stored ones lie so.
+        # Contiguous: a fused optimiser reads its moments in memory order, and checkpoints store them so.
         self.matrix = nn.Parameter(start.clone(memory_format=torch.contiguous_format))
 
     @torch.no_grad()
     def project(self) -> None:
-        """Go to the nearest filter with both properties; call after each optimiser step."""
+        """Project to the nearest filter with both properties; call after each optimiser step."""
         matrix = (self.matrix + self.matrix.flip(0, 1)) / 2
         self.matrix.copy_(matrix + (1 - matrix.sum(1, keepdim=True)) / BLOCK)
 
 
 def act(x: Tensor) -> Tensor:
-    """Leaky ReLU, the only non-linearity of the float networks."""
+    """Apply the leaky ReLU, the only non-linearity of the float networks."""
     return F.leaky_relu(x, SLOPE)
 
 
@@ -102,12 +103,12 @@ class Separable(nn.Module):
 
 
 def trunk(channels: int, blocks: int) -> nn.Sequential:
-    """Stack residual blocks at one resolution."""
+    """Return a stack of residual blocks at one resolution."""
     return nn.Sequential(*(Bottleneck(channels) for _ in range(blocks)))
 
 
 def interpolate(table: Tensor, rate_point: Tensor) -> Tensor:
-    """Read table [11, C] at a rate point [B] (float in 0..10), linearly between rows -> [B, C, 1, 1]."""
+    """Interpolate table [11, C] linearly at rate points [B] (float in 0..10): [B, C, 1, 1]."""
     low = rate_point.floor().clamp(0, RATE_POINTS - 2)
     fraction = (rate_point - low)[:, None]
     index = low.long()
@@ -115,12 +116,12 @@ def interpolate(table: Tensor, rate_point: Tensor) -> Tensor:
 
 
 def rate_point_tensor(rate_index: int) -> Tensor:
-    """Rate point in 0..10, with its fraction, as the float networks take it, [1]; rate_index: 0..2560."""
+    """Return the rate point in 0..10, with its fraction, of a rate_index 0..2560 as a tensor [1]."""
     return torch.tensor([rate_index / STEP_UNITS])
 
 
 class RateScale(nn.Module):
-    """Per-channel factors exp(v[rate_point]) on features x [B, C, H, W]; starts as the identity."""
+    """Multiply features x [B, C, H, W] by factors exp(v[rate_point]) per channel; initially the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -131,22 +132,22 @@ class RateScale(nn.Module):
 
 
 def dead_zone() -> Tensor:
-    """Return the smallest |y - mu| that becomes 1, by scale index, float [64]; see factors.dead_zone."""
+    """Return scale_network.dead_zone as a tensor [64]."""
     return torch.from_numpy(scale_network.dead_zone())
 
 
 def quantise(residual: Tensor, threshold: Tensor) -> Tensor:
-    """Round y - mu to integers, to 0 below the threshold; both float of one shape."""
+    """Round residual = y - mu to integers, and to 0 below the threshold; both float, of one shape."""
     rounded = residual.round()
     return torch.where(residual.abs() < threshold, torch.zeros_like(rounded), rounded)
 
 
 def reconstruct(r: Tensor, lean: Tensor) -> Tensor:
-    """Reconstruction points r + sign(r) * lean (FORMAT.md, "Means"): r and lean are float of one shape."""
+    """Return the reconstruction points r + sign(r) * lean (FORMAT.md, "Means"); both float, of one shape."""
     return r + r.sign() * lean
 
 
 def step_masks(channels: int, height: int, width: int) -> Tensor:
-    """Return which elements each step codes, bool [4, channels, height, width]; each belongs to one step."""
+    """Return masks of the elements of each coding step, bool [4, channels, height, width]."""
     step = torch.from_numpy(step_of(channels, height, width).copy())
     return torch.stack([step == k for k in range(STEPS)])

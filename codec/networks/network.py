@@ -3,7 +3,7 @@ r"""g_a, g_s, h_a and h_s as torch modules.
 x - 0.5 -> lap -> patch(8x8) = f at 1/8 ----- unshuffle2, 1x1 -------------------------+-> y at 1/16
                              \- 1x1, blocks at 1/8, unshuffle2, 1x1, blocks at 1/16, 1x1 -/
 
-The scales come from the integer network alone (`scale_network`): nothing here may feed them.
+Scales come only from the integer network (`integer_scales`), which must not depend on any float network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn import functional as F
 
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
@@ -123,7 +122,7 @@ class HyperMean(nn.Module):
 
 
 class MeanContext(nn.Module):
-    """Means of step k from the hyper features and the elements decoded in steps before k."""
+    """Predict the means of a coding step from the hyper features and the elements of earlier steps."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -134,9 +133,9 @@ class MeanContext(nn.Module):
         self.leave = nn.ModuleList(nn.Conv2d(n, config.m, 1) for _ in range(STEPS))
 
     def forward(self, step: int, features: Tensor, y_hat: Tensor) -> Tensor:
-        """Return mu, float [B, M, h, w], meaningful where `step_masks` of this step is set.
+        """Return mu, float [B, M, h, w], valid where `step_masks` of this step is True.
 
-        features: [B, hyper, h, w]; y_hat: [B, M, h, w], zero where not yet decoded, unused in step 0.
+        features: [B, hyper, h, w]. y_hat: [B, M, h, w], zero where not yet decoded, unused in step 0.
         """
         h = self.from_hyper[step](features)
         h = self.mix[step - 1](act(h + self.from_latent[step - 1](y_hat))) if step else act(h)
@@ -145,12 +144,13 @@ class MeanContext(nn.Module):
 
 
 class Network(nn.Module):
-    """g_a, g_s, h_a, h_s_mean, the mean context and the gains; everything but scales and tables.
+    """All float networks: g_a, g_s, h_a, h_s_mean, the mean context, and the gains.
 
     Attributes:
         gain: log of the factor on y per rate point and channel, float [11, M].
         inverse_gain: log of the factor on y_hat before g_s, float [11, M].
-        lean: how far reconstruction points lie beyond the integers, by scale index, float [64]; below zero.
+        lean: distance of reconstruction points from the integers, away from zero, by scale index, float [64];
+            negative, that is, towards zero.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -166,26 +166,26 @@ class Network(nn.Module):
         self.lean = nn.Parameter(torch.zeros(SCALE_COUNT))
 
     def project_windows(self) -> None:
-        """Keep the lapped filters what they must be; call after each optimiser step."""
+        """Project the lapped filters (see Window); call after each optimiser step."""
         self.g_a.lap.project()
         self.g_s.unlap.project()
 
     def scale_latent(self, y: Tensor, rate_point: Tensor) -> Tensor:
-        """Latent in quantiser steps, y * exp(gain[rate_point]). y: [B, M, h, w], rate_point: [B]."""
+        """Return y * exp(gain[rate_point]), in quantiser steps. y: [B, M, h, w], rate_point: [B]."""
         return y * interpolate(self.gain, rate_point).exp()
 
     def lean_at(self, scale_index: Tensor) -> Tensor:
-        """Read `lean` at scale indices, integers [B, M, h, w] -> float of the same shape."""
-        return functional.embedding(scale_index, self.lean[:, None]).squeeze(-1)
+        """Return `lean` at scale indices, integers [B, M, h, w]: float of the same shape."""
+        return F.embedding(scale_index, self.lean[:, None]).squeeze(-1)
 
     def unscale_latent(self, y_hat: Tensor, rate_point: Tensor) -> Tensor:
-        """Undo the gains, roughly: y_hat * exp(inverse_gain[rate_point]). y_hat: [B, M, h, w]."""
+        """Return y_hat * exp(inverse_gain[rate_point]); this roughly inverts scale_latent. Same shapes."""
         return y_hat * interpolate(self.inverse_gain, rate_point).exp()
 
 
 def from_arrays(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> Network:
-    """Return the networks of loaded weights, in inference form; arrays by parameter name."""
-    # Parameters made in inference mode could serve no gradient later.
+    """Return the networks of loaded weights in evaluation mode; arrays: by parameter name."""
+    # Parameters created in inference mode could not be used with gradients later.
     with torch.inference_mode(False):
         network = Network(config)
         network.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in arrays.items()})
@@ -196,5 +196,5 @@ def from_arrays(config: ModelConfig, arrays: Mapping[str, NDArray[Any]]) -> Netw
 
 @functools.lru_cache(maxsize=4)
 def float_network(model: LoadedModel) -> Network:
-    """Return the float networks of a loaded model in inference form, for gradients or single parts."""
+    """Return the float networks of a loaded model in evaluation mode, for gradients or single networks."""
     return from_arrays(model.config, model.arrays)

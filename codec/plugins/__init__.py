@@ -1,1 +1,1 @@
-"""vaezip inside other libraries: arrays in chunks (numcodecs, zarr), samples in shards (webdataset)."""
+"""Plugins for other libraries: numcodecs (zarr) and webdataset. That for Pillow is codec.pillow."""

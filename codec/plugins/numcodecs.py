@@ -1,4 +1,4 @@
-"""A numcodecs codec, for arrays of pictures in zarr (format 2) and others."""
+"""A numcodecs codec for arrays of pictures, such as those of zarr (format 2)."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ except ModuleNotFoundError as error:
     raise UsageError(f"needs {error.name}; install it with: pip install 'vaezip[numcodecs]'") from error
 
 
-# Text in a chunk's file that says how the samples lay in memory, where not as uint8 in C order. zarr 2 takes
-# what decode() returns for the memory of the chunk, not for its rows and columns.
+# Key and values of a text chunk that records the memory layout of a chunk's samples, unless uint8 in C order.
+# zarr 2 uses the memory of the array that decode() returns, whatever its shape is.
 _NOTE, _FORTRAN, _BOOL = "numcodecs", "F", "bool"
 _MAX_CHANNELS = 4
 
 
 class Vaezip(Codec):
-    """Compresses chunks [H, W], [H, W, 1] (gray), [H, W, 2] (gray, alpha), [H, W, 3] (RGB), [H, W, 4] (RGBA).
+    """Codec whose chunks are pictures, each stored as one `.vae` file.
 
-    Each becomes one `.vae` file. Axes of length 1 may go before, as in a chunk [1, H, W, 3] of an array of
-    pictures. Samples are uint8 or bool, in any order in memory. Lossy: what is read back is a picture close
-    to what was written, with alpha exact, colour where alpha is 0 lost, and bool the nearer of its two
-    values. With `lossless` every sample is exact. quality: 0..100, effort: 0..9, as for `codec.Encoder`.
-    Every chunk is coded on one thread: the library that asks for chunks spreads them.
+    Chunks are [H, W] or [H, W, 1] (gray), [H, W, 2] (gray, alpha), [H, W, 3] (RGB) or [H, W, 4] (RGBA), with
+    any number of axes of length 1 before these, as in a chunk [1, H, W, 3] of an array of pictures. Samples
+    are uint8 or bool, in C or Fortran order. Lossy by default: alpha is exact, colour where alpha is 0 is
+    discarded, bool samples are rounded to False or True. With `lossless` every sample is exact.
+    quality: 0..100, effort: 0..9, as for `codec.Encoder`. Each chunk is coded on one thread, since the
+    calling library distributes chunks over threads.
     Raises UnsupportedImage for a chunk of another shape or type, CodecError for damaged data.
     """
 
@@ -57,12 +58,14 @@ class Vaezip(Codec):
         """Return the `.vae` file of a chunk."""
         array = np.asarray(buf)
         if array.dtype not in (np.uint8, np.bool_):
-            raise UnsupportedImage(f"a chunk of {array.dtype}; only uint8 and bool are taken", field="dtype")
+            raise UnsupportedImage(
+                f"a chunk of {array.dtype}; only uint8 and bool are supported", field="dtype"
+            )
         layout, colour, alpha = to_channels(_picture(array), DEFAULT_LIMITS, [])
         if alpha is not None and not self.lossless:
             colour = colour.copy()
             fill_hidden(colour, alpha)
-        # Where memory holds the samples in no order at all, rows and columns are all that counts.
+        # An array contiguous in neither order is restored in C order.
         is_fortran = array.flags.f_contiguous and not array.flags.c_contiguous
         notes = [_FORTRAN] * is_fortran + [_BOOL] * (array.dtype == np.bool_)
         metadata = Metadata(text=((_NOTE, " ".join(notes)),) if notes else ())
@@ -71,9 +74,9 @@ class Vaezip(Codec):
         return _encoder(options).encode(picture)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Return the samples of a chunk, [H, W] or [H, W, 2, 3 or 4], in `out` if given.
+        """Return the samples of a chunk, [H, W] or [H, W, 2 to 4], in `out` if given.
 
-        Their type and their order in memory are those of the chunk.
+        Their dtype and memory order are those of the encoded chunk.
         """
         picture = _decoder().decode(ensure_bytes(buf))
         notes = str(picture.info.get(_NOTE, "")).split()
@@ -84,7 +87,7 @@ class Vaezip(Codec):
 
 
 def _picture(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a chunk without the axes of length 1 before its rows."""
+    """Return a chunk without leading axes of length 1. Raises UnsupportedImage for another shape."""
     shape = array.shape
     while array.ndim > 3 or (array.ndim == 3 and array.shape[2] > _MAX_CHANNELS):
         if array.shape[0] != 1:
@@ -93,7 +96,7 @@ def _picture(array: NDArray[Any]) -> NDArray[Any]:
     is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] <= _MAX_CHANNELS)
     if not is_picture or 0 in array.shape:
         raise UnsupportedImage(
-            f"a chunk of shape {list(shape)}; make chunks [H, W], [H, W, 1 to 4], or one such picture each",
+            f"a chunk of shape {list(shape)}; use chunks of one picture, [H, W] or [H, W, 1 to 4]",
             field="shape",
         )
     return array

@@ -1,4 +1,4 @@
-"""A decode handler for webdataset: `.vae` members of shards become pictures."""
+"""A decode handler for webdataset that decodes the `.vae` members of shards."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 class PictureHandler:
-    """A handler for `WebDataset(...).decode(PictureHandler())`; picklable, so workers may be spawned.
+    """A handler for `WebDataset(...).decode(PictureHandler())`; picklable, for spawned workers.
 
-    kind: 'pil' gives PIL images, 'rgb8' arrays uint8 [H, W, 3], gray in three equal channels, alpha dropped.
-    Each worker decodes on one thread: more pictures at a time take more workers. Damaged members raise a
-    CodecError, which webdataset's own `handler=` deals with.
+    kind: 'pil' for PIL images, 'rgb8' for arrays uint8 [H, W, 3] (gray in three equal channels, alpha
+    dropped). Each worker decodes on one thread; use more workers for more throughput. Damaged members raise
+    CodecError, which webdataset's `handler=` argument can process. Raises UsageError for another kind.
     """
 
     def __init__(self, kind: Literal["pil", "rgb8"] = "pil") -> None:
@@ -29,7 +29,7 @@ class PictureHandler:
         self.kind = kind
 
     def __call__(self, key: str, data: bytes) -> Image.Image | NDArray[np.uint8] | None:
-        """Decode a member whose name ends in .vae; None leaves any other to the next handler."""
+        """Decode a member whose name ends in .vae; return None, for the next handler, for any other."""
         if key.rpartition(".")[2].lower() != "vae":
             return None
         picture = _decoder().decode(data)

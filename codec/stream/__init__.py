@@ -1,4 +1,4 @@
-"""Pictures one after another through one pipe: .vaes streams, which STREAM.md specifies."""
+"""Read and write .vaes streams: pictures one after another through a pipe (STREAM.md)."""
 
 from codec.stream.frame_index import Index
 from codec.stream.reader import Frame, LostFrames, Reader

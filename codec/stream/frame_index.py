@@ -1,4 +1,4 @@
-"""Any frame of a stream in a file, by its number."""
+"""Random access to the frames of a .vaes stream in a file (STREAM.md section 3)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from codec.stream.writer import CRC_BYTES, END, MAX_FRAME_BYTES, START, frame_he
 
 
 class Index:
-    """The frames of a stream whose end is the end of a file that can seek, through the index in it.
+    """Access to frames by number, through the index at the end of the stream.
 
-    len(index) is the number of frames, index[n] the bytes of the .vae file of frame n. Frames are read when
-    they are asked for. Raises CorruptPayload where there is no index, such as in a stream that came through
-    a pipe; `Reader` reads it from the start.
+    fp: a file that can seek and ends with the stream. len(index) is the number of frames, index[n] the bytes
+    of the .vae file of frame n, read on access.
+    Raises UsageError if fp cannot seek, CorruptPayload if the stream has no index, as after a pipe (`Reader`
+    reads such a stream from the start), and ChecksumMismatch on access to a damaged frame.
     """
 
     def __init__(self, fp: IO[bytes]) -> None:
@@ -41,7 +42,7 @@ class Index:
 
     def __getitem__(self, number: int) -> bytes:
         if not -len(self) <= number < len(self):
-            raise IndexError(f"frame {number} of a stream of {len(self)}")
+            raise IndexError(f"frame {number} does not exist; the stream has {len(self)} frames")
         number %= len(self)
         offset, end = self._offsets[number : number + 2]
         record = self._read(offset, end - offset)
@@ -69,7 +70,7 @@ class Index:
 
 
 def _parse(record: bytes) -> list[int]:
-    """Return the size of every frame record. Raises CorruptPayload for no end of a stream with an index."""
+    """Return the size of every frame record. Raises CorruptPayload unless this is an end with an index."""
     body, crc = record[:-CRC_BYTES], record[-CRC_BYTES:]
     if not body.startswith(END) or crc != zlib.crc32(body).to_bytes(CRC_BYTES, "little"):
         raise _no_index()

@@ -1,4 +1,4 @@
-"""Read the frames of a .vaes stream, and go on behind damage."""
+"""Read the frames of a .vaes stream and resume after damage (STREAM.md)."""
 
 from __future__ import annotations
 
@@ -35,82 +35,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK = 1 << 16
-
-
-class Lookahead:
-    """A window on a file object that gives what it has, in whatever pieces.
-
-    Never reads beyond what is asked for, so that a live source is not waited for in vain.
-    """
-
-    def __init__(self, fp: IO[bytes]) -> None:
-        self._fp = fp
-        self._held = bytearray()
-
-    def peek(self, n_bytes: int) -> bytes:
-        """Return the next bytes, which stay; fewer at the end of the source."""
-        while len(self._held) < n_bytes:
-            part = read_some(self._fp, min(n_bytes - len(self._held), _BLOCK))
-            if not part:
-                break
-            self._held += part
-        return bytes(self._held[:n_bytes])
-
-    def skip(self, n_bytes: int) -> None:
-        """Pass over bytes that were peeked at."""
-        del self._held[:n_bytes]
-
-    def find(self, start: bytes) -> None:
-        """Pass over bytes up to where `start` may begin, or the end of the source."""
-        while True:
-            at = self._held.find(start)
-            if at >= 0:
-                return self.skip(at)
-            self.skip(max(0, len(self._held) - len(start) + 1))
-            if len(self.peek(len(start))) < len(start):
-                return self.skip(len(start))
-
-
 _MAX_DAMAGED = 1_000
 
 
 class Frame(NamedTuple):
-    """One picture of a stream: its number, from 0, and the bytes of its .vae file, every CRC checked."""
+    """One frame. number: from 0. data: the bytes of its .vae file, whose CRCs hold."""
 
     number: int
     data: bytes
 
 
 class LostFrames(FormatError):
-    """Frames of a stream are damaged or missing. frames: their numbers."""
+    """Frames are damaged or missing. frames: the range of their numbers."""
 
     def __init__(self, frames: range) -> None:
         which = f"frame {frames[0]} is" if len(frames) == 1 else f"frames {frames[0]} to {frames[-1]} are"
         super().__init__(
-            f"{which} damaged or missing; fetch the stream again, or go on behind", field="frame"
+            f"{which} damaged or missing; fetch the stream again, or continue after the gap", field="frame"
         )
         self.frames = frames
 
 
-class _Head(NamedTuple):
-    """A frame's head: number, bytes of its file, bytes of the head itself."""
-
-    number: int
-    n_bytes: int
-    size: int
-
-
 class Reader:
-    """Iterates over the frames of a stream. One thread at a time.
+    """Iterates over the frames of a stream. For one thread at a time.
 
-    fp: an open file, pipe or socket file; reads that give less than asked for are fine, and nothing behind
-    the stream's end is read. on_loss: what happens where frames are damaged or missing: 'raise' raises
-    LostFrames, and the next call of next() goes on behind them; 'skip' goes on at once. Either way `lost`
-    lists them.
-    max_frame_bytes: a longer frame is refused before anything is allocated for it.
+    fp: an open file, pipe or socket file; reads may return less than requested, and nothing after the end of
+    the stream is read.
+    on_loss: 'raise' raises LostFrames for damaged or missing frames, and the next call of next() continues
+    after them; 'skip' continues at once. In both cases `lost` lists them.
+    max_frame_bytes: longer frames are refused before allocation.
+    Raises BadMagic, TruncatedData or UnsupportedVersion for a wrong start.
 
     Attributes:
-        lost: ranges of the numbers of frames that did not come whole, so far.
+        lost: ranges of the numbers of frames lost so far.
     """
 
     def __init__(
@@ -126,10 +83,10 @@ class Reader:
         self._ended = False
         self._max = min(max_frame_bytes, MAX_FRAME_BYTES)
         self._raises = on_loss == "raise"
-        self._source = Lookahead(fp)
-        self._due = 0
-        self._damaged = 0
-        self._held: Frame | None = None
+        self._source = _Lookahead(fp)
+        self._next_number = 0
+        self._n_damaged = 0
+        self._pending: Frame | None = None
         _check_start(self._source)
 
     @property
@@ -148,23 +105,24 @@ class Reader:
     def __next__(self) -> Frame:
         """Return the next sound frame.
 
-        Raises LostFrames as the class says, TruncatedData where the source ends before the stream does (with
-        on_loss='skip' that just ends it), LimitExceeded for too long a frame.
+        Raises LostFrames as described for on_loss, TruncatedData if the source ends before the stream
+        (on_loss='skip' ends the iteration instead), LimitExceeded for a frame of more than max_frame_bytes,
+        CorruptPayload after too many damaged frames in a row.
         """
-        if self._held is not None:
-            frame, self._held = self._held, None
+        if self._pending is not None:
+            frame, self._pending = self._pending, None
             return frame
         if self._ended:
             raise StopIteration
         found = self._next_record()
         if isinstance(found, Frame):
-            lost, self._due = range(self._due, found.number), found.number + 1
+            lost, self._next_number = range(self._next_number, found.number), found.number + 1
             self._note(lost, found)
             return found
         self._ended = found is not None
         if found is None:
             return self._cut_short()
-        self._note(range(self._due, found), None)
+        self._note(range(self._next_number, found), None)
         raise StopIteration
 
     def _note(self, lost: range, frame: Frame | None) -> None:
@@ -172,19 +130,17 @@ class Reader:
             return
         self.lost.append(lost)
         if self._raises:
-            self._held = frame
+            self._pending = frame
             raise LostFrames(lost)
 
     def _cut_short(self) -> Frame:
         if not self._raises:
             raise StopIteration
-        msg = (
-            f"the stream ends behind frame {self._due - 1} without its end; it was cut short, fetch it again"
-        )
+        msg = f"the stream was cut short after frame {self._next_number - 1}: it has no end; fetch it again"
         raise TruncatedData(msg, field="end")
 
     def _next_record(self) -> Frame | int | None:
-        """Return the next sound frame, the count that the end names, or None where the source ends."""
+        """Return the next sound frame, the frame count in the end record, or None if the source ends."""
         source = self._source
         while True:
             source.find(bytes([MARK]))
@@ -197,11 +153,11 @@ class Reader:
                 frame = self._frame(head)
                 if frame is not None:
                     return frame
-            # Whatever this was, the next record may begin inside it.
+            # No sound record begins here; the next one may begin inside these bytes.
             source.skip(1)
 
     def _head(self) -> _Head | None:
-        """Return the head that begins here, or None if none does."""
+        """Return the frame head at the current position, or None if there is none."""
         for size in range(4 + CRC_BYTES, MAX_HEAD_BYTES + 1):
             start = self._source.peek(size)
             fields = Fields(start, len(FRAME))
@@ -212,13 +168,13 @@ class Reader:
                 continue
             except CorruptPayload:
                 return None
-            if crc != zlib.crc32(start[: size - CRC_BYTES]) or number < self._due:
+            if crc != zlib.crc32(start[: size - CRC_BYTES]) or number < self._next_number:
                 return None
             return _Head(number, n_bytes, size)
         return None
 
     def _frame(self, head: _Head) -> Frame | None:
-        """Return the frame of a sound head, or None where its file is damaged."""
+        """Return the frame of a sound head, or None if its file is damaged."""
         if head.n_bytes > self._max:
             msg = f"frame {head.number} takes {head.n_bytes:,} bytes, the limit is {self._max:,}"
             raise LimitExceeded(f"{msg}; if you trust it, pass max_frame_bytes", field="max_frame_bytes")
@@ -226,23 +182,21 @@ class Reader:
         if len(data) < head.n_bytes or not is_sound(data):
             self._count_damage()
             return None
-        self._damaged = 0
+        self._n_damaged = 0
         self._source.skip(head.size + head.n_bytes)
         return Frame(head.number, data)
 
     def _count_damage(self) -> None:
-        """Give up where nothing but damage follows: a forged stream could make that take for ever."""
-        self._damaged += 1
-        if self._damaged > _MAX_DAMAGED:
-            msg = (
-                f"{_MAX_DAMAGED} damaged frames in a row behind frame {self._due - 1}; fetch the stream again"
-            )
-            raise CorruptPayload(msg, field="frame")
+        """Raise CorruptPayload after _MAX_DAMAGED damaged frames in a row; bounds work on forged streams."""
+        self._n_damaged += 1
+        if self._n_damaged > _MAX_DAMAGED:
+            msg = f"{_MAX_DAMAGED} damaged frames in a row after frame {self._next_number - 1}"
+            raise CorruptPayload(f"{msg}; fetch the stream again", field="frame")
 
     def _end(self) -> int | None:
-        """Take the end of the stream and return its count of frames, or None if this is none.
+        """Consume the end record and return its frame count, or None if there is no sound one here.
 
-        The index is for those who can seek: here it is only checked and passed over.
+        The index in it is only checked: it serves readers that can seek (frame_index.Index).
         """
         size = len(END)
         while size < MAX_HEAD_BYTES:
@@ -254,7 +208,7 @@ class Reader:
                 continue
             except CorruptPayload:
                 return None
-            if count < self._due or n_index > min(5 * count, self._max):
+            if count < self._next_number or n_index > min(5 * count, self._max):
                 return None
             whole = self._source.peek(size + n_index + 2 * CRC_BYTES)
             body, tail = whole[: size + n_index], whole[size + n_index :]
@@ -265,11 +219,53 @@ class Reader:
         return None
 
 
-def _check_start(source: Lookahead) -> None:
+class _Lookahead:
+    """A buffer in front of a file object whose reads may return less than requested.
+
+    Never reads further than requested, so that it does not block on a live source.
+    """
+
+    def __init__(self, fp: IO[bytes]) -> None:
+        self._fp = fp
+        self._buffer = bytearray()
+
+    def peek(self, n_bytes: int) -> bytes:
+        """Return the next n_bytes without consuming them; fewer at the end of the source."""
+        while len(self._buffer) < n_bytes:
+            part = read_some(self._fp, min(n_bytes - len(self._buffer), _BLOCK))
+            if not part:
+                break
+            self._buffer += part
+        return bytes(self._buffer[:n_bytes])
+
+    def skip(self, n_bytes: int) -> None:
+        """Consume n_bytes that were peeked at."""
+        del self._buffer[:n_bytes]
+
+    def find(self, start: bytes) -> None:
+        """Consume bytes up to the next occurrence of `start`, or the end of the source."""
+        while True:
+            at = self._buffer.find(start)
+            if at >= 0:
+                return self.skip(at)
+            self.skip(max(0, len(self._buffer) - len(start) + 1))
+            if len(self.peek(len(start))) < len(start):
+                return self.skip(len(start))
+
+
+class _Head(NamedTuple):
+    """The head of a frame. n_bytes: size of its file. size: of the head itself, in bytes."""
+
+    number: int
+    n_bytes: int
+    size: int
+
+
+def _check_start(source: _Lookahead) -> None:
     start = source.peek(len(START))
     if start[: len(SIGNATURE)] != SIGNATURE[: len(start)]:
         raise BadMagic(
-            f"the data starts with {start[:8].hex(' ')}, so this is no .vaes stream",
+            f"the data starts with {start[:8].hex(' ')}, so it is not a .vaes stream",
             field="signature",
             offset=0,
         )
@@ -282,7 +278,7 @@ def _check_start(source: Lookahead) -> None:
 
 
 def is_sound(data: bytes) -> bool:
-    """Tell whether all CRCs of a .vae file hold. One of another version is for the decoder to refuse."""
+    """Return whether a .vae file is complete and its CRCs hold; unknown versions are left to the decoder."""
     try:
         parse_container(data, UNLIMITED)
     except UnsupportedVersion:

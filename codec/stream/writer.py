@@ -1,4 +1,4 @@
-"""Write pictures into one stream, as the records of STREAM.md sections 2 and 3."""
+"""Write .vae files to a .vaes stream (STREAM.md sections 1 to 3)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ DEFAULT_FRAME_BYTES = 64 << 20
 
 
 def frame_head(number: int, n_bytes: int) -> bytes:
-    """Return what precedes the file of frame `number`, which takes `n_bytes`."""
+    """Return the head of a frame. number: of the frame, from 0. n_bytes: size of its file."""
     return _sealed(FRAME + varint(number) + varint(n_bytes))
 
 
 def end_record(count: int, sizes: Sequence[int]) -> bytes:
-    """Return the end of a stream of `count` frames. sizes: bytes of each frame record, or none at all."""
+    """Return the end of a stream of `count` frames.
+
+    sizes: bytes of every frame record, for an index; empty for none.
+    """
     index = b"".join(varint(size) for size in sizes)
     record = _sealed(END + varint(count) + varint(len(index)) + index)
     return record + len(record).to_bytes(4, "little")
@@ -44,12 +47,12 @@ def _sealed(body: bytes) -> bytes:
 
 
 class Writer:
-    """Writes .vae files into one stream, each flushed as it is written.
+    """Writes .vae files to a stream and flushes after each.
 
-    fp: an open file, pipe or socket file, which stays open. A write that its reader cannot take yet waits:
-    this is what holds a fast producer back. As a context manager it closes the stream, unless the block
-    fails: a stream without its end is known to be cut short.
-    index: write an index of all frames at the end; by default where fp can seek, and so can its readers.
+    fp: an open file, pipe or socket file, which stays open. Writes block while its reader is busy, which
+    slows a fast producer down. As a context manager it closes the stream, unless the block raises: readers
+    then see that the stream was cut short.
+    index: whether to write an index of all frames at the end; by default if fp can seek.
     """
 
     def __init__(self, fp: IO[bytes], *, index: bool | None = None) -> None:
@@ -61,12 +64,12 @@ class Writer:
         write_all(fp, START)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Write one whole .vae file, as `Encoder.encode` returns it, and flush; return its number.
+        """Write one .vae file, as returned by `Encoder.encode`, and flush; return its frame number.
 
-        Raises UsageError for other data and after close(), and what fp.write raises.
+        Raises UsageError for other data and after close(), and the errors of fp.write.
         """
         if self._closed:
-            raise UsageError("the stream has its end; start another one")
+            raise UsageError("this stream is closed; start another one")
         view = memoryview(data).cast("B")
         if bytes(view[: len(FILE_SIGNATURE)]) != FILE_SIGNATURE or len(view) > MAX_FRAME_BYTES:
             raise UsageError("a frame must be the bytes of a .vae file of at most 1 GiB")
@@ -78,7 +81,7 @@ class Writer:
         return self._count - 1
 
     def close(self) -> None:
-        """Write the end, and the index where there is one. fp stays open; a second call does nothing."""
+        """Write the end of the stream. fp stays open; a second call does nothing."""
         if not self._closed:
             self._closed = True
             write_all(self._fp, end_record(self._count, self._sizes))

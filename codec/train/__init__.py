@@ -1,1 +1,1 @@
-"""Training: from a folder of pictures to weights that ship."""
+"""Train a model on a folder of pictures and export its weights."""

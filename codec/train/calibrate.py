@@ -1,4 +1,4 @@
-"""Rate and distortion of a training model on whole pictures, and the calibration of quality by WebP."""
+"""Measure rate and distortion of a model in training, and calibrate the quality against WebP."""
 
 from __future__ import annotations
 
@@ -23,10 +23,17 @@ from codec.model.index import INDEX, select_folder, write_index
 from codec.train.crops import list_pictures
 from codec.train.model import TrainModel
 
+# Rate indices of vaezip and qualities of WebP that are measured for the calibration.
+RATE_INDICES = np.linspace(0, MAX_RATE_INDEX, 21).round().astype(int)
+QUALITIES = np.arange(0, 101, 5)
+
 
 @dataclasses.dataclass
 class RatePoint:
-    """Mean over pictures at one rate point: bits per pixel in all and of z alone, PSNR in dB."""
+    """Means over pictures at one rate point.
+
+    rate: the rate point, 0..10. bpp, bpp_z: bits per pixel in all and of z alone. psnr: in dB.
+    """
 
     rate: float
     bpp: float
@@ -44,7 +51,7 @@ def _gaussian_bits(r: Tensor, scale_index: Tensor) -> Tensor:
 
 @torch.no_grad()
 def picture_point(model: TrainModel, x: Tensor, rate_point: float) -> tuple[float, float, float]:
-    """Bits of y, bits of z and mean squared error of one picture x: float [1, 3, H, W]."""
+    """Return bits of y, bits of z and MSE over [0, 1] samples of one picture x, float [1, 3, H, W]."""
     q = torch.tensor([rate_point])
     net = model.network
     y = net.scale_latent(net.g_a(x), q)
@@ -53,7 +60,7 @@ def picture_point(model: TrainModel, x: Tensor, rate_point: float) -> tuple[floa
     nearest = min(RATE_POINTS - 1, int(rate_point + 0.5))
     all_points = symbols.z.repeat(1, RATE_POINTS, 1, 1)
     channels = model.config.h
-    # The density object evaluates all rate points at once; only the one in use counts.
+    # The density evaluates all rate points at once; only the nearest one is used.
     likelihood, _, _ = model.density._likelihood(all_points.transpose(0, 1).flatten(1)[:, None])
     likelihood = likelihood.reshape(RATE_POINTS, channels, -1)[nearest].clamp(min=2.0**-24)
     x_hat = net.g_s(net.unscale_latent(symbols.y_hat, q), q).clamp(0, 1).mul(255).round().div(255)
@@ -61,7 +68,7 @@ def picture_point(model: TrainModel, x: Tensor, rate_point: float) -> tuple[floa
 
 
 def evaluate(model: TrainModel, pictures: Tensor, rate_points: list[float]) -> list[RatePoint]:
-    """Rate-distortion points over pictures, uint8 [N, 3, H, W], at each rate point in 0..10."""
+    """Return the means over pictures, uint8 [N, 3, H, W], at each of the rate points, in 0..10."""
     points = []
     for rate_point in rate_points:
         rows = []
@@ -77,10 +84,6 @@ def evaluate(model: TrainModel, pictures: Tensor, rate_points: list[float]) -> l
     return points
 
 
-RATE_INDICES = np.linspace(0, MAX_RATE_INDEX, 21).round().astype(int)
-QUALITIES = np.arange(0, 101, 5)
-
-
 def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", quality=quality, method=6)
@@ -89,7 +92,10 @@ def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 
 def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
-    """Measure on a folder of pictures, store it in the index of `weights`, return it."""
+    """Calibrate the model in folder `weights` on a folder of pictures.
+
+    Write the pairs (quality, rate index) to the index of the folder and return them. Raises TrainingError.
+    """
     select_folder(weights)
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in list_pictures(images)]
     encoder, decoder = Encoder(), Decoder()
@@ -106,13 +112,14 @@ def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
 
 
 def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Return pairs (quality, rate index) of equal PSNR, from mean PSNR at QUALITIES and at RATE_INDICES.
+    """Return pairs (quality, rate index) of equal mean PSNR.
 
-    Both must rise. Where one end lies beyond what WebP reaches, it takes quality 0 or 100 all the same.
+    theirs: mean PSNR of WebP at QUALITIES. ours: that of vaezip at RATE_INDICES. An end of ours outside the
+    range of theirs gets quality 0 or 100. Raises TrainingError unless both increase.
     """
     if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
         raise TrainingError(
-            "mean PSNR does not rise with the rate index; the model is not trained well enough to calibrate"
+            "mean PSNR does not increase with the rate index, so quality cannot be calibrated; train longer"
         )
     low = float(np.interp(ours[0], theirs, QUALITIES))
     high = float(np.interp(ours[-1], theirs, QUALITIES))

@@ -1,4 +1,4 @@
-"""Checkpoints in safetensors: parameters, optimiser moments, averaged weights and the position of the run."""
+"""Save and load checkpoints as safetensors: parameters, optimiser moments, averaged weights, position."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from torch import Tensor, nn
 
 from codec.errors import TrainingError
 
+# Prefixes of the tensors in a checkpoint.
 MODEL, AVERAGE, MOMENTS = "model.", "average.", "adamw."
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write tensors and JSON metadata by temporary file and rename."""
+    """Write tensors and JSON metadata to a temporary file and rename it."""
     partial = path.with_name(path.name + ".part")
     save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"vaezip": json.dumps(meta)})
     os.replace(partial, path)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_tensors` wrote."""
+    """Read a file of `write_tensors`: tensors and metadata. Raises TrainingError."""
     try:
         with safe_open(path, "pt") as stored:
             meta = json.loads(stored.metadata()["vaezip"])
@@ -41,7 +42,7 @@ def save_checkpoint(
     average: WeightAverage,
     meta: dict[str, Any],
 ) -> None:
-    """Write everything that resuming exactly needs; noise and crops depend on seed, rank and step alone."""
+    """Write the state of a run. Noise and crops depend only on seed, rank and step, so resuming is exact."""
     tensors = {MODEL + name: p.detach() for name, p in model.named_parameters()}
     tensors |= {AVERAGE + name: value for name, value in average.values.items()}
     for name, parameter in model.named_parameters():
@@ -54,7 +55,7 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: WeightAverage
 ) -> dict[str, Any]:
-    """Restore what `save_checkpoint` wrote and return its metadata."""
+    """Restore the state that `save_checkpoint` wrote and return its metadata. Raises TrainingError."""
     tensors, meta = read_tensors(path)
     load_parameters(model, tensors, MODEL, path)
     for name, value in average.values.items():
@@ -77,18 +78,21 @@ def load_checkpoint(
 
 @torch.no_grad()
 def load_parameters(model: nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
-    """Copy tensors into a model's parameters; names and shapes must match."""
+    """Copy tensors `prefix + name` into the parameters of a model.
+
+    path: named in errors. Raises TrainingError if a parameter is missing or of another shape.
+    """
     for name, parameter in model.named_parameters():
         value = tensors.get(prefix + name)
         if value is None or value.shape != parameter.shape:
             raise TrainingError(
-                f"{path}: parameter {name} is missing or has another shape; use the same sizes"
+                f"{path}: parameter {name} is missing or has another shape; use the sizes of that run"
             )
         parameter.copy_(value)
 
 
 class WeightAverage:
-    """Exponential moving average of a model's parameters; its memory is short at first."""
+    """Exponential moving average of a model's parameters; the decay is smaller in the first steps."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -96,7 +100,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the parameters after `step` optimiser steps."""
+        """Update the average with the parameters after `step` optimiser steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         parameters = dict(model.named_parameters())
         values: list[Tensor] = [self.values[name] for name in parameters]

@@ -1,4 +1,4 @@
-"""Train a classical VAE: reconstruction + beta * KL, by Adam, in minutes."""
+"""Train a classical VAE with Adam: minimise reconstruction + beta * KL."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from codec.vae.classical import ClassicalConfig, ClassicalVae
 
 BATCH = 128
 LEARNING_RATE = 2e-3
+# Share of the epochs in which beta grows from 0.
 WARM_UP = 0.1
 
 
 def digits() -> NDArray[np.uint8]:
-    """scikit-learn's 1,797 digits, uint8 [N, 8, 8]. Needs scikit-learn."""
+    """Return the 1,797 digits of scikit-learn, uint8 [N, 8, 8]. Raises ModuleNotFoundError without it."""
     from sklearn.datasets import load_digits
 
     pixels: NDArray[np.uint8] = np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
@@ -28,17 +29,21 @@ def digits() -> NDArray[np.uint8]:
 
 
 def gray_pictures(folder: Path, side: int) -> NDArray[np.uint8]:
-    """All pictures below a folder, gray and scaled to side x side: uint8 [N, side, side]."""
+    """Return all pictures below a folder, in gray and scaled to side x side: uint8 [N, side, side].
+
+    Raises TrainingError.
+    """
     from codec.train.crops import list_pictures
 
-    found = []
+    pictures = []
     for path in list_pictures(folder):
         try:
             with Image.open(path) as picture:
-                found.append(np.asarray(picture.convert("L").resize((side, side), Image.Resampling.LANCZOS)))
+                gray = picture.convert("L").resize((side, side), Image.Resampling.LANCZOS)
+                pictures.append(np.asarray(gray))
         except (OSError, SyntaxError) as error:
             raise TrainingError(f"{path}: cannot be read ({error}); remove it from the folder") from error
-    return np.stack(found)
+    return np.stack(pictures)
 
 
 def train_classical(
@@ -51,9 +56,11 @@ def train_classical(
     seed: int = 1,
     progress: Progress | None = None,
 ) -> ClassicalVae:
-    """Train on pictures uint8 [N, H, W]; the same seed gives the same model on one machine.
+    """Train a classical VAE on pictures uint8 [N, H, W]; one seed gives one model on one machine.
 
-    beta rises from 0 within the first tenth, or the posterior would fall back to the prior.
+    latent: dimensions. beta: weight of the KL divergence; it grows from 0 in the first tenth of the epochs,
+    which prevents posterior collapse. variance: of p(x | z). progress: called with epochs done and in all.
+    Raises TrainingError if the loss is not finite.
     """
     config = ClassicalConfig(pictures.shape[1], pictures.shape[2], latent, variance=variance)
     with torch.random.fork_rng(devices=[]):
@@ -69,7 +76,7 @@ def train_classical(
             reconstruction, kl = model.terms(x[chosen], generator)
             loss = (reconstruction + weight * kl).mean()
             if not torch.isfinite(loss):
-                raise TrainingError("the loss is no number any more; raise --variance or lower --beta")
+                raise TrainingError("the loss is not finite; raise --variance or lower --beta")
             loss.backward()
             for optimiser in optimisers:
                 optimiser.step(LEARNING_RATE * (1 - done))

@@ -1,4 +1,4 @@
-"""`vaezip train`: run, export, calibrate."""
+"""`vaezip train`: the commands run, export, graphs, calibrate and vae."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FC = TypeVar("FC", bound=Callable[..., Any])
 
 
 def _share(name: str, meaning: str) -> Callable[[FC], FC]:
-    """Return an option for a share from 0 to 1, none of it by default."""
+    """Return an option for a share from 0 to 1, by default 0."""
     return click.option(name, type=click.FloatRange(0, 1), default=0.0, show_default=True, help=meaning)
 
 
 @click.group()
 def train() -> None:
-    """Train a model from a folder of pictures and turn it into shippable weights."""
+    """Train a model on a folder of pictures and export its weights."""
     need_torch("training")
 
 
@@ -39,22 +39,24 @@ def train() -> None:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder of the run; an interrupted run in it goes on.",
+    help="Folder of the run; an interrupted run in it is resumed.",
 )
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0),
     default=60.0,
     show_default=True,
-    help="Wall-clock budget in all.",
+    help="Wall-clock time of the whole run.",
 )
-@click.option("--steps", type=click.IntRange(min=0), default=0, help="Stop after this many steps instead.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=0, help="Stop after this many steps, whatever the time."
+)
 @click.option(
     "--procs",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Ranks to start: one for each core or GPU.",
+    help="Number of ranks: one for each core or GPU.",
 )
 @click.option(
     "--batch",
@@ -68,14 +70,19 @@ def train() -> None:
     "--final-crop", type=int, default=256, show_default=True, help="Side of the crops during the decay."
 )
 @click.option(
-    "--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1.5e-3, show_default=True
+    "--lr",
+    "learning_rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.5e-3,
+    show_default=True,
+    help="Learning rate.",
 )
 @click.option(
     "--linear-share",
     type=click.FloatRange(min=0),
     default=0.1,
     show_default=True,
-    help="Learning rate of the linear path, as a share.",
+    help="Learning rate of the linear path, as a share of --lr.",
 )
 @click.option(
     "--ema",
@@ -87,16 +94,16 @@ def train() -> None:
 @_share("--luma-share", "Share of the distortion that is squared error of luma.")
 @_share("--structure-share", "Share of the distortion that is 1 - MS-SSIM of luma.")
 @_share("--perceptual-share", "Share of the distortion that is a perceptual error over scales in XYB.")
-@_share("--drawn-share", "Share of crops that lines, text, flat shapes or noise are drawn over.")
+@_share("--drawn-share", "Share of crops with lines, text, flat shapes or noise drawn over them.")
 @click.option(
     "--init",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Undecayed weights to continue from.",
 )
-@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of all random numbers.")
 @click.option("--model", "sizes", default="{}", help="Model sizes that differ from the defaults, as JSON.")
 def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **settings: float) -> None:
-    """Train within a wall-clock budget; starts its own ranks."""
+    """Train for a given time or number of steps, and resume an interrupted run."""
     from codec.train.ranks import launch
     from codec.train.settings import TrainOptions
 
@@ -118,7 +125,10 @@ def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **se
 )
 @click.option("--name", default="vaezip", show_default=True, help="Name of the model.")
 def export(run_folder: Path, out: Path | None, name: str) -> None:
-    """Write the weights file, its graphs, and its index. VAEZIP_MODEL_DIR makes the codec use them."""
+    """Write the weights of a run, the graphs for onnxruntime, and an index.
+
+    Set VAEZIP_MODEL_DIR to the folder to make the codec use them.
+    """
     from codec.train.export import export as write
     from codec.train.export import export_graphs
 
@@ -131,7 +141,7 @@ def export(run_folder: Path, out: Path | None, name: str) -> None:
 @train.command()
 @click.argument("weights", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def graphs(weights: Path) -> None:
-    """Write the graphs for onnxruntime of the weights in DIR, which `export` does, too."""
+    """Write the graphs for onnxruntime of the weights in DIR, as `export` does."""
     from codec.train.export import export_graphs
 
     click.echo(export_graphs(weights))
@@ -142,7 +152,7 @@ def graphs(weights: Path) -> None:
     "--images",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
-    help="Pictures to match WebP on.",
+    help="Folder of pictures to measure.",
 )
 @click.option(
     "--weights",
@@ -151,7 +161,7 @@ def graphs(weights: Path) -> None:
     help="Folder of exported weights.",
 )
 def calibrate(images: Path, weights: Path) -> None:
-    """Set the scale of -q so that quality Q gives the mean PSNR that WebP gives at Q on these pictures."""
+    """Calibrate -q so that quality Q gives the mean PSNR of WebP at quality Q on these pictures."""
     from codec.train.calibrate import calibrate as measure
 
     for quality, rate_index in measure(images, weights):
@@ -165,6 +175,7 @@ def calibrate(images: Path, weights: Path) -> None:
     metavar="FILE",
     type=click.Path(dir_okay=False, readable=False, path_type=Path),
     required=True,
+    help="File to write.",
 )
 @click.option(
     "--images",
@@ -173,22 +184,36 @@ def calibrate(images: Path, weights: Path) -> None:
     help="Folder of small pictures.  [default: scikit-learn's digits]",
 )
 @click.option(
-    "--side", type=click.IntRange(4, 64), default=16, show_default=True, help="Scale DIR's to this."
+    "--side",
+    type=click.IntRange(4, 64),
+    default=16,
+    show_default=True,
+    help="Scale the pictures of --images to this many pixels a side.",
 )
-@click.option("--latent", type=click.IntRange(1, 256), default=8, show_default=True, help="Dimensions of z.")
 @click.option(
-    "--beta", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Weight of the KL."
+    "--latent", type=click.IntRange(1, 256), default=8, show_default=True, help="Dimensions of the latent."
+)
+@click.option(
+    "--beta",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Weight of the KL divergence.",
 )
 @click.option(
     "--variance",
     type=click.FloatRange(min=0, min_open=True),
     default=0.02,
     show_default=True,
-    help="Of a sample in 0..1 around what is decoded.",
+    help="Variance of p(x | z), with samples in 0..1.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=150, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
-@click.option("-f", "--force", is_flag=True, help="Overwrite the file.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), default=150, show_default=True, help="Passes over the pictures."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of all random numbers."
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
 def vae(output: Path, images: Path | None, side: int, force: bool, **settings: float) -> None:
     """Train a small classical VAE on gray pictures and save it as safetensors."""
     from codec.errors import TrainingError
@@ -200,7 +225,7 @@ def vae(output: Path, images: Path | None, side: int, force: bool, **settings: f
         pictures = digits() if images is None else gray_pictures(images, side)
     except ModuleNotFoundError as error:
         raise TrainingError(
-            "the digits need scikit-learn: pip install 'vaezip[bench]', or give --images"
+            "the digits need scikit-learn; run: pip install 'vaezip[bench]', or give --images"
         ) from error
     with click.progressbar(length=int(settings["epochs"]), label="epochs", file=sys.stderr) as bar:
         model = train_classical(pictures, progress=lambda *_: bar.update(1), **settings)  # type: ignore[arg-type]

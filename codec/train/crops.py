@@ -1,4 +1,4 @@
-"""Training crops from a folder of pictures, and drawings over them."""
+"""Cut training crops from a folder of pictures, and draw over some of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ from torch import Tensor
 from codec.errors import TrainingError
 from codec.io.mapping import pictures_below
 
+# Number of pictures to hold out from training.
+HELD_OUT = 64
+# Side in pixels of the tiles that pictures are cut into.
+TILE = 512
+
 Rng = np.random.Generator
 Colour = tuple[int, int, int]
 LETTERS = np.array(list(string.ascii_letters + string.digits + " .,:;!?()-" + 8 * " "))
@@ -31,7 +36,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _colour(rng: Rng) -> Colour:
-    """White or black half of the time."""
+    """Return black or white with probability 1/2, else a random colour."""
     if rng.random() < 0.5:
         return ((0, 0, 0), (255, 255, 255))[rng.integers(2)]
     red, green, blue = rng.integers(0, 256, 3).tolist()
@@ -39,7 +44,7 @@ def _colour(rng: Rng) -> Colour:
 
 
 def _lines(pen: ImageDraw.ImageDraw, side: int, rng: Rng) -> None:
-    """Parallel lines at any angle, half of the time one that is a multiple of 45 degrees."""
+    """Draw parallel lines at a random angle; with probability 1/2 a multiple of 45 degrees."""
     angle = rng.integers(4) * np.pi / 4 if rng.random() < 0.5 else rng.uniform(0, np.pi)
     across = np.array([np.cos(angle), np.sin(angle)])
     along = np.array([-across[1], across[0]])
@@ -50,7 +55,7 @@ def _lines(pen: ImageDraw.ImageDraw, side: int, rng: Rng) -> None:
 
 
 def _text(pen: ImageDraw.ImageDraw, side: int, rng: Rng) -> None:
-    """Rows of letters, half of the time on a box of one colour."""
+    """Draw rows of letters, with probability 1/2 on a box of one colour."""
     size = int(rng.integers(8, 29))
     left, top = rng.integers(-size, side // 2, 2).tolist()
     rows = ["".join(rng.choice(LETTERS, rng.integers(8, 60))) for _ in range(rng.integers(1, 12))]
@@ -76,39 +81,36 @@ def _drawn(crop: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
 
 
 def _noisy(crop: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """Gaussian noise, weak far more often than strong, gray half of the time."""
+    """Add Gaussian noise of standard deviation 2 to 64, log-uniform; gray with probability 1/2."""
     shape = (*crop.shape[:2], int(rng.choice([1, 3])))
     noise = rng.normal(0, 2 ** rng.uniform(1, 6), shape)
     return (crop + noise).round().clip(0, 255).astype(np.uint8)
 
 
 def draw_over(crop: NDArray[np.uint8], rng: Rng) -> NDArray[np.uint8]:
-    """Return a crop, uint8 [S, S, 3], with something drawn over it, or with noise (one time in five)."""
+    """Return a crop, uint8 [S, S, 3], with noise (probability 1/5), else with lines, text or shapes."""
     return _noisy(crop, rng) if rng.random() < 0.2 else _drawn(crop, rng)
 
 
-HELD_OUT = 64
-TILE = 512
-
-
 def list_pictures(folder: Path) -> list[Path]:
-    """All pictures below a folder, sorted by name."""
-    found = pictures_below(folder)
-    if not found:
+    """Return all pictures below a folder, sorted by name. Raises TrainingError if there are none."""
+    pictures = pictures_below(folder)
+    if not pictures:
         raise TrainingError(f"{folder}: no pictures found; give a folder with files such as .png or .jpg")
-    return found
+    return pictures
 
 
 def source_of(name: str) -> str:
-    """Name a picture's source: its file stem without a trailing running number."""
+    """Return the source of a picture: the stem of its file name without a trailing number."""
     return re.sub(r"[-_]?\d+$", "", Path(name).stem)
 
 
 def split_held_out(names: list[str], count: int = HELD_OUT) -> tuple[list[str], list[str]]:
-    """Split names into training and held-out ones: whole sources, in hash order, until `count` are held out.
+    """Split names of pictures into training and held-out ones.
 
-    A source larger than what is still wanted is passed over; at most a fifth of all pictures is held out.
-    Where every source is too large, as when all names are numbers, single pictures are held out instead.
+    Whole sources are held out, in hash order, as long as no more than `count` and no more than a fifth of all
+    pictures are; sources that are too large are skipped. If every source is too large, as when all names are
+    numbers, single pictures are held out instead.
     """
     count = min(count, len(names) // 5)
     sources: dict[str, list[str]] = {}
@@ -128,7 +130,7 @@ def _hash(text: str) -> str:
 
 
 def _grid(width: int, height: int) -> tuple[int, int]:
-    """Rows and columns of tiles that are cut from a picture."""
+    """Return the numbers of rows and columns of tiles that are cut from a picture."""
     return max(1, height // TILE), max(1, width // TILE)
 
 
@@ -155,7 +157,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def build_cache(folder: Path, cache: Path) -> None:
-    """Decode every picture below `folder` into `cache`, uint8 [N, 512, 512, 3] as .npy, names beside it."""
+    """Decode every picture below `folder` into tiles, uint8 [N, 512, 512, 3], in the .npy file `cache`.
+
+    The names of the tiles' pictures go to a file beside it. An existing cache is kept. Raises TrainingError.
+    """
     if cache.exists() and cache.with_suffix(".names").exists():
         return
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +183,10 @@ def build_cache(folder: Path, cache: Path) -> None:
 
 
 class CropSource:
-    """Random crops whose choice depends on the seed, the rank and the step alone: resuming needs no state."""
+    """Random crops that depend only on the seed, the rank and the step, so resuming needs no state.
+
+    cache: file of build_cache. drawn_share: probability that a crop is drawn over.
+    """
 
     def __init__(self, cache: Path, *, seed: int, rank: int, drawn_share: float = 0.0) -> None:
         self.tiles = np.load(cache, mmap_mode="r")
@@ -190,7 +198,7 @@ class CropSource:
         self.seed, self.rank, self.drawn_share = seed, rank, drawn_share
 
     def batch(self, step: int, count: int, size: int) -> Tensor:
-        """Crops of one step: uint8 [count, 3, size, size], flipped, transposed and drawn over at random."""
+        """Return the crops of a step, uint8 [count, 3, size, size], randomly flipped or drawn over."""
         rng = np.random.default_rng([self.seed, self.rank, step])
         out = np.empty((count, 3, size, size), np.uint8)
         for index in range(count):
@@ -206,5 +214,5 @@ class CropSource:
         return torch.from_numpy(out)
 
     def pictures(self, indices: NDArray[np.int64]) -> Tensor:
-        """Whole tiles: uint8 [N, 3, 512, 512]."""
+        """Return whole tiles by index: uint8 [N, 3, 512, 512]."""
         return torch.from_numpy(self.tiles[indices].transpose(0, 3, 1, 2).copy())

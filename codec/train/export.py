@@ -1,4 +1,4 @@
-"""The graphs for onnxruntime of exported weights: one file beside them, named in their index."""
+"""Export a training run: the weights file, the graphs for onnxruntime, and the index of both."""
 
 from __future__ import annotations
 
@@ -30,96 +30,21 @@ from codec.train.model import TrainModel
 from codec.train.probability_tables import make_tables
 from codec.train.settings import TrainOptions
 
+# Suffix of a file of graphs.
 SUFFIX = ".graphs"
-
-
-def export_graphs(folder: Path) -> Path:
-    """Write the graphs of a weights folder's default model and note them in its index; returns their file.
-
-    The same weights file gives the same bytes, with one version of the package `onnx`; the weights stay where
-    they are. Raises TrainingError where `onnx` is not installed, WeightsError for unusable weights.
-    """
-    try:
-        from codec.inference.onnx_export import export_graphs as serialise
-    except ModuleNotFoundError as error:
-        raise TrainingError("graphs need the package onnx: pip install 'vaezip[train]'") from error
-    select_folder(folder)
-    entry = model_entry(default_model_id())
-    arrays, meta = read_verified(entry)
-    arch = architecture(meta)
-    data = serialise(arch, folded_weights(arch, arrays))
-    target = folder / Path(entry.file).with_suffix(SUFFIX)
-    partial = target.with_name(f"{target.name}.part")
-    partial.write_bytes(data)
-    os.replace(partial, target)
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    graphs = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
-    index["models"][entry.model_id.hex()]["graphs"] = graphs
-    write_index(folder, index)
-    return target
-
-
+# About the number of tiles that the probability tables are counted on.
 TABLE_PICTURES = 160
-# Kept in float32: rounded to fp16 they would shift flat parts by a tenth of a level.
+# Stored in float32: in fp16 their rounding would shift flat areas by a tenth of a level.
 WINDOWS = ("g_a.lap.matrix", "g_s.unlap.matrix")
 INT16_MAX = np.iinfo(np.int16).max
 ID_BYTES = 4
 
 
-def averaged_model(run: Path) -> tuple[TrainModel, TrainOptions]:
-    """Load a run's averaged weights, its networks rounded to the fp16 they ship in."""
-    try:
-        options = TrainOptions.from_json((run / "options.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(
-            f"{run}: not a training run ({error}); give the folder that --out named"
-        ) from error
-    path = run / "checkpoint.safetensors"
-    model = TrainModel(options.config)
-    load_parameters(model, read_tensors(path)[0], AVERAGE, path)
-    with torch.no_grad():
-        for parameter in model.network.parameters():
-            parameter.copy_(parameter.half().float())
-    model.network.project_windows()
-    return model.eval(), options
-
-
-def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
-    """Integers of the scale network, and its known answer on hyper-latents that reach the extremes."""
-    arrays: dict[str, NDArray[Any]] = {}
-    model.scale.enforce_bounds()
-    for prefix, layers in model.scale.stacks().items():
-        for index, layer in enumerate(layers):
-            arrays |= _integers(f"{prefix}.{index}", layer)
-    arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)
-    z = known_input(model.config.h, TILE // model.config.z_stride)
-    config = model.config
-    arch = Architecture(config, config.scale_layers, config.context_layers)
-    runner = TorchRunner(arch, scale_weights(arch.scale_layers, arch.context_layers, arrays))
-    network = ScaleNetwork(arch.scale_layers, arch.context_layers, config.z_stride, arrays, runner)
-    arrays["scale.kat_z"] = z
-    arrays["scale.kat_crc"] = np.array([network.known_answer(z)], np.int64)
-    return arrays
-
-
-def _integers(name: str, layer: FakeQuantisedConv) -> dict[str, NDArray[Any]]:
-    weight, bias = (t.detach().numpy() for t in layer.integers())
-    if np.abs(weight).max() > INT16_MAX:
-        raise TrainingError(f"{name}: a weight of {np.abs(weight).max():.0f} does not fit int16; train on")
-    return {f"{name}.weight": weight.astype(np.int16), f"{name}.bias": bias.astype(np.int32)}
-
-
-def known_input(channels: int, side: int) -> NDArray[np.int16]:
-    """Hyper-latents [channels, side, side]: small ones as real ones are, the whole range, both extremes."""
-    rng = np.random.default_rng(0)
-    z = rng.integers(-2, 3, (channels, side, side))
-    z[:, side // 2 :] = rng.integers(-Z_MAX, Z_MAX + 1, (channels, side - side // 2, side))
-    z[:, -2], z[:, -1] = Z_MAX, -Z_MAX
-    return z.astype(np.int16)
-
-
 def export(run: Path, out: Path, name: str) -> str:
-    """Write `<name>-<id>.safetensors` and its index to folder `out`; returns the model id as hex."""
+    """Write `<name>-<id>.safetensors` and an index to folder `out`; return the model id as hex.
+
+    run: folder of a finished run. Raises TrainingError.
+    """
     model, options = averaged_model(run)
     crops = CropSource(run / "cache.npy", seed=options.seed, rank=0)
     stride = max(1, len(crops.train) // TABLE_PICTURES)
@@ -148,3 +73,87 @@ def export(run: Path, out: Path, name: str) -> str:
     }
     write_index(out, {"default": model_id, "models": {model_id: entry}})
     return model_id
+
+
+def export_graphs(folder: Path) -> Path:
+    """Write the graphs of the default model of a weights folder, add them to its index, return their file.
+
+    Equal weights give equal bytes with one version of the package `onnx`. The weights file is not changed.
+    Raises TrainingError if `onnx` is not installed, WeightsError for invalid weights.
+    """
+    try:
+        from codec.inference.onnx_export import export_graphs as serialise
+    except ModuleNotFoundError as error:
+        raise TrainingError("graphs need the package onnx; run: pip install 'vaezip[train]'") from error
+    select_folder(folder)
+    entry = model_entry(default_model_id())
+    arrays, meta = read_verified(entry)
+    arch = architecture(meta)
+    data = serialise(arch, folded_weights(arch, arrays))
+    target = folder / Path(entry.file).with_suffix(SUFFIX)
+    partial = target.with_name(f"{target.name}.part")
+    partial.write_bytes(data)
+    os.replace(partial, target)
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    graphs = {"file": target.name, "sha256": hashlib.sha256(data).hexdigest()}
+    index["models"][entry.model_id.hex()]["graphs"] = graphs
+    write_index(folder, index)
+    return target
+
+
+def averaged_model(run: Path) -> tuple[TrainModel, TrainOptions]:
+    """Load the averaged weights of a run, the float networks rounded to fp16. Raises TrainingError."""
+    try:
+        options = TrainOptions.from_json((run / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{run}: not a training run ({error}); give the folder that --out named"
+        ) from error
+    path = run / "checkpoint.safetensors"
+    model = TrainModel(options.config)
+    load_parameters(model, read_tensors(path)[0], AVERAGE, path)
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.copy_(parameter.half().float())
+    model.network.project_windows()
+    return model.eval(), options
+
+
+def scale_arrays(model: TrainModel) -> dict[str, NDArray[Any]]:
+    """Return the integers of the scale network and its known-answer vector. Raises TrainingError."""
+    arrays: dict[str, NDArray[Any]] = {}
+    model.scale.enforce_bounds()
+    for prefix, layers in model.scale.stacks().items():
+        for index, layer in enumerate(layers):
+            arrays |= _integers(f"{prefix}.{index}", layer)
+    arrays["scale.offset"] = model.scale.offset_integers().detach().numpy().astype(np.int16)
+    z = known_input(model.config.h, TILE // model.config.z_stride)
+    config = model.config
+    arch = Architecture(config, config.scale_layers, config.context_layers)
+    runner = TorchRunner(arch, scale_weights(arch.scale_layers, arch.context_layers, arrays))
+    network = ScaleNetwork(arch.scale_layers, arch.context_layers, config.z_stride, arrays, runner)
+    arrays["scale.kat_z"] = z
+    arrays["scale.kat_crc"] = np.array([network.known_answer(z)], np.int64)
+    return arrays
+
+
+def _integers(name: str, layer: FakeQuantisedConv) -> dict[str, NDArray[Any]]:
+    weight, bias = (t.detach().numpy() for t in layer.integers())
+    if np.abs(weight).max() > INT16_MAX:
+        raise TrainingError(
+            f"{name}: a weight of {np.abs(weight).max():.0f} does not fit int16; train longer"
+        )
+    return {f"{name}.weight": weight.astype(np.int16), f"{name}.bias": bias.astype(np.int32)}
+
+
+def known_input(channels: int, side: int) -> NDArray[np.int16]:
+    """Return the hyper-latents of the known-answer vector, int16 [channels, side, side].
+
+    The upper half holds small values, as pictures have; the lower half the whole range; the last two rows the
+    extremes.
+    """
+    rng = np.random.default_rng(0)
+    z = rng.integers(-2, 3, (channels, side, side))
+    z[:, side // 2 :] = rng.integers(-Z_MAX, Z_MAX + 1, (channels, side - side // 2, side))
+    z[:, -2], z[:, -1] = Z_MAX, -Z_MAX
+    return z.astype(np.int16)

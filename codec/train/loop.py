@@ -1,4 +1,4 @@
-"""The training loop of one rank."""
+"""The training loop of one rank, with checkpoints and a log."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ LOG = logging.getLogger(__name__)
 CLIP_NORM = 1.0
 REPORT_SECONDS = 20.0
 CHECKPOINT_SECONDS = 120.0
+# Training stops after this many steps in a row without a finite gradient.
 MAX_BAD_STEPS = 20
+# About the number of tiles that the linear start is computed from.
 START_PICTURES = 200
-# The densities of z start wide; each batch tells little about each of them.
+# Learning rate of the densities of z relative to the others. They start wide, and each batch holds few values
+# of each.
 DENSITY_FACTOR = 4.0
+# Rate points in the log lines.
 REPORTED_POINTS = (0, 3, 6, 10)
 
 
 class Run:
-    """State of a run on one rank."""
+    """The state of a run on one rank. Raises TrainingError."""
 
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
@@ -78,7 +82,7 @@ class Run:
     def _optimiser(self) -> torch.optim.Optimizer:
         linear = [self.model.network.g_a.patch, self.model.network.g_a.linear]
         linear += [self.model.network.g_s.unpatch, self.model.network.g_s.linear]
-        slow = [m.weight for m in linear]
+        slow = [layer.weight for layer in linear]
         slow += [self.model.network.g_a.lap.matrix, self.model.network.g_s.unlap.matrix]
         quick = list(self.model.density.parameters())
         apart = {id(p) for p in slow + quick}
@@ -104,7 +108,7 @@ class Run:
 
     @property
     def progress(self) -> float:
-        """Share of the budget used, 0..1."""
+        """The share of the steps or the time that is used, 0..1."""
         if self.options.steps:
             return min(1.0, self.step / self.options.steps)
         return min(1.0, self.seconds / (60 * self.options.minutes))
@@ -117,9 +121,9 @@ class Run:
             self.seconds = float(shared)
 
     def train_step(self) -> tuple[Tensor, Tensor, float]:
-        """One optimiser step; returns bpp and MSE of this rank's samples, and the loss."""
+        """Run one optimiser step; return bpp [B] and MSE [B] of this rank's crops, and the loss."""
         options = self.options
-        # Seeding by position makes a resumed run the same run, whatever happened in between.
+        # Seeded by position, so that a resumed run equals an uninterrupted one.
         torch.manual_seed(hash((options.seed, self.rank, self.step)) & 0x7FFFFFFF)
         size = options.final_crop if is_decaying(self.progress) else options.crop
         crops = self.crops.batch(self.step, options.batch, size).to(self.device)
@@ -146,7 +150,7 @@ class Run:
             self.bad_steps += 1
             if self.bad_steps >= MAX_BAD_STEPS:
                 raise TrainingError(
-                    f"{MAX_BAD_STEPS} steps in a row gave no finite gradient; lower the learning rate"
+                    f"{MAX_BAD_STEPS} steps in a row had no finite gradient; lower the learning rate"
                 )
             return
         self.bad_steps = 0
@@ -156,7 +160,7 @@ class Run:
         self.average.update(self.model, self.step)
 
     def meta(self) -> dict[str, Any]:
-        """Position of the run, stored in its checkpoint."""
+        """Return the position of the run, as stored in its checkpoint."""
         return {"step": self.step, "seconds": self.seconds, "pixels": self.pixels}
 
     def save(self) -> None:
@@ -166,14 +170,14 @@ class Run:
             save_checkpoint(path, self.model, self.optimiser, self.average, self.meta())
 
     def save_undecayed(self, path: Path) -> None:
-        """Write the averaged weights in bf16, to continue from in a later run (rank 0 only)."""
+        """Write the averaged weights in bf16 for the --init of a later run (rank 0 only)."""
         if self.rank == 0:
             tensors = {k: v.detach().to(torch.bfloat16) for k, v in self.average.values.items()}
             write_tensors(path, tensors, {**self.meta(), "options": self.options.public()})
 
 
 def run(options: TrainOptions) -> None:
-    """Train on this rank until the budget is used up, then evaluate on the held-out tiles."""
+    """Train on this rank until the time or the steps are used up, then evaluate on the held-out tiles."""
     state = Run(options)
     log = _Log(state)
     undecayed = options.run / "undecayed.safetensors"
@@ -189,7 +193,7 @@ def run(options: TrainOptions) -> None:
             state.save()
     state.save()
     if not undecayed.exists():
-        # A run of so few steps that none fell into the decay.
+        # The run was too short for a step in the decay.
         state.save_undecayed(undecayed)
     if state.rank == 0:
         finish(state)
@@ -197,7 +201,7 @@ def run(options: TrainOptions) -> None:
 
 
 def finish(state: Run) -> None:
-    """Measure the averaged weights on the held-out tiles and write the run's record."""
+    """Evaluate the averaged weights on the held-out tiles and write run.json, the record of the run."""
     load_parameters(state.model, state.average.values, "", state.options.run)
     model = state.model.cpu().eval()
     held = state.crops.held_out
@@ -225,7 +229,7 @@ def finish(state: Run) -> None:
 
 
 class _Log:
-    """Progress lines and a CSV file, from rank 0."""
+    """Log progress as lines and to a CSV file, from rank 0."""
 
     def __init__(self, state: Run) -> None:
         self.state = state

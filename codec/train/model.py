@@ -1,10 +1,10 @@
-"""The trainable model, with compressai's entropy models for the rate.
+"""The trainable model, with the entropy models of compressai for the rate.
 
-`import compressai` loads all there is: data sets, a zoo of models, point clouds, and with them torchvision,
-pandas and torch_geometric, some of which do not load beside every build of torch. EntropyBottleneck and
-GaussianConditional need only torch, scipy and numpy. So they are loaded below a parent that has compressai's
-place on disk and the two functions that they ask it for, but none of its other imports. Where something else
-has imported compressai before, that is what they come from.
+`import compressai` loads data sets, a model zoo and point clouds, and with them torchvision, pandas and
+torch_geometric, some of which do not load with every build of torch. EntropyBottleneck and
+GaussianConditional need only torch, scipy and numpy. They are therefore imported below a stand-in for the
+package that has its path and the two functions that they call, but none of its other imports. If compressai
+has been imported before, it is used as it is.
 """
 
 from __future__ import annotations
@@ -31,32 +31,43 @@ from codec.networks.network import Network
 _PACKAGE = "compressai"
 
 
-def _bare_parent() -> None:
-    """Register the package without running it. Raises ModuleNotFoundError where it is not installed."""
+def _register_stand_in() -> None:
+    """Register a stand-in for compressai. Raises ModuleNotFoundError if compressai is not installed."""
     spec = find_spec(_PACKAGE)
     if spec is None:
         raise ModuleNotFoundError(f"No module named {_PACKAGE!r}", name=_PACKAGE)
     parent = module_from_spec(spec)
-    # The coder of its own files, which training never runs, and every entropy model still makes one of.
+    # Every entropy model creates a coder of compressai's own files, which training never runs.
     parent.get_entropy_coder = lambda: "ans"  # type: ignore[attr-defined]
     parent.available_entropy_coders = lambda: ["ans"]  # type: ignore[attr-defined]
     sys.modules[_PACKAGE] = parent
 
 
 if _PACKAGE not in sys.modules:
-    _bare_parent()
+    _register_stand_in()
 
 from compressai.entropy_models import EntropyBottleneck, GaussianConditional  # noqa: E402
+
+# Orthonormal luma and chroma axes close to the principal axes of RGB in natural pictures.
+COLOUR = np.array(
+    [
+        [1 / math.sqrt(3)] * 3,
+        [1 / math.sqrt(2), 0, -1 / math.sqrt(2)],
+        [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)],
+    ]
+)
+# Ratio of local to global standard deviations from which the scale network starts.
+LOCAL_SHARE = 0.5
 
 
 @dataclasses.dataclass
 class Output:
-    """What one forward pass yields.
+    """The outputs of one forward pass.
 
     Attributes:
         x_hat: reconstruction, float [B, 3, H, W], not clipped.
-        bits_y: bits of the latent per sample, [B].
-        bits_z: bits of the hyper-latent per sample, [B].
+        bits_y: bits of the latent of each picture, [B].
+        bits_z: bits of the hyper-latent of each picture, [B].
     """
 
     x_hat: Tensor
@@ -66,7 +77,7 @@ class Output:
 
 @dataclasses.dataclass
 class Symbols:
-    """Integers of one pass: what a file would hold.
+    """The symbols of one pass, as a file would hold them, and their reconstruction.
 
     Attributes:
         z: float integers [B, H, ., .].
@@ -82,10 +93,10 @@ class Symbols:
 
 
 class TrainModel(nn.Module):
-    """Rate and distortion of a batch whose samples come around rate points 0..10, repeated.
+    """Compute reconstruction and rate of a batch in which sample i is near rate point i mod 11.
 
-    The hyper-latent has one learned density per rate point and channel: what it costs at a low rate is then
-    not set by what is worth sending at a high one.
+    The hyper-latent has a learned density for each rate point and channel, so that its cost at low rates does
+    not depend on its distribution at high rates.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -94,7 +105,7 @@ class TrainModel(nn.Module):
         self.network = Network(config)
         self.scale = FakeQuantisedScale(config)
         self.density = EntropyBottleneck(RATE_POINTS * config.h, init_scale=4.0)
-        # Quantiles serve compressai's own tables; ours come from counts (tables.py).
+        # Quantiles are for compressai's tables; those of vaezip come from counts (probability_tables.py).
         self.density.quantiles.requires_grad_(False)
         self.conditional = GaussianConditional(None, scale_bound=SCALE_MIN)
         self.register_buffer("threshold", dead_zone(), persistent=False)
@@ -102,17 +113,17 @@ class TrainModel(nn.Module):
         self._masks: dict[tuple[int, int], Tensor] = {}
 
     def masks(self, like: Tensor) -> Tensor:
-        """Step masks for a latent's size, kept between calls; float [4, M, h, w]."""
+        """Return the step masks for the size of a latent, cached: [4, M, h, w] with its dtype and device."""
         height, width = like.shape[-2:]
         if (height, width) not in self._masks:
             self._masks[height, width] = step_masks(self.config.m, height, width)
         return self._masks[height, width].to(like)
 
     def quantise(self, y: Tensor, z: Tensor, rate_point: Tensor) -> tuple[Symbols, Tensor]:
-        """Run the entropy side: y scaled [B, M, h, w], z not yet rounded -> symbols and mu [B, M, h, w]."""
+        """Quantise y, scaled, [B, M, h, w] and z, not rounded; return the symbols and mu [B, M, h, w]."""
         z_hat = round_through(z)
         features = self.network.h_s_mean(z_hat, rate_point)
-        # In float32 whatever the rest runs in: bf16 would not hold the integers that the codec will see.
+        # Always in float32: bf16 cannot represent the integers of the scale network.
         with torch.autocast(y.device.type, enabled=False):
             start = self.scale.start(z_hat.float(), rate_point)
         masks = self.masks(y)
@@ -123,15 +134,15 @@ class TrainModel(nn.Module):
         for step in range(STEPS):
             with torch.autocast(y.device.type, enabled=False):
                 scale_index = self.scale(step, start, residual)
-            # A diverged run gives no number; the guard after the gradients deals with it, no index error.
+            # If the run has diverged, indices are NaN; the check of the gradients handles that case.
             index = scale_index.detach().nan_to_num(0).long()
             coded = (index > 0).to(y)
             threshold = self.threshold[index]
             lean = lookup(self.network.lean, index)
             mu = self.network.context(step, features, y_hat).float()
             r = quantise((y - mu).detach(), threshold) * coded
-            # Straight through: the value is mu and the reconstruction point, the gradient goes to y as if
-            # nothing were rounded, and to the lean.
+            # Straight-through: the value is the reconstruction; gradients reach y as if it were not rounded,
+            # and the lean.
             new = (y + (mu + r - y).detach() + r.sign() * lean) * masks[step]
             y_hat = y_hat + new
             mu_all = mu_all + mu * masks[step]
@@ -140,7 +151,7 @@ class TrainModel(nn.Module):
         return Symbols(z_hat, residual, scale_all, y_hat), mu_all
 
     def forward(self, x: Tensor, rate_point: Tensor) -> Output:
-        """Run a training pass. x: float [B, 3, H, W] in [0, 1], rate_point: [B], sample i near i mod 11."""
+        """Run a training pass. x: float [B, 3, H, W] in [0, 1]. rate_point: [B], sample i near i mod 11."""
         net, batch = self.network, x.shape[0]
         y = net.scale_latent(net.g_a(x).float(), rate_point)
         z = net.h_a(y).float()
@@ -154,20 +165,8 @@ class TrainModel(nn.Module):
         return Output(x_hat.float(), -likelihood_y.flatten(1).log2().sum(1), bits_z)
 
 
-# Orthonormal luma / chroma axes close to the principal axes of natural pictures' RGB.
-COLOUR = np.array(
-    [
-        [1 / math.sqrt(3)] * 3,
-        [1 / math.sqrt(2), 0, -1 / math.sqrt(2)],
-        [1 / math.sqrt(6), -2 / math.sqrt(6), 1 / math.sqrt(6)],
-    ]
-)
-# Local deviations are smaller than the global one: the start that the scale network refines.
-LOCAL_SHARE = 0.5
-
-
 def patch_basis() -> Tensor:
-    """Orthonormal kernels [192, 3, 8, 8]: channel 64 * c + 8 * u + v is colour c, frequency (u, v)."""
+    """Return orthonormal kernels [192, 3, 8, 8]: channel 64 c + 8 u + v is colour c, DCT frequency (u, v)."""
     dct = dct2(PATCH)
     basis = np.einsum("ck,ui,vj->cuvkij", COLOUR, dct, dct)
     return torch.from_numpy(basis.reshape(PATCH_CHANNELS, 3, PATCH, PATCH).astype(np.float32))
@@ -175,7 +174,7 @@ def patch_basis() -> Tensor:
 
 @torch.no_grad()
 def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
-    """Initialise patches, KLT, gains and scale offsets from pictures, uint8 [N, 3, H, W]."""
+    """Initialise the linear path (DCT, KLT), gains and scale offsets from pictures, uint8 [N, 3, H, W]."""
     config, net = model.config, model.network
     basis = patch_basis()
     size = 4 * PATCH_CHANNELS
@@ -192,14 +191,14 @@ def apply_linear_start(model: TrainModel, pictures: Tensor) -> None:
     net.g_a.patch.weight.copy_(basis)
     net.g_a.linear.weight.copy_(klt[:, :, None, None])
     net.g_s.linear.weight.copy_(klt.T[:, :, None, None])
-    # Pixel shuffle orders its inputs as channel * 64 + row * 8 + column, as the basis is laid out.
+    # Pixel shuffle reads channels ordered channel * 64 + row * 8 + column, the order of the basis.
     net.g_s.unpatch.weight.copy_(basis.reshape(PATCH_CHANNELS, PATCH_CHANNELS).T[:, :, None, None])
     for layer in (net.g_a.out, net.g_s.out):
         layer.weight.mul_(0.1)
         layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
     deviation = variance[order].clamp(min=1e-12).sqrt().float()
     for point in range(RATE_POINTS):
-        # A uniform quantiser of step d has error d^2 / 12; this d has the slope that lmbda asks for.
+        # A uniform quantiser of step d has error d^2 / 12; at this d its slope of rate is that of lmbda.
         step = math.sqrt(12 * 3 / (2 * math.log(2) * config.lmbda(point))) / 255
         net.gain[point] = -math.log(step)
         net.inverse_gain[point] = math.log(step)

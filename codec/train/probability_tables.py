@@ -1,7 +1,7 @@
-"""Integer probability tables from what a trained model really codes.
+"""Make integer probability tables from counts of the symbols that a trained model codes.
 
-Residuals of one scale index are heavier-tailed than the Gaussian that names the index, since scales are known
-only as well as the hyper-latent tells them: a mixture of Gaussians is fitted to the counts of each index.
+Residuals of one scale index have heavier tails than a Gaussian of that scale, since predicted scales are
+inexact. A mixture of Gaussians is therefore fitted to the counts of each index.
 """
 
 from __future__ import annotations
@@ -21,13 +21,25 @@ from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
 if TYPE_CHECKING:
     from codec.train.model import TrainModel
 
+# Largest magnitude of a residual that is counted separately.
+R_LIMIT = 2048
+# Standard deviations of the mixture's components, relative to the scale.
+SPREADS = np.array([0.3, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0, 9.0])
+EM_ITERATIONS = 60
+# Weights of the priors, in counts: the mixture of the index below for r, the trained density for z.
+R_PRIOR, Z_PRIOR = 300.0, 30.0
+# Half-width of a table of residuals, relative to the scale.
+TABLE_SPREAD = 7.0
+# Values of z at the ends of a table that are less probable and not seen are left out.
+Z_TAIL = 1e-5
+
 
 def quantise_pmf(pmf: NDArray[Any]) -> NDArray[np.uint32]:
     """Round a distribution to integers k >= 1 that sum to exactly 2**24.
 
     pmf: float64 [n], n in 1..65536, entries >= 0 with a positive finite sum; it need not sum to 1.
-    Every entry gets 1, the rest is shared in proportion, and the largest remainders get what rounding left
-    over (ties: the lower index). Deterministic. Raises UsageError for anything else.
+    Every entry gets 1, the rest is distributed in proportion, and what rounding leaves goes to the largest
+    remainders (ties: the lower index). Deterministic. Raises UsageError for an invalid pmf.
     """
     p = np.asarray(pmf, dtype=np.float64)
     if p.ndim != 1 or not 1 <= p.size <= 1 << 16 or not np.isfinite(p).all() or (p < 0).any():
@@ -47,17 +59,8 @@ def quantise_pmf(pmf: NDArray[Any]) -> NDArray[np.uint32]:
     return k.astype(np.uint32)
 
 
-R_LIMIT = 2048
-SPREADS = np.array([0.3, 0.5, 0.75, 1.0, 1.4, 2.0, 3.0, 5.0, 9.0])
-EM_ITERATIONS = 60
-# Counts that the prior weighs as much as: the neighbours' shape for r, the trained density for z.
-R_PRIOR, Z_PRIOR = 300.0, 30.0
-TABLE_SPREAD = 7.0
-Z_TAIL = 1e-5
-
-
 class SymbolCounts:
-    """Histograms of symbols, int64: |r| by scale index [64, 2049], and z by rate point [11, H, 255]."""
+    """Histograms of symbols, int64. r: |r| by scale index, [64, 2049]. z: by rate point, [11, H, 255]."""
 
     def __init__(self, channels: int) -> None:
         self.r = np.zeros((SCALE_COUNT, R_LIMIT + 1), np.int64)
@@ -77,13 +80,13 @@ class SymbolCounts:
 
 @torch.no_grad()
 def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
-    """Run pictures, uint8 [N, 3, H, W], at all rate points and between them."""
+    """Count the symbols of pictures, uint8 [N, 3, H, W], at all rate points and between them."""
     counts = SymbolCounts(model.config.h)
     net = model.network
     for index, picture in enumerate(pictures):
         y_plain = net.g_a((picture[None].float() / 255).contiguous(memory_format=torch.channels_last))
         for rate_point in range(RATE_POINTS):
-            # Alternate between a rate point and either side of it, where files are as likely to lie.
+            # Alternate between the rate point and both sides of it, since files use all rate indices.
             between = min(RATE_POINTS - 1.0, max(0.0, rate_point + (0.0, 0.4, -0.4)[index % 3]))
             q = torch.tensor([between])
             y = net.scale_latent(y_plain, q)
@@ -95,7 +98,7 @@ def count_symbols(model: TrainModel, pictures: torch.Tensor) -> SymbolCounts:
 
 
 def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
-    """Probability of |r| = 0..half and of more, for each spread: [9, half + 2]."""
+    """Return the probabilities of |r| = 0..half and of larger ones, for each spread: [9, half + 2]."""
     edges = (np.arange(half + 1) + 0.5) / (sigma * SPREADS[:, None])
     upper = 2 * torch.special.ndtr(torch.from_numpy(-edges)).numpy()
     return np.concatenate([1 - upper[:, :1], upper[:, :-1] - upper[:, 1:], upper[:, -1:]], 1)
@@ -104,7 +107,7 @@ def _magnitude_bins(sigma: float, half: int) -> NDArray[np.float64]:
 def _fit_mixture(
     bins: NDArray[np.float64], counts: NDArray[np.float64], prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weights of the mixture by expectation maximisation, drawn towards `prior`."""
+    """Return the weights of the mixture by expectation maximisation with a prior."""
     weights = prior.copy()
     for _ in range(EM_ITERATIONS):
         joint = weights[:, None] * bins
@@ -115,7 +118,7 @@ def _fit_mixture(
 
 
 def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
-    """`r_half` and `r_freq` of EntropyTables from counts [64, 2049]."""
+    """Return `r_half` and `r_freq` of EntropyTables from counts [64, 2049]."""
     halves = np.zeros(SCALE_COUNT, np.int32)
     tables = []
     prior = np.full(SPREADS.size, 0.02)
@@ -137,7 +140,7 @@ def residual_tables(counts: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArr
 
 @torch.no_grad()
 def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
-    """Trained probability of each z in -127..127: [11, H, 255]."""
+    """Return the trained probabilities of z = -127..127: [11, H, 255]."""
     grid = torch.arange(-Z_MAX, Z_MAX + 1).float().repeat(RATE_POINTS * model.config.h, 1, 1)
     likelihood, _, _ = model.density._likelihood(grid)
     pmf: NDArray[np.float64] = likelihood.reshape(RATE_POINTS, model.config.h, -1).double().numpy()
@@ -147,7 +150,7 @@ def _density_pmf(model: TrainModel) -> NDArray[np.float64]:
 def hyper_tables(
     counts: NDArray[np.int64], density: NDArray[np.float64]
 ) -> tuple[NDArray[np.int16], NDArray[np.int32], NDArray[np.uint32]]:
-    """`z_lo`, `z_size` and `z_freq` of EntropyTables from counts and trained densities, both [11, H, 255]."""
+    """Return `z_lo`, `z_size`, `z_freq` of EntropyTables from counts and trained densities, [11, H, 255]."""
     points, channels = counts.shape[:2]
     low = np.zeros((points, channels), np.int16)
     size = np.zeros((points, channels), np.int32)
@@ -166,7 +169,7 @@ def hyper_tables(
 
 
 def make_tables(model: TrainModel, pictures: torch.Tensor) -> EntropyTables:
-    """All tables of a trained model, from the symbols of pictures, uint8 [N, 3, H, W]."""
+    """Return all tables of a trained model, from its symbols of pictures, uint8 [N, 3, H, W]."""
     counts = count_symbols(model, pictures)
     halves, r_freq = residual_tables(counts.r)
     low, size, z_freq = hyper_tables(counts.z, _density_pmf(model))

@@ -1,4 +1,4 @@
-"""Ranks of a training run; `python -m codec.train.ranks OPTIONS.json` runs one."""
+"""Start the ranks of a training run. `python -m codec.train.ranks OPTIONS.json` runs one rank."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from codec.train.settings import TrainOptions
 
 
 def launch(options: TrainOptions, procs: int) -> None:
-    """Store the options in the run's folder and train with `procs` ranks.
+    """Store the options in the folder of the run and train with `procs` ranks.
 
-    Raises TrainingError when a rank fails.
+    Raises TrainingError if a rank fails.
     """
     options.run.mkdir(parents=True, exist_ok=True)
     stored = options.run / "options.json"
     stored.write_text(options.to_json(), encoding="utf-8")
     start: list[str] = []
     if procs > 1:
-        # Without a place for logs it would make one among the system's temporary files, and leave it.
+        # Without --log-dir, torch creates a folder in the system's temporary directory and leaves it there.
         start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={procs}"]
         start.append(f"--log-dir={os.devnull}")
     command = [sys.executable, *start, "-m", "codec.train.ranks", str(stored)]
-    # torch makes this folder, elsewhere unless told, though nothing is compiled and put there.
+    # torch creates this folder even if nothing is compiled; by default it is in the temporary directory.
     environment = {"TORCHINDUCTOR_CACHE_DIR": str(options.run), **os.environ}
     if not torch.cuda.is_available():
-        # One thread for each rank: two ranks of one thread train 1.6 times faster than one rank of two.
+        # Two ranks with one thread each train 1.6 times faster than one rank with two threads.
         environment["OMP_NUM_THREADS"] = "1"
     code = subprocess.run(command, env=environment, check=False).returncode
     if code:
-        raise TrainingError(f"training stopped with code {code}; the messages above say why")
+        raise TrainingError(f"training ended with exit code {code}; see the messages above")
 
 
 def main() -> None:

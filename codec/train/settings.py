@@ -1,4 +1,4 @@
-"""Settings of a training run, its learning-rate schedule, and the precision that pays on this machine."""
+"""Options of a training run, its learning-rate schedule, and the choice of bf16."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from codec.bitstream.rate_index import RATE_POINTS
 from codec.errors import UsageError
 from codec.model.config import ModelConfig
 
-# The five scales of MS-SSIM and of the perceptual error need 176 pixels; the next multiple of every z_stride.
+# Least side of crops for MS-SSIM and the perceptual error: their five scales need 176 pixels; this is the
+# next multiple of every z_stride.
 STRUCTURE_CROP = 192
+# Functions of torch.cpu that report bf16 products.
+CPU_TESTS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 @dataclasses.dataclass
 class TrainOptions:
-    """What a run is made of.
+    """The options of a training run. Raises UsageError for invalid values.
 
     Attributes:
         images: folder of pictures.
         out: folder of the run.
-        minutes: wall-clock budget in all, resumed parts included.
-        steps: stop after this many optimiser steps instead, 0 for no such bound.
+        minutes: wall-clock time of the whole run, resumed parts included.
+        steps: stop after this many optimiser steps, whatever the time; 0 for no such limit.
         batch: crops per step and rank, a multiple of 11.
         crop: side of the crops in pixels, a multiple of the model's z_stride.
         final_crop: side of the crops during the decay.
-        learning_rate: of the non-linear parts.
-        linear_share: the linear path's learning rate as a share of the others'.
+        learning_rate: of the non-linear layers.
+        linear_share: learning rate of the linear path, as a share of learning_rate.
         ema: decay of the weight average.
         luma_share: share of the distortion that is squared error of luma instead of red, green and blue.
         structure_share: share that is 1 - MS-SSIM of luma.
         perceptual_share: share that is the perceptual error over scales in XYB.
-        drawn_share: share of the crops that lines, text, flat shapes or noise are drawn over.
+        drawn_share: share of the crops with lines, text, flat shapes or noise drawn over them.
         init: undecayed weights to continue from, with a fresh optimiser.
-        seed: of everything random.
-        model: sizes; empty for the defaults.
+        seed: of all random numbers.
+        model: fields of ModelConfig that differ from the defaults.
     """
 
     images: str
@@ -63,7 +66,7 @@ class TrainOptions:
         try:
             stride = self.config.z_stride
         except (TypeError, ValueError) as error:
-            raise UsageError(f"model sizes {self.model!r} are not usable: {error}", field="model") from error
+            raise UsageError(f"model sizes {self.model!r} are invalid: {error}", field="model") from error
         if self.batch % RATE_POINTS or self.batch <= 0:
             raise UsageError(f"batch must be a multiple of {RATE_POINTS}: one crop for each rate point")
         stride = self.config.z_stride
@@ -76,14 +79,16 @@ class TrainOptions:
         if max(self.crop, self.final_crop) > 512:
             raise UsageError("crops must be at most 512 pixels a side")
         if min(self.distortion_shares) < 0 or sum(self.distortion_shares) > 1:
-            raise UsageError("shares of the distortion must be 0 or more and at most 1 together")
+            raise UsageError("shares of the distortion must be at least 0 and add up to at most 1")
         over_scales = self.structure_share or self.perceptual_share
         if over_scales and min(self.crop, self.final_crop) < STRUCTURE_CROP:
-            raise UsageError(f"errors over scales need crops of at least {STRUCTURE_CROP} pixels a side")
+            raise UsageError(
+                f"structure and perceptual shares need crops of at least {STRUCTURE_CROP} pixels"
+            )
         if not 0 <= self.drawn_share <= 1:
-            raise UsageError("the share of crops that are drawn over must be 0 to 1")
+            raise UsageError("the share of crops drawn over must be from 0 to 1")
         if self.minutes <= 0 and self.steps <= 0:
-            raise UsageError("give a budget: minutes or steps above 0")
+            raise UsageError("give minutes or steps above 0")
 
     @property
     def config(self) -> ModelConfig:
@@ -92,7 +97,7 @@ class TrainOptions:
 
     @property
     def distortion_shares(self) -> tuple[float, float, float]:
-        """Shares of luma, structure and the perceptual error, in the order that `distortion_of` takes."""
+        """Shares of luma, structure and perceptual error, in the order of `distortion_of`."""
         return self.luma_share, self.structure_share, self.perceptual_share
 
     @property
@@ -101,7 +106,7 @@ class TrainOptions:
         return Path(self.out)
 
     def public(self) -> dict[str, Any]:
-        """Return what may be published with the weights: all but the paths of this machine."""
+        """Return the options without paths, for publication with the weights."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in ("images", "out", "init")}
 
     def to_json(self) -> str:
@@ -110,15 +115,12 @@ class TrainOptions:
 
     @classmethod
     def from_json(cls, text: str) -> TrainOptions:
-        """Parse what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         return cls(**json.loads(text))
 
 
-CPU_TESTS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-
-
 def bf16_pays(device: torch.device) -> bool:
-    """Tell whether `device` has bf16 products of its own; without them torch emulates them, slowly."""
+    """Return True if `device` has bf16 products in hardware; torch's emulation of them is slow."""
     if device.type == "cuda":
         supported: bool = torch.cuda.is_bf16_supported()
         return supported
@@ -127,17 +129,21 @@ def bf16_pays(device: torch.device) -> bool:
 
 
 WARM_UP_STEPS = 200
+# Share of the run in which the learning rate decays, and the share of it that remains at the end.
 DECAY_SHARE = 0.15
 FINAL_SHARE = 0.02
 
 
 def learning_rate_factor(step: int, progress: float) -> float:
-    """Warm-up by step, then constant, then linear decay over the last 15 % of progress, 0..1."""
+    """Return the factor on the learning rates: linear warm-up, constant, linear decay in the last 15 %.
+
+    progress: share of the run, 0..1.
+    """
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
     left = min(1.0, max(0.0, (1.0 - progress) / DECAY_SHARE))
     return warm * (FINAL_SHARE + (1 - FINAL_SHARE) * left)
 
 
 def is_decaying(progress: float) -> bool:
-    """Tell whether the run has entered its decay."""
+    """Return True if the learning rate is decaying. progress: share of the run, 0..1."""
     return progress >= 1.0 - DECAY_SHARE

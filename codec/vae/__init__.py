@@ -1,8 +1,9 @@
-"""What a variational autoencoder is good for beside compression, with the shipped weights.
+"""Uses of the shipped variational autoencoder other than compression.
 
-`elbo` weighs pictures, `sample` draws new ones, `interpolate` and `traverse` move through latent space,
-`AnomalyModel` finds what is unlike normal pictures, `impute` fills in what is missing. `classical` holds a
-small VAE of the plain kind. Names are fetched on first use, so importing this package loads no torch.
+`elbo` computes the evidence lower bound of pictures, `sample` draws pictures from the prior, `interpolate`
+and `traverse` move through latent space, `AnomalyModel` detects anomalies, `impute` fills in missing pixels.
+`ClassicalVae` is a small VAE with a Gaussian prior. Names are loaded on first use, so importing this package
+does not import torch.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _EXPORTS = {
     "sample": "codec.vae.generation",
     "traverse": "codec.vae.latent_paths",
 }
-
+# Names that also work with onnxruntime.
 _TORCHLESS = frozenset({"AnomalyModel", "Elbo", "elbo", "interpolate", "traverse"})
 
 if TYPE_CHECKING:

@@ -1,10 +1,10 @@
-"""What in a picture is unlike normal pictures of its kind: cells of unusual negative ELBO, high or low.
+"""Detect anomalies: cells whose negative ELBO is unusually high or low among normal pictures of one kind.
 
-Its two parts, rate and distortion, are each held against their own distribution, and the more unusual one
-counts: a flat spot in a coarse texture spares distortion, its edge costs rate, and their sum looks normal.
-Scratches and noise cost more than normal cells do, blur and flat spots less, so each part has two sides, each
-measured in the distance of that side's quantile from the median. The low side counts on a logarithmic scale,
-or it would end where the cost does, at zero.
+Rate and distortion are compared with separate distributions, and the more unusual of the two is used: a flat
+spot in a coarse texture lowers the distortion and its edge raises the rate, so their sum can look normal.
+Scratches and noise cost more than normal cells, blur and flat spots less. Distances from the median are
+therefore measured on both sides, in units of the distance of that side's quantile. The low side uses a
+logarithmic scale, since costs are bounded by zero.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from PIL import Image
 from codec.errors import UsageError
 from codec.image.load import PictureLike, load_rgb
 from codec.inference.threads import Progress, map_ordered, worker_count
-from codec.vae.evidence import weigh
+from codec.vae.evidence import elbo_of_pixels
 from codec.vae.picture_latents import Setting, choose
 
 QUALITY = 35.0
+# Side of a cell in pixels, and half of it.
 CELL, HALF = 16, 8
+# Share of normal cells beyond the quantile on each side.
 SIDE_QUANTILE = 0.02
+# Number of cells of each grid whose mean is the score of a picture.
 TOP_CELLS = 2
-# Bits per pixel that keep the logarithm of a cell that costs nothing finite.
+# Bits per pixel added before the logarithm, so that a cost of 0 is finite.
 FLOOR = 0.0625
 KIND = "vaezip anomaly model 2"
 Costs = NDArray[np.float64]
@@ -35,9 +38,10 @@ Costs = NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Score:
-    """How unusual a picture is. value: 1 is the edge of what is normal for a single cell.
+    """The anomaly score of a picture.
 
-    cells: float64 [rows, columns] for squares of 8x8 pixels. anomalous: whether value passes the threshold.
+    value: score of the picture; 1 is the limit of what is normal for a single cell. cells: scores of squares
+    of 8x8 pixels, float64 [rows, columns]. anomalous: True if value exceeds the threshold.
     """
 
     value: float
@@ -55,13 +59,13 @@ class Normal:
 
     @classmethod
     def of(cls, costs: Costs) -> Normal:
-        """Take them from the costs of many cells."""
+        """Return the quantiles of the costs of cells."""
         low, median, high = (float(q) for q in np.quantile(costs, [SIDE_QUANTILE, 0.5, 1 - SIDE_QUANTILE]))
-        # Pictures all alike would leave no width to measure in.
+        # Identical costs would give distances of zero to divide by.
         return cls(min(low, median * 0.99 - 1e-6), median, max(high, median * 1.01 + 1e-6))
 
     def distance(self, cost: Costs) -> Costs:
-        """How far costs lie from the median, 1 at the quantile of their side."""
+        """Return the distances of costs from the median, as multiples of that of the same side's quantile."""
         above = (cost - self.median) / (self.high - self.median)
         below = (_log(self.median) - _log(cost)) / (_log(self.median) - _log(self.low))
         return np.where(cost > self.median, above, below)
@@ -69,10 +73,10 @@ class Normal:
 
 @dataclasses.dataclass(frozen=True)
 class AnomalyModel:
-    """What normal pictures cost.
+    """The distribution of costs in normal pictures, and a threshold on scores.
 
-    rate, distortion: of their cells. threshold: image score that the chosen share of normal pictures passes.
-    model_id, quality: what weighed them. pictures: how many they were.
+    rate, distortion: distributions over cells. threshold: score that a share of false_positive_rate of the
+    normal pictures exceeds. model_id, quality: the model and quality of the fit. pictures: their number.
     """
 
     rate: Normal
@@ -93,12 +97,12 @@ class AnomalyModel:
         threads: int | None = None,
         progress: Progress | None = None,
     ) -> AnomalyModel:
-        """Learn what is normal from pictures of one kind and one scale. Raises UsageError.
+        """Fit a model to normal pictures of one kind and one scale. Raises UsageError.
 
-        The threshold is a quantile of scores of these same pictures: with few of them, take it as a hint.
+        The threshold is a quantile of the scores of the same pictures, so it is rough if they are few.
         """
         if not images:
-            raise UsageError("no normal pictures to learn from")
+            raise UsageError("no normal pictures to fit the anomaly model to; give at least one")
         if not 0 < false_positive_rate < 1:
             raise UsageError("the false-positive rate must lie between 0 and 1", field="fpr")
         setting = choose(quality)
@@ -119,11 +123,11 @@ class AnomalyModel:
         return dataclasses.replace(unset, threshold=float(np.quantile(values, 1 - false_positive_rate)))
 
     def score(self, image: PictureLike) -> Score:
-        """Score one picture. Raises UsageError where other weights than those of the fit are in use."""
+        """Score one picture. Raises UsageError if the weights are not those of the fit."""
         setting = choose(self.quality)
         if setting.model.model_id.hex() != self.model_id:
             raise UsageError(
-                f"the anomaly model was made with weights {self.model_id}, "
+                f"the anomaly model was fitted with weights {self.model_id}, but "
                 f"{setting.model.model_id.hex()} are in use; fit it again"
             )
         pixels = load_rgb(image)
@@ -132,12 +136,12 @@ class AnomalyModel:
         return Score(value, self._cells(phases, pixels.shape[:2]), value > self.threshold)
 
     def to_json(self) -> str:
-        """Serialise."""
+        """Serialise as JSON."""
         return json.dumps({"kind": KIND, **dataclasses.asdict(self)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> AnomalyModel:
-        """Parse what `to_json` wrote. Raises UsageError."""
+        """Parse the output of `to_json`. Raises UsageError."""
         try:
             stored = json.loads(text)
             if stored.pop("kind") != KIND:
@@ -145,10 +149,10 @@ class AnomalyModel:
             rate, distortion = (Normal(**stored.pop(name)) for name in ("rate", "distortion"))
             return cls(rate, distortion, **stored)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(f"is no anomaly model ({error}); make one with `vaezip anomaly fit`") from error
+            raise UsageError(f"not an anomaly model ({error}); make one with `vaezip anomaly fit`") from error
 
     def distance(self, costs: Costs) -> Costs:
-        """How unusual cells are whose rate and distortion are given, [..., 2] -> [...]."""
+        """Return the scores of cells [...] from their rate and distortion, costs [..., 2]."""
         return np.maximum(self.rate.distance(costs[..., 0]), self.distortion.distance(costs[..., 1]))
 
     def _summary(self, phases: Sequence[Costs]) -> float:
@@ -156,7 +160,7 @@ class AnomalyModel:
         return float(ranked[-TOP_CELLS * len(phases) :].mean())
 
     def _cells(self, phases: Sequence[Costs], shape: tuple[int, ...]) -> Costs:
-        """Mean over the shifted grids of the cells that cover each square of 8x8 pixels."""
+        """Return the mean score of the cells that cover each square of 8x8 pixels, over the shifted grids."""
         rows, columns = -(-shape[0] // HALF), -(-shape[1] // HALF)
         parts = []
         for index, part in enumerate(phases):
@@ -168,21 +172,23 @@ class AnomalyModel:
 
 
 def cell_costs(setting: Setting, pixels: NDArray[np.uint8]) -> list[Costs]:
-    """Rate and distortion per cell, [rows, columns, 2] on each of four grids shifted by half a cell.
+    """Return rate and distortion of cells, [rows, columns, 2], on four grids shifted by half a cell.
 
-    In bits per pixel. Pictures are mirrored beyond their edges to whole cells of each grid.
+    Both are in bits per pixel. Pictures are mirrored at their edges to whole cells of each grid.
     """
     costs = []
     height, width = pixels.shape[:2]
     for top in (0, HALF):
         for left in (0, HALF):
             pad = ((top, -(height + top) % CELL), (left, -(width + left) % CELL), (0, 0))
-            costs.append(weigh(np.pad(pixels, pad, mode="symmetric"), setting, threads=1).cells_by_part())
+            costs.append(
+                elbo_of_pixels(np.pad(pixels, pad, mode="symmetric"), setting, threads=1).cells_by_part()
+            )
     return costs
 
 
 def heat_map(pixels: NDArray[np.uint8], cells: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Lay scores of 8x8 squares over a gray copy of a picture: red from score 1 on, opaque at 3."""
+    """Return a gray copy of a picture with the scores of 8x8 squares in red: from 1, strongest from 3."""
     height, width = pixels.shape[:2]
     share = np.clip((cells - 1) / 2, 0, 1)
     grown = np.kron(share, np.ones((HALF, HALF)))[:height, :width, None]

@@ -1,4 +1,4 @@
-"""A small variational autoencoder of the plain kind: Gaussian posterior, Gaussian prior N(0, I)."""
+"""A small variational autoencoder with Gaussian posterior and prior N(0, I) (Kingma and Welling, 2014)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ MAX_SIDE = 64
 
 @dataclasses.dataclass(frozen=True)
 class ClassicalConfig:
-    """Sizes: pictures of height x width gray pixels, `latent` dimensions, `hidden` units.
+    """Sizes of a classical VAE. Raises UsageError for invalid values.
 
-    variance: of p(x | z) over samples in [0, 1], the same for every pixel.
+    height, width: of the gray pictures in pixels. latent: dimensions. hidden: units of a hidden layer.
+    variance: of p(x | z), with samples in [0, 1], the same for every pixel.
     """
 
     height: int = 8
@@ -35,7 +36,7 @@ class ClassicalConfig:
 
     def __post_init__(self) -> None:
         if not (0 < self.height <= MAX_SIDE and 0 < self.width <= MAX_SIDE):
-            raise UsageError(f"a classical VAE takes pictures of at most {MAX_SIDE} pixels a side")
+            raise UsageError(f"height and width of a classical VAE must be from 1 to {MAX_SIDE} pixels")
         if self.latent < 1 or self.hidden < 1 or self.variance <= 0:
             raise UsageError("latent, hidden and variance must be above 0")
 
@@ -63,14 +64,14 @@ class ClassicalVae(nn.Module):
         )
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), [B, latent] each."""
+        """Return mean and log variance of q(z | x), [B, latent] each."""
         h = self.encoder(x)
         return self.mean(h), self.log_variance(h).clamp(-12, 6)
 
     def terms(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Reconstruction -log p(x | z), without its norm, at a drawn z, and KL(q || p), in nats, [B] each.
+        """Return -log p(x | z) without its normalisation, and KL(q || p), in nats, [B] each.
 
-        Without a generator z is the posterior's mean.
+        z is drawn from the posterior with the generator; without one it is the posterior mean.
         """
         mean, log_variance = self.posterior(x)
         z = mean
@@ -81,19 +82,25 @@ class ClassicalVae(nn.Module):
 
     @torch.inference_mode()
     def negative_elbo(self, pictures: NDArray[np.uint8], beta: float = 1.0) -> NDArray[np.float64]:
-        """Reconstruction + beta * KL of pictures uint8 [N, H, W] in nats, float64 [N]; no norm, no chance."""
+        """Return reconstruction + beta * KL of pictures uint8 [N, H, W] in nats, float64 [N].
+
+        z is the posterior mean, and -log p(x | z) is without its normalisation.
+        """
         reconstruction, kl = self.terms(self.flat(pictures))
         return (reconstruction + beta * kl).double().numpy()
 
     @torch.inference_mode()
     def sample(self, count: int, *, seed: int = 0, temperature: float = 1.0) -> NDArray[np.uint8]:
-        """Draw pictures, uint8 [count, H, W]: z from N(0, temperature^2 I), decoded."""
+        """Decode draws of z from N(0, temperature^2 I): uint8 [count, H, W]."""
         z = torch.randn(count, self.config.latent, generator=torch.Generator().manual_seed(seed))
         return self.pictures(self.decoder(z * temperature))
 
     @torch.inference_mode()
     def latent_map(self, side: int = 15, span: float = 2.5) -> NDArray[np.uint8]:
-        """Decode a grid over the first two latent dimensions, uint8 [side * H, side * W]; others stay 0."""
+        """Decode a grid over the first two latent dimensions, others 0: uint8 [side * H, side * W].
+
+        span: the grid is from -span to span in both.
+        """
         axis = torch.linspace(-span, span, side)
         z = torch.zeros(side * side, self.config.latent)
         z[:, 0] = axis.repeat(side)
@@ -107,9 +114,9 @@ class ClassicalVae(nn.Module):
     def impute(
         self, picture: NDArray[np.uint8], missing: NDArray[np.bool_], *, starts: int = 16, seed: int = 0
     ) -> NDArray[np.uint8]:
-        """Fill in one picture uint8 [H, W] where missing, bool [H, W]: known pixels stay as they are.
+        """Fill in the missing pixels, bool [H, W], of one picture, uint8 [H, W]; known pixels are kept.
 
-        z is sought from several starts; the one that explains the known pixels best, prior included, decodes.
+        z maximises p(known pixels | z) p(z), by gradient descent from several starts.
         """
         x, known = self.flat(picture[None]), torch.from_numpy(~missing).float().reshape(1, -1)
         z = torch.randn(starts, self.config.latent, generator=torch.Generator().manual_seed(seed))
@@ -126,21 +133,21 @@ class ClassicalVae(nn.Module):
         return np.where(missing, best, picture)
 
     def flat(self, pictures: NDArray[np.uint8]) -> Tensor:
-        """Pictures uint8 [N, H, W] as the network takes them. Raises UsageError for another size."""
+        """Convert pictures uint8 [N, H, W] to float [N, H * W] in [0, 1]. Raises UsageError."""
         shape = (self.config.height, self.config.width)
         if pictures.ndim != 3 or pictures.shape[1:] != shape:
-            raise UsageError(f"this model takes gray pictures of {shape[1]}x{shape[0]} pixels")
+            raise UsageError(f"the model needs gray pictures of {shape[1]}x{shape[0]} pixels")
         return torch.from_numpy(pictures.reshape(len(pictures), -1).astype(np.float32)) / 255
 
     def pictures(self, x: Tensor) -> NDArray[np.uint8]:
-        """Samples in [0, 1], [N, H * W], as pictures uint8 [N, H, W]."""
+        """Convert samples in [0, 1], [N, H * W], to pictures uint8 [N, H, W]."""
         samples = x.detach().mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
         shaped: NDArray[np.uint8] = samples.reshape(-1, self.config.height, self.config.width)
         return shaped
 
     def to_bytes(self) -> bytes:
-        """Serialise as safetensors, the same model to the same bytes."""
-        # One entry: safetensors writes several in any order.
+        """Serialise as safetensors; equal models give equal bytes."""
+        # One entry only, because safetensors does not fix the order of several.
         meta = {FORMAT: json.dumps(dataclasses.asdict(self.config))}
         return save({name: value.contiguous() for name, value in self.state_dict().items()}, meta)
 
@@ -152,17 +159,17 @@ class ClassicalVae(nn.Module):
                 meta = stored.metadata() or {}
                 state = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
             if FORMAT not in meta:
-                raise ValueError("it is none of a classical VAE")
+                raise ValueError("it is not a classical VAE")
             model = cls(ClassicalConfig(**json.loads(meta[FORMAT])))
             model.load_state_dict(state)
         except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
             raise WeightsError(
-                f"{path}: not a usable model ({error}); make one with `vaezip train vae`"
+                f"{path}: not a valid model ({error}); make one with `vaezip train vae`"
             ) from error
         model.eval().requires_grad_(False)
         return model
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) || N(0, I)) in nats, summed over the last dimension."""
+    """Return KL(N(mean, exp(log_variance)) || N(0, I)) in nats, summed over the last dimension."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)

@@ -1,7 +1,4 @@
-"""Generate pictures from the codec's prior: z from its tables, then y step by step from p(y | z).
-
-What is done with a step's prediction is the caller's: residuals are rounded, drawn, or left as they are.
-"""
+"""Draw pictures from the codec's prior: z from its tables, then y step by step from p(y | z)."""
 
 from __future__ import annotations
 
@@ -24,12 +21,16 @@ from codec.networks.layers import rate_point_tensor, reconstruct, step_masks
 from codec.networks.network import float_network
 from codec.vae.picture_latents import choose, synthesise_whole
 
-# mu, scale index: float and int64 [1, M, h, w] -> residual of that shape; only the step's elements count.
+# Side of samples in pixels: default and maximum.
+SIDE = 128
+MAX_SIDE = 512
+
+# (mu, scale index), float and int64 [1, M, h, w] -> residuals of that shape; only those of the step are used.
 Choice = Callable[[Tensor, Tensor], Tensor]
 
 
 class Walked(NamedTuple):
-    """A latent, element by element [1, M, h, w]: y_hat and residual r, float; scale_index, int64 in 0..63."""
+    """Result of walk, all [1, M, h, w]: y_hat and residuals r, float; scale_index, int64 in 0..63."""
 
     y_hat: Tensor
     r: Tensor
@@ -37,9 +38,9 @@ class Walked(NamedTuple):
 
 
 def scale_indices(model: LoadedModel, z: NDArray[np.int16], r: Tensor, rate_index: int) -> Tensor:
-    """Scale indices of a tile, int64 [1, M, h, w]; rate_index 0..2560.
+    """Return the scale indices of a tile, int64 [1, M, h, w], at rate_index 0..2560.
 
-    z: hyper-latents int16 [H, hz, wz]. r: all residuals, float [1, M, h, w]; the nearest integers count.
+    z: hyper-latents, int16 [H, hz, wz]. r: all residuals, float [1, M, h, w], rounded before use.
     """
     return torch.from_numpy(model.scale.scale_indices(z, _integers(r), rate_index).astype(np.int64))[None]
 
@@ -50,7 +51,10 @@ def _integers(r: Tensor) -> NDArray[np.int16]:
 
 
 def walk(model: LoadedModel, z: NDArray[np.int16], rate_index: int, choose: Choice) -> Walked:
-    """Go through a tile's latent in coding order, from its hyper-latents int16 [H, hz, wz] on."""
+    """Compute the latent of a tile in coding order, from its hyper-latents z, int16 [H, hz, wz].
+
+    rate_index: 0..2560. choose: returns the residuals of each step.
+    """
     start = model.scale.start(z)
     features = float_network(model).h_s_mean(
         torch.from_numpy(z.astype(np.float32))[None], rate_point_tensor(rate_index)
@@ -73,7 +77,10 @@ def walk(model: LoadedModel, z: NDArray[np.int16], rate_index: int, choose: Choi
 
 
 def means(model: LoadedModel, z_hat: Tensor, y: Tensor, rate_index: int) -> Tensor:
-    """Predict every element of y, float [B, M, h, w], from those before it; differentiable in z_hat and y."""
+    """Return the means of y, float [B, M, h, w], given its earlier steps; differentiable in z_hat and y.
+
+    z_hat: float [B, H, hz, wz]. rate_index: 0..2560.
+    """
     network = float_network(model)
     features = network.h_s_mean(z_hat, rate_point_tensor(rate_index).expand(len(y)))
     masks = step_masks(y.shape[1], *y.shape[2:])
@@ -86,12 +93,8 @@ def means(model: LoadedModel, z_hat: Tensor, y: Tensor, rate_index: int) -> Tens
 
 
 def sigma_of(scale_index: Tensor) -> Tensor:
-    """Standard deviations that scale indices stand for, in quantiser steps."""
+    """Return the standard deviations of scale indices, in quantiser steps."""
     return SCALE_MIN * (scale_index * SCALE_LOG_STEP).exp()
-
-
-SIDE = 128
-MAX_SIDE = 512
 
 
 def sample(
@@ -107,9 +110,9 @@ def sample(
 ) -> list[NDArray[np.uint8]]:
     """Draw pictures, each uint8 [side, side, 3], from the model's prior at a quality 0..100.
 
-    Picture i depends on the seed and i alone. side: pixels, a multiple of 64, at most 512. A temperature T
-    draws with probabilities proportional to p^(1/T); 0 takes the likeliest symbol. p(z) knows nothing of
-    places, so samples are textures, not scenes. Raises UsageError.
+    Picture i depends only on the seed and i. side: pixels, a multiple of 64, at most 512. A temperature T, 0
+    to 10, gives probabilities proportional to p^(1/T); 0 takes the most probable symbol. The prior of z is
+    spatially stationary, so samples are textures, not scenes. Raises UsageError.
     """
     for name, value in (("temperature_z", temperature_z), ("temperature_y", temperature_y)):
         if not 0 <= value <= 10:
@@ -117,7 +120,7 @@ def sample(
     if side % 64 or not 0 < side <= MAX_SIDE:
         raise UsageError(f"side must be a multiple of 64 and at most {MAX_SIDE}, not {side}", field="side")
     if count < 1 or seed < 0:
-        raise UsageError("count must be above 0 and seed not below 0", field="count")
+        raise UsageError("count must be at least 1 and seed at least 0", field="count")
     setting = choose(quality)
 
     def one(index: int) -> NDArray[np.uint8]:
@@ -136,7 +139,7 @@ def sample(
 def draw_z(
     model: LoadedModel, side: int, rate_index: int, temperature: float, rng: np.random.Generator
 ) -> NDArray[np.int16]:
-    """Draw hyper-latents of a square of pixels from their tables: int16 [H, hz, wz]."""
+    """Draw the hyper-latents of a square of side x side pixels from their tables: int16 [H, hz, wz]."""
     tables, rate_point, cells = (
         model.coder.tables,
         nearest_rate_point(rate_index),
@@ -153,7 +156,7 @@ def draw_z(
 def draw_y(
     model: LoadedModel, z: NDArray[np.int16], rate_index: int, temperature: float, rng: np.random.Generator
 ) -> Tensor:
-    """Draw a latent given its hyper-latents: y_hat, float [1, M, h, w]."""
+    """Draw a latent y_hat, float [1, M, h, w], given its hyper-latents."""
     tables = model.coder.tables
 
     def draw(_mu: Tensor, scale_index: Tensor) -> Tensor:
@@ -165,7 +168,7 @@ def draw_y(
 def draw_residuals(
     tables: EntropyTables, scale_index: NDArray[np.int64], temperature: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw a residual for each scale index, float32 of the shape of `scale_index`; escapes are left out."""
+    """Draw a residual for each scale index, float32 of the shape of `scale_index`; never an escape."""
     r = np.zeros(scale_index.shape, np.float32)
     for value in np.unique(scale_index[scale_index > 0]):
         pmf = tempered(tables.r_table(int(value))[:-1], temperature)
@@ -175,7 +178,7 @@ def draw_residuals(
 
 
 def tempered(freq: NDArray[np.uint32], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities of a table's entries at a temperature: float64, they sum to 1."""
+    """Return the probabilities of a table's entries at a temperature: float64, of sum 1."""
     log_p = np.log(freq.astype(np.float64))
     if temperature == 0:
         pmf = (log_p == log_p.max()).astype(np.float64)

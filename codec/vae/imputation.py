@@ -1,7 +1,7 @@
-"""Fill in missing pixels: the latents that explain the known pixels best, decoded.
+"""Fill in missing pixels by decoding the latents that explain the known pixels best.
 
-Gradient descent on y, with the distortion counted on known pixels only and the rate as the prior. Rates rise
-from coarse to fine; z and the scales are taken anew from the filled picture at each, then held.
+Gradient descent on y minimises the rate plus the distortion of the known pixels. It runs at increasing rate
+indices, from coarse to fine; at each of them z and the scales are computed from the filled picture and fixed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,22 @@ from codec.vae.generation import means, scale_indices
 
 Floats = NDArray[np.float64]
 
+RATE_INDICES = (512, 768, 1024, 1280)
+# Iterations at each rate index.
+ITERATIONS = 30
+LEARNING_RATE = 0.5
+# Noise of all samples but the first, in quantiser steps times temperature; decreases to 0 at each rate index.
+NOISE = 0.7
+# Pixels are filled in by blocks of BLOCK x BLOCK, computed with MARGIN more on each side.
+BLOCK, MARGIN = 128, 48
+PEAK_SQUARED = 255.0**2
+
 
 def smooth_fill(x: Floats, missing: NDArray[np.bool_]) -> Floats:
-    """Fill x, float64 [H, W, C], wherever missing, bool [H, W], is set; at least one pixel must be known."""
+    """Fill x, float64 [H, W, C], smoothly where missing, bool [H, W]; at least one pixel must be known.
+
+    Pull-push: averages of known pixels at ever coarser resolution, interpolated (Gortler et al. 1996).
+    """
     weight = (~missing).astype(np.float64)[..., None]
     return _pull_push(x * weight, weight)
 
@@ -58,15 +71,6 @@ def _doubled(a: Floats) -> Floats:
     return np.stack(grown, axis=-1)
 
 
-RATE_INDICES = (512, 768, 1024, 1280)
-ITERATIONS = 30
-LEARNING_RATE = 0.5
-# Noise of further samples, in quantiser steps times temperature, dying away within each rate index.
-NOISE = 0.7
-BLOCK, MARGIN = 128, 48
-PEAK_SQUARED = 255.0**2
-
-
 def impute(
     image: PictureLike,
     missing: NDArray[np.bool_],
@@ -76,11 +80,11 @@ def impute(
     temperature: float = 1.0,
     progress: Progress | None = None,
 ) -> list[NDArray[np.uint8]]:
-    """Fill in a picture, `samples` times: uint8 [H, W, 3] each, equal to it wherever nothing is missing.
+    """Fill in the missing pixels of a picture, `samples` times: uint8 [H, W, 3] each; known pixels are kept.
 
-    missing: bool [H, W]. The first result is the likeliest found and needs no chance; further ones differ by
-    noise of this temperature on the latents while they are sought. Works block by block around what is
-    missing, so the time depends on that alone. Raises UsageError, UnsupportedImage or LimitExceeded.
+    missing: bool [H, W]. The first result is the most probable one found and does not depend on the seed. For
+    the others, noise of the given temperature (0 to 10) is added to the latents during the descent. Only
+    blocks with missing pixels are computed. Raises UsageError, UnsupportedImage or LimitExceeded.
     """
     pixels = load_rgb(image)
     if missing.shape != pixels.shape[:2] or missing.dtype != np.bool_:
@@ -89,9 +93,9 @@ def impute(
             f"not {missing.shape[1]}x{missing.shape[0]}"
         )
     if missing.all():
-        raise UsageError("the mask leaves no pixel of the picture known")
+        raise UsageError("the mask covers the whole picture; leave some pixels known")
     if samples < 1 or seed < 0 or not 0 <= temperature <= 10:
-        raise UsageError("samples must be above 0, seed not below 0, temperature from 0 to 10")
+        raise UsageError("samples must be at least 1, seed at least 0, temperature from 0 to 10")
     if not missing.any():
         return [pixels.copy() for _ in range(samples)]
     model = load_model(default_model_id())
@@ -103,7 +107,7 @@ def impute(
         done = functools.partial(_report, progress, index * len(blocks), samples * len(blocks))
         return _fill(model, pixels, missing, start, blocks, noise, temperature, done)
 
-    # One after another on a single-threaded worker: results must not depend on the machine's cores.
+    # One at a time on a single-threaded worker, so that results do not depend on the number of cores.
     return map_ordered(work, range(samples), 1)
 
 
@@ -142,7 +146,7 @@ def _fill(
         hole = missing[rows, columns]
         guess[rows, columns][hole] = inner[hole]
         filled[rows, columns][hole] = np.rint(inner[hole] * 255).astype(np.uint8)
-        # Later blocks go on from this one, so that no seam shows in large holes.
+        # Filled pixels count as known in later blocks, so that large holes show no seams.
         unknown[rows, columns] = False
         done(count + 1)
     return filled
@@ -155,12 +159,12 @@ def _window(
     noise: torch.Generator | None,
     temperature: float,
 ) -> NDArray[np.float64]:
-    """Fill one window: float64 [h, w, 3] in [0, 1], of which only unknown pixels are meant to be used."""
+    """Fill one window: float64 [h, w, 3] in [0, 1]. guess: the same, with a start for the unknown pixels."""
     height, width = unknown.shape
     unit = model.config.z_stride
     pad = ((0, -height % unit), (0, -width % unit))
     x = torch.from_numpy(np.pad(guess, (*pad, (0, 0)), mode="edge")).float().permute(2, 0, 1)[None]
-    # What is padded is neither known nor wanted.
+    # Padding does not count as known.
     known = torch.from_numpy(~np.pad(unknown, pad, constant_values=True)).float()[None, None]
     current = x
     for rate_index in RATE_INDICES:
@@ -179,7 +183,10 @@ def _explain(
     noise: torch.Generator | None,
     temperature: float,
 ) -> Tensor:
-    """Decode the likeliest latents, sought from `current` on: float [1, 3, H, W] in [0, 1]."""
+    """Decode the most probable latents given the known pixels of target: float [1, 3, H, W] in [0, 1].
+
+    current: the picture to start from.
+    """
     network, tables = float_network(model), model.coder.tables
     rate_point, lmbda = rate_point_tensor(rate_index), model.config.lmbda(rate_index / STEP_UNITS)
     cost = RateCurve(tables)
@@ -187,7 +194,7 @@ def _explain(
         y = network.scale_latent(network.g_a(current), rate_point)
         z = tables.clamp_z(network.h_a(y)[0].round().numpy(), nearest_rate_point(rate_index))
         z_hat = torch.from_numpy(z.astype(np.float32))[None]
-        # Held as they are at the start: where they lead is not differentiable.
+        # Fixed at their initial values, since they are not differentiable.
         scale_index = scale_indices(model, z, y - means(model, z_hat, y, rate_index), rate_index)
     y = y.clone().requires_grad_(True)
     optimiser = Adam(y, betas=(0.9, 0.95))

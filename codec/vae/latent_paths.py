@@ -1,4 +1,4 @@
-"""Ways through latent space: from one picture to another, and along one channel."""
+"""Interpolate between the latents of two pictures, and traverse one channel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from codec.inference.threads import Progress, map_ordered, worker_count
 from codec.tiles.quantise import Floats, TileSymbols, hyper_latents, nearest, quantise_given
 from codec.vae.picture_latents import PictureLatents, Setting, choose, decode_latents
 
-# Below this sine of the angle between two latents the arc between them is taken for straight.
+# If the sine of the angle between two latents is smaller, spherical interpolation becomes linear.
 LEAST_SINE = 1e-4
 
 
@@ -33,7 +33,7 @@ class TileLatent(NamedTuple):
     z: Floats
 
 
-# Number of a frame and of a tile -> that tile in that frame.
+# (index of a frame, index of a tile) -> latents of that tile in that frame.
 Move: TypeAlias = Callable[[int, int], TileLatent]
 
 
@@ -47,12 +47,12 @@ def interpolate(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[NDArray[np.uint8]]:
-    """Decode `count` points between two pictures' latents, both ends included: uint8 [H, W, 3] each.
+    """Decode `count` points between the latents of two pictures, both ends included: uint8 [H, W, 3] each.
 
-    y and z are moved together, then coded as a file would hold them. spherical: along the great arc between
-    the two latents, which keeps their length. Of two pictures of different size the larger one is cut around
-    its middle to the shape of the smaller one and scaled to its size, with a ConversionWarning.
-    Raises UsageError, UnsupportedImage or LimitExceeded.
+    y and z are interpolated together, then quantised as in a file. spherical: interpolate along the great
+    arc, which preserves the norm, instead of linearly. If the sizes differ, the larger picture is cut around
+    its middle to the shape of the smaller one and scaled to its size, with a ConversionWarning. Raises
+    UsageError, UnsupportedImage or LimitExceeded.
     """
     return list(
         interpolation(
@@ -71,9 +71,9 @@ def interpolation(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of `interpolate` as they are made, of which any number may be too many to hold."""
+    """Yield the frames of `interpolate` one by one, for numbers of frames that do not fit in memory."""
     if count < 2:
-        raise UsageError("an interpolation needs at least its two ends", field="count")
+        raise UsageError("count must be at least 2, for the two ends", field="count")
     setting, workers = choose(quality), worker_count(threads)
     pictures = _of_one_size(load_rgb(first), load_rgb(second))
     start, end = (_latents(setting, pixels, workers) for pixels in pictures)
@@ -95,10 +95,10 @@ def traverse(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> list[NDArray[np.uint8]]:
-    """Add each of `steps`, in quantiser steps, to one channel of a picture's y everywhere, and decode.
+    """Decode a picture with each of `steps`, in quantiser steps, added to one channel of y.
 
-    Returns samples uint8 [H, W, 3], one array for each step. Channels 0..M-1 are in the order of their weight
-    in the picture, heaviest first. Raises UsageError, UnsupportedImage or LimitExceeded.
+    Return one array uint8 [H, W, 3] for each step. Channels 0..M-1 are ordered by their sum of magnitudes in
+    the picture, largest first. Raises UsageError, UnsupportedImage or LimitExceeded.
     """
     return list(traversal(image, channel, steps, quality=quality, threads=threads, progress=progress))
 
@@ -112,7 +112,7 @@ def traversal(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames of `traverse` as they are made."""
+    """Yield the frames of `traverse` one by one."""
     setting, workers = choose(quality), worker_count(threads)
     channels = setting.model.config.m
     if not 0 <= channel < channels:
@@ -131,7 +131,7 @@ def traversal(
 
 
 def _of_one_size(first: RgbArray, second: RgbArray) -> tuple[RgbArray, RgbArray]:
-    """Return two pictures [H, W, 3], the one of more pixels brought to the size of the other."""
+    """Return two pictures [H, W, 3] of one size: the one with more pixels is cut and scaled to the other."""
     if first.shape == second.shape:
         return first, second
     pictures = [first, second]
@@ -167,7 +167,7 @@ def _frames(
     workers: int,
     progress: Progress | None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield what `count` latents decode to, uint8 [H, W, 3]; several at a time where tiles are few."""
+    """Decode `count` frames, uint8 [H, W, 3], several at a time if a frame has fewer tiles than workers."""
     height, width = shape[:2]
     n_tiles = len(tile_grid(width, height, TILE))
     together = max(1, workers // n_tiles)
@@ -176,8 +176,8 @@ def _frames(
     def frame(index: int) -> NDArray[np.uint8]:
         code = functools.partial(_code, setting, move, index)
         symbols = map_ordered(code, range(n_tiles), each)
-        found = PictureLatents(width, height, setting.rate_index, tuple(symbols))
-        return decode_latents(setting.model, found, threads=each)
+        latents = PictureLatents(width, height, setting.rate_index, tuple(symbols))
+        return decode_latents(setting.model, latents, threads=each)
 
     for start in range(0, count, together):
         group = range(start, min(start + together, count))
@@ -188,7 +188,7 @@ def _frames(
 
 
 def _code(setting: Setting, move: Move, index: int, tile: int) -> TileSymbols:
-    """Return what a file would hold of one tile of one frame."""
+    """Return the symbols of one tile of one frame, as in a file."""
     y, z = move(index, tile)
     coded = setting.model.coder.tables.clamp_z(np.rint(z), nearest_rate_point(setting.rate_index))
     return quantise_given(setting.model, coded, y, setting.rate_index, nearest)
@@ -197,9 +197,9 @@ def _code(setting: Setting, move: Move, index: int, tile: int) -> TileSymbols:
 def _arc(
     first: Sequence[Floats], second: Sequence[Floats], spherical: bool
 ) -> Callable[[Floats, Floats, float], Floats]:
-    """Return the way between two latents, given as their tiles: straight, or on the great arc between them.
+    """Return a function that interpolates between two latents tile by tile, linearly or spherically.
 
-    All tiles together are one vector, and each point of the way is taken tile by tile.
+    first, second: the tiles of both. The angle of the arc is that between the vectors of all tiles.
     """
     angle = _angle(first, second) if spherical else 0.0
 

@@ -1,4 +1,4 @@
-"""The latents of a picture, tile by tile as a file holds them, by the model in use."""
+"""Encode and decode the latents of a picture tile by tile, as in a file, with the default model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ DEFAULT_QUALITY = 75.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """A model, its rate index 0..2560, and beta: what a bit of rate counts beside one unit of squared error.
+    """A model, a rate index 0..2560, and beta, the weight of rate relative to distortion.
 
-    The model was trained with beta = 1 / lmbda of the rate index; another beta weighs latents otherwise.
+    distortion: squared error of 8-bit samples. rate: bits per pixel. The model was trained with beta = 1 /
+    lmbda of the rate index; another beta changes only the weighting of its latents.
     """
 
     model: LoadedModel
@@ -38,15 +39,16 @@ class Setting:
 
     @property
     def lmbda(self) -> float:
-        """Bits per pixel that one squared 8-bit level of error is worth."""
+        """Bits per pixel equivalent to a mean squared error of one level squared."""
         return 1 / self.beta
 
 
 def choose(quality: float | None = None, beta: float | None = None) -> Setting:
-    """Return the default model at a quality 0..100, or else at the rate index that was trained for a beta.
+    """Return the default model with a rate index and beta.
 
-    With both, latents are those of the quality, weighed by beta; with neither, quality is 75.
-    Raises UsageError for values outside their ranges.
+    quality: 0..100, gives the rate index; its default is 75. beta: above 0, by default that of the rate
+    index. With beta alone, the rate index is the one trained for it. Raises UsageError for values outside
+    their ranges.
     """
     model_id = default_model_id()
     if beta is not None and not (math.isfinite(beta) and beta > 0):
@@ -65,7 +67,7 @@ def choose(quality: float | None = None, beta: float | None = None) -> Setting:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PictureLatents:
-    """The symbols of a picture of width x height pixels at rate index 0..2560, one for each of its tiles."""
+    """The symbols of the tiles of a picture of width x height pixels at a rate index 0..2560."""
 
     width: int
     height: int
@@ -74,14 +76,14 @@ class PictureLatents:
 
     @property
     def tiles(self) -> list[Tile]:
-        """The tiles that the symbols belong to, in file order."""
+        """The tiles of the symbols, in file order."""
         return tile_grid(self.width, self.height, TILE)
 
 
 def encode_latents(
     model: LoadedModel, pixels: Samples, rate_index: int, *, threads: int, progress: Progress | None = None
 ) -> PictureLatents:
-    """Return the latents of a picture [H, W, 3], as compressing it at this rate index finds them."""
+    """Encode a picture [H, W, 3] at a rate index 0..2560, as compression at effort 0 does."""
     height, width = pixels.shape[:2]
     code = functools.partial(_symbols, model, pixels, rate_index)
     tiles = tile_grid(width, height, TILE)
@@ -93,7 +95,7 @@ def _symbols(model: LoadedModel, pixels: Samples, rate_index: int, tile: Tile) -
 
 
 def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int) -> NDArray[np.uint8]:
-    """Return the samples that latents stand for, uint8 [H, W, 3], as decompressing finds them."""
+    """Decode latents to samples uint8 [H, W, 3], as decompression does."""
     rows, columns = y_shape(latents.width, latents.height, model.config.z_stride)
     unscaled = np.zeros((model.config.m, rows, columns), np.float32)
 
@@ -110,7 +112,7 @@ def decode_latents(model: LoadedModel, latents: PictureLatents, *, threads: int)
 def synthesise_whole(
     model: LoadedModel, unscaled: NDArray[np.float32], rate_index: int, threads: int
 ) -> NDArray[np.uint8]:
-    """Return the samples of a whole latent map, float32 [M, h, w] -> uint8 [16h, 16w, 3]."""
+    """Return the samples, uint8 [16h, 16w, 3], of a whole unscaled latent map, float32 [M, h, w]."""
     rows, columns = unscaled.shape[1:]
     samples = np.empty((rows * LATENT_STRIDE, columns * LATENT_STRIDE, 3), np.uint8)
     blocks = synthesis_blocks(rows, columns, threads)
@@ -126,20 +128,23 @@ def synthesise_whole(
 
 
 def joined(latents: PictureLatents, maps: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Join maps of 16x16 cells, one for each tile, into that of the whole picture, cut to its cells."""
+    """Join maps with a value per cell, one for each tile, into a map of the picture's cells.
+
+    Values of positions beyond the picture are added to its last cells.
+    """
     rows, columns = -(-latents.height // LATENT_STRIDE), -(-latents.width // LATENT_STRIDE)
     whole = np.zeros((rows, columns))
     for tile, part in zip(latents.tiles, maps, strict=True):
         top, left = tile.y // LATENT_STRIDE, tile.x // LATENT_STRIDE
         room = whole[top : top + tile_cells(tile.height), left : left + tile_cells(tile.width)]
         room += part[: room.shape[0], : room.shape[1]]
-        # What lies beyond the picture's last cells is paid for all the same.
+        # Positions beyond the picture cost bits too.
         _fold(room, part)
     return whole
 
 
 def tile_cells(side: int) -> int:
-    """Return how many cells of 16 pixels cover a side of a tile."""
+    """Return the number of cells that cover a side of a tile, given in pixels."""
     return -(-side // LATENT_STRIDE)
 
 

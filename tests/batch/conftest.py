@@ -1,4 +1,4 @@
-"""Small pictures to make batches of."""
+"""Small pictures for batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 @pytest.fixture
 def pictures(tmp_path: Path, photo: Callable) -> Callable[..., Path]:
-    """Return a function that writes one 64x64 picture for each name below a folder, all different."""
+    """Return a function that writes a different 64x64 picture for each name, below a folder."""
 
     def make(*names: str, folder: str = "pictures") -> Path:
         large = Image.fromarray(photo(300, 200))

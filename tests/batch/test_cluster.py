@@ -1,4 +1,4 @@
-"""The same batch on a Dask cluster, whose workers may die."""
+"""Batches on a Dask cluster, with workers that die."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_command_runs_on_a_cluster(tmp_path, pictures, cluster, monkeypatch, cap
     assert main(["batch", "--cluster", "nonsense://x", "pictures"]) == 2
 
 
-def test_killed_worker_costs_nothing(tmp_path, pictures, client):
+def test_killed_worker_loses_no_file(tmp_path, pictures, client):
     names = [f"{number:02}.png" for number in range(16)]
     folder = pictures(*names)
     (folder / "bad.png").write_bytes(b"junk")
@@ -82,7 +82,7 @@ def test_killed_worker_costs_nothing(tmp_path, pictures, client):
     lines = [json.loads(line) for line in manifest.read_bytes().splitlines()[1:]]
     assert Counter(line["file"] for line in lines) == Counter(str(path) for path in folder.iterdir())
 
-    # Local processes take the same manifest, and write the same bytes.
+    # Local processes accept the same manifest and write the same bytes.
     again = list(compress_many([folder], tmp_path / "cluster", jobs=1, manifest=manifest))
     assert Counter(result.status for result in again) == {Status.SKIPPED: 16, Status.FAILED: 1}
     list(compress_many([folder], tmp_path / "local", jobs=1))
@@ -92,7 +92,7 @@ def test_killed_worker_costs_nothing(tmp_path, pictures, client):
 
 
 def deadly(task: Task, tries: int) -> Result:
-    """End the worker, of some files."""
+    """Kill the worker for some files."""
     with open(task.target, "a") as log:
         log.write(f"{os.path.basename(task.source)} {tries}\n")
     if "poison" in task.source:
@@ -101,12 +101,12 @@ def deadly(task: Task, tries: int) -> Result:
 
 
 def test_file_that_ends_two_workers_is_set_aside(tmp_path):
-    # A worker cannot import a test.
+    # A worker cannot import this test module.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     log = str(tmp_path / "log")
     names = ["a", "poison", "b", "c", "d"]
     tasks = [Task(name, log) for name in names]
-    # Four, so that two are left whether or not Dask starts others for those that end.
+    # Four, so that two remain even if Dask does not replace those that die.
     with started(4, tmp_path / "dask") as wide, distributed.Client(wide, set_as_default=False) as client:
         results = {r.source: r for r in run_cluster(deadly, tasks, client)}
     assert {name: result.status for name, result in results.items()} == {
@@ -114,10 +114,10 @@ def test_file_that_ends_two_workers_is_set_aside(tmp_path):
     }  # fmt: skip
     assert isinstance(results["poison"].error, WorkerDied)
     begun = (tmp_path / "log").read_text().splitlines()
-    # The others are done again where Dask has lost their result with a worker.
+    # Dask repeats files whose results were lost with a worker.
     assert [line for line in begun if "poison" in line] == ["poison 1", "poison 2"]
 
 
-def test_nobody_at_the_address():
+def test_unreachable_scheduler_is_an_error():
     with pytest.raises(OSError, match="connect"):
         connect("tcp://127.0.0.1:9", timeout_s=0.5)

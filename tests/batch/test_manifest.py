@@ -1,4 +1,4 @@
-"""The journal, and what a run takes from it."""
+"""The manifest: what is recorded, and what a later run reads from it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from codec.model.index import default_model_id
 
 @pytest.fixture
 def done(tmp_path):
-    """Return a function that makes a task and the result of it, with files that fit."""
+    """Return a function that makes a task and its result, with matching files on disk."""
 
     def make(name):
         source, target = tmp_path / f"{name}.png", tmp_path / f"{name}.vae"
@@ -45,16 +45,16 @@ def test_done_files_are_skipped_until_source_or_output_changes(tmp_path, done):
         assert manifest.earlier(first).status is Status.SKIPPED
         os.utime(first.source, ns=(1, 1))
         assert manifest.earlier(first) is None
-        assert manifest.made(first)
+        assert manifest.wrote_output(first)
         os.unlink(second.source)
         assert manifest.earlier(second).status is Status.SKIPPED
         os.unlink(second.target)
         assert manifest.earlier(second) is None
-        assert not manifest.made(second)
+        assert not manifest.wrote_output(second)
 
 
 @pytest.mark.parametrize("keep", range(1, 60, 7))
-def test_a_line_cut_short_is_dropped_and_the_rest_holds(tmp_path, done, keep):
+def test_truncated_line_is_dropped_and_the_rest_is_kept(tmp_path, done, keep):
     path = tmp_path / "m.jsonl"
     (first, first_result), (second, second_result) = done("first"), done("second")
     with Manifest(path, RunOptions()) as manifest:
@@ -71,7 +71,7 @@ def test_a_line_cut_short_is_dropped_and_the_rest_holds(tmp_path, done, keep):
     ]  # fmt: skip
 
 
-def test_killed_before_the_first_line_was_whole(tmp_path, done):
+def test_killed_before_the_first_line_was_complete(tmp_path, done):
     path = tmp_path / "m.jsonl"
     path.write_bytes(b'{"vaezip_mani')
     task, result = done("a")
@@ -81,7 +81,7 @@ def test_killed_before_the_first_line_was_whole(tmp_path, done):
         assert manifest.earlier(task).status is Status.SKIPPED
 
 
-def test_what_was_set_aside_stays_so_unless_asked_for(tmp_path, done):
+def test_files_set_aside_are_skipped_without_retry(tmp_path, done):
     path = tmp_path / "m.jsonl"
     task, _ = done("poison")
     failed, _ = done("failed")
@@ -148,7 +148,7 @@ def test_settings_of_an_earlier_release_are_recognised(tmp_path, settings, keywo
     "settings",
     [None, [], {**PLAIN, "model": "00000000"}, {**PLAIN, "sharpen": 1}, {**PLAIN, "roi": 5}, {"effort": 99}],
 )
-def test_settings_that_mean_nothing_here_are_refused(tmp_path, settings):
+def test_unknown_settings_are_refused(tmp_path, settings):
     path = tmp_path / "m.jsonl"
     if isinstance(settings, dict):
         settings = {"model": default_model_id().hex(), **settings}
@@ -157,7 +157,7 @@ def test_settings_that_mean_nothing_here_are_refused(tmp_path, settings):
         pass
 
 
-def test_a_run_with_regions_goes_on(tmp_path, done):
+def test_run_with_regions_resumes(tmp_path, done):
     path = tmp_path / "m.jsonl"
     task, result = done("a")
     options = RunOptions(EncodeOptions.of(roi=("10,20,30,40", "5,6,7,8:-12.5"), target_size="4kB"))
@@ -168,7 +168,7 @@ def test_a_run_with_regions_goes_on(tmp_path, done):
 
 
 @pytest.mark.parametrize("content", [b"dear diary\nend\n", b"dear diary\nend", b"dear diary", b"{}"])
-def test_any_other_file_is_refused_and_kept(tmp_path, content):
+def test_files_that_are_no_manifest_are_refused_and_kept(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(UsageError, match="is no manifest"), Manifest(path, RunOptions()):
@@ -176,7 +176,7 @@ def test_any_other_file_is_refused_and_kept(tmp_path, content):
     assert path.read_bytes() == content
 
 
-def test_two_runs_cannot_share_it(tmp_path):
+def test_two_runs_cannot_share_a_manifest(tmp_path):
     path = tmp_path / "m.jsonl"
     with (
         Manifest(path, RunOptions()),

@@ -1,4 +1,4 @@
-"""The callable for map_batches, called as Ray Data calls it."""
+"""`CompressBatch`, called as `map_batches` of Ray Data calls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def compress():
     return CompressBatch(60, on_error="null")
 
 
-def test_equal_sizes_come_as_one_array(compress, photo):
+def test_pictures_of_equal_size_arrive_as_one_array(compress, photo):
     batch = {"image": np.stack([photo(64, 48), photo(64, 48)[::-1]]), "id": np.arange(2)}
     result = compress(batch)
     assert list(result) == ["image", "id", "vae", "vae_error"]
@@ -27,7 +27,7 @@ def test_equal_sizes_come_as_one_array(compress, photo):
     assert list(result["vae_error"]) == [None, None]
 
 
-def test_mixed_sizes_and_files_and_bad_rows(compress, photo):
+def test_mixed_sizes_files_and_bad_rows(compress, photo):
     column = np.empty(4, object)
     file = io.BytesIO()
     Image.fromarray(photo(20, 30)).save(file, "PNG")
@@ -43,11 +43,11 @@ def test_mixed_sizes_and_files_and_bad_rows(compress, photo):
     assert result["vae_error"][3] is not None
 
 
-def test_errors_are_raised_unless_asked_otherwise():
+def test_errors_are_raised_by_default():
     strict = CompressBatch(column="bytes", output="coded", lossless=True)
     with pytest.raises(codec.UnsupportedImage):
         strict({"bytes": np.array([b"junk"], object)})
-    with pytest.raises(codec.UsageError, match="no column 'bytes', but image"):
+    with pytest.raises(codec.UsageError, match="no column 'bytes'; its columns: image"):
         strict({"image": np.zeros((1, 4, 4, 3), np.uint8)})
     with pytest.raises(codec.UsageError, match="on_error"):
         CompressBatch(on_error="ignore")

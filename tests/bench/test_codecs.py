@@ -1,4 +1,4 @@
-"""Every codec of the table encodes and decodes, and says what it is."""
+"""Every benchmarked codec encodes, decodes and describes itself."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_codec_trades_bytes_for_quality(row, photo):
     assert errors[0] > errors[1]
 
 
-def test_vaezip_goes_through_the_public_classes(photo):
+def test_vaezip_runs_by_the_public_classes(photo):
     row = find_codec("vaezip")
     pixels = photo(40, 24)
     data = row.encode(pixels, row.qualities[4])
@@ -43,19 +43,19 @@ def test_vaezip_goes_through_the_public_classes(photo):
     assert codec.info(data).rate_index == row.qualities[4]
 
 
-def test_every_codec_has_ten_qualities_and_a_name_of_its_own():
+def test_every_codec_has_ten_qualities_and_a_unique_name():
     assert len({row.name for row in CODECS}) == len(CODECS)
     for row in CODECS:
         assert len(set(row.qualities)) >= 10, row.name
         assert "Q" in row.settings
 
 
-def test_unknown_codec_is_named():
+def test_error_names_an_unknown_codec():
     with pytest.raises(UsageError, match="'gif'; known: vaezip, jpeg"):
         find_codec("gif")
 
 
-def test_missing_codec_says_what_to_install(monkeypatch):
+def test_error_of_a_missing_codec_says_what_to_install(monkeypatch):
     monkeypatch.setattr(codecs.features, "version", lambda feature: None)
     with pytest.raises(MissingCodec, match="no avif"):
         find_codec("avif").version()

@@ -1,4 +1,4 @@
-"""What is committed agrees: README and docs with the results, and all with the shipped weights."""
+"""README, docs and committed results agree with each other and with the shipped weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if not (ROOT / "benchmarks").is_dir():
 
 @pytest.fixture
 def script(monkeypatch) -> Callable[[str], ModuleType]:
-    """Return a function that imports a script of benchmarks/, which is not installed."""
+    """Return a function that imports a script of benchmarks/ (which is not installed)."""
     monkeypatch.syspath_prepend(ROOT)
     return lambda name: importlib.import_module(f"benchmarks.{name}")
 
@@ -52,18 +52,18 @@ def test_pages_and_results_agree(page, shown_as):
     assert write_blocks(text, ROOT / FOLDER, shown_as) == text, f"run: {command}"
 
 
-def test_tables_of_efforts_agree_with_the_record(script):
+def test_effort_tables_agree_with_the_record(script):
     effort = script("effort")
     record = json.loads((ROOT / FOLDER / "effort" / "effort.json").read_text(encoding="utf-8"))
     assert between("docs/guide/size-and-effort.md", effort.START, effort.END) == effort.table(record)
 
 
-def test_table_of_safety_agrees_with_the_records(script):
+def test_safety_table_agrees_with_the_records(script):
     safety = script("safety")
     assert between("docs/security.md", safety.START, safety.END) == safety.table(ROOT / FOLDER / "safety")
 
 
-def test_crops_are_of_the_shipped_weights_and_of_equal_bytes():
+def test_crops_use_the_shipped_weights_at_equal_bytes():
     files = json.loads((ROOT / FOLDER / "crops.json").read_text(encoding="utf-8"))["files"]
     by_picture: dict[str, dict[str, int]] = {}
     for file in files:
@@ -77,7 +77,7 @@ def test_crops_are_of_the_shipped_weights_and_of_equal_bytes():
         assert picture.width > 800
 
 
-def test_results_are_of_all_of_kodak_and_of_the_shipped_weights():
+def test_results_cover_kodak_with_the_shipped_weights():
     results = load_results(RESULTS_FILE)
     assert set(results.pictures) == set(DATA_SETS["kodak"].sha256().values())
     assert {"vaezip", "jpeg", "jpeg-444", "webp", "avif", "jxl", "jp2"} <= set(results.codecs)
@@ -89,7 +89,7 @@ def test_results_are_of_all_of_kodak_and_of_the_shipped_weights():
 
 
 def test_every_point_has_every_metric():
-    """So that no codec's row in the table has a gap."""
+    """A missing metric would leave a gap in a codec's row of the table."""
     points = load_results(RESULTS_FILE).points
     missing = {
         (key[0], metric)
@@ -105,7 +105,7 @@ def test_every_point_has_every_metric():
     assert "|  |" not in table
 
 
-def test_report_is_small_and_of_these_results():
+def test_report_is_small_and_shows_these_results():
     page = ROOT / FOLDER / PAGE
     assert page.stat().st_size < 8_000_000
     assert load_results(RESULTS_FILE).codecs["vaezip"].version in page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""BD-rate on curves whose answer is known, and its refusals."""
+"""BD-rate of curves with a known answer, and curves that are refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_bd_rate_is_refused_for_few_points():
     assert bd_rate(rising(BPP[:3], VALUES[:3]), rising(BPP, VALUES)).percent is None
 
 
-def test_rising_drops_points_that_gain_nothing():
+def test_rising_drops_points_without_gain():
     curve = rising([3, 1, 1, 2, 2.5], [40, 30, 30, 35, 34])
     assert curve.bpp.tolist() == [1, 2, 3]
     assert curve.value.tolist() == [30, 35, 40]
@@ -49,7 +49,7 @@ def test_ms_ssim_in_decibel_is_finite():
     assert decibel(1.0) == 60
 
 
-def made_up(metric="psnr_rgb") -> Results:
+def synthetic(metric="psnr_rgb") -> Results:
     """Two codecs on two pictures of 100x80; codec b needs half and then a quarter of codec a's bytes."""
     results = Results(codecs={name: CodecFacts(name, "1", "Q") for name in "ab"})
     results.pictures = {sha: Picture(sha, f"{sha}.png", 100, 80) for sha in ("one", "two")}
@@ -61,8 +61,8 @@ def made_up(metric="psnr_rgb") -> Results:
     return results
 
 
-def test_mean_curve_and_mean_of_pictures_differ_as_they_should():
-    results = made_up()
+def test_mean_curve_and_mean_of_pictures_differ():
+    results = synthetic()
     pictures = complete_pictures(results, ["a", "b"], "psnr_rgb")
     assert pictures == ["one", "two"]
     curves = [mean_curve(results, name, "psnr_rgb", pictures) for name in "ab"]
@@ -73,8 +73,8 @@ def test_mean_curve_and_mean_of_pictures_differ_as_they_should():
     assert found.pictures == 2
 
 
-def test_pictures_without_the_metric_do_not_count():
-    results = made_up("ms_ssim")
+def test_pictures_without_the_metric_are_ignored():
+    results = synthetic("ms_ssim")
     for key, point in results.points.items():
         point.metrics["ms_ssim"] = 1 - 10 ** (-point.metrics["ms_ssim"] / 10) if key[2] == "one" else None
     pictures = complete_pictures(results, ["a", "b"], "ms_ssim")
@@ -82,8 +82,8 @@ def test_pictures_without_the_metric_do_not_count():
     assert np.allclose(mean_curve(results, "a", "ms_ssim", pictures).value, VALUES, atol=1e-6)
 
 
-def test_missing_points_take_a_picture_out():
-    results = made_up()
+def test_missing_points_exclude_a_picture():
+    results = synthetic()
     del results.points["a", 2, "two"]
     assert complete_pictures(results, ["a", "b"], "psnr_rgb") == ["one"]
     assert complete_pictures(results, ["b"], "psnr_rgb") == ["one", "two"]

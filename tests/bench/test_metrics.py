@@ -1,4 +1,4 @@
-"""Metrics against known values and at the edges of what they are defined for."""
+"""Metrics against known values and at the limits of their domain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_psnr_of_a_known_error():
     assert psnr_rgb(x, x) == 100
 
 
-def test_ms_ssim_matches_its_definition_at_the_ends(photo):
+def test_ms_ssim_matches_its_definition_at_the_extremes(photo):
     pytest.importorskip("pytorch_msssim")
     x = photo(176, 164)
     assert ms_ssim(x, x) == pytest.approx(1)

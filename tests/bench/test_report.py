@@ -1,4 +1,4 @@
-"""The page and the Markdown of results, made from made-up results and looked at in a browser."""
+"""The report and the Markdown tables, made from synthetic results; the report is viewed in a browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = {"vaezip": "vaezip", "jpeg": "JPEG <4:2:0>", "webp": "WebP"}
 NEEDED = {"vaezip": 0.8, "jpeg": 1.0, "webp": 0.5}
 
 
-def made_up() -> Results:
+def example_results() -> Results:
     """Results in which vaezip needs 20 % fewer bits than JPEG and 60 % more than WebP."""
     results = Results(machines=[{"cpu": "a & b", "cores": 2, "system": "Linux", "architecture": "x86_64"}])
     results.codecs = {name: CodecFacts(label, "1.0", "quality=Q") for name, label in LABELS.items()}
@@ -42,7 +42,7 @@ def made_up() -> Results:
 
 @pytest.fixture
 def pair(photo) -> SideBySide:
-    """A side by side without vaezip's weights: WebP stands in for them."""
+    """A side-by-side comparison in which WebP stands in for vaezip, so that no weights are needed."""
     pixels = photo(120, 90)
     sizes = []
     for limit in (900, 2500):
@@ -55,7 +55,7 @@ def pair(photo) -> SideBySide:
     return SideBySide("chelsea", 120, 90, lossless(pixels), sizes)
 
 
-def test_largest_within_is_the_largest_within(photo):
+def test_largest_within_a_number_of_bytes(photo):
     pixels = photo(120, 90)
     row = find_codec("jpeg")
     for limit in (1200, 3000, 10**6):
@@ -66,22 +66,22 @@ def test_largest_within_is_the_largest_within(photo):
     assert len(largest_within(lambda quality: row.encode(pixels, quality), 100, 1)) == min(sizes)
 
 
-def test_large_pictures_are_cut_to_their_middle(photo):
+def test_large_pictures_are_cropped_to_their_middle(photo):
     pixels = photo(900, 800)
     assert (middle(pixels) == pixels[16:784, 66:834]).all()
     assert middle(photo(20, 10)).shape == (10, 20, 3)
 
 
 def test_comparison_has_the_known_numbers():
-    rows = {row.name: row for row in plots.compare(made_up())}
+    rows = {row.name: row for row in plots.compare(example_results())}
     assert set(rows) == {"jpeg", "webp"}
     assert rows["jpeg"].of_mean["psnr_rgb"].percent == pytest.approx(-20, abs=0.2)
     assert rows["webp"].mean_of["ms_ssim"].percent == pytest.approx(60, abs=0.4)
     assert rows["webp"].mean_of["ms_ssim"].pictures == 2
 
 
-def test_curves_without_overlap_say_so():
-    results = made_up()
+def test_curves_without_overlap_are_reported():
+    results = example_results()
     for key, point in results.points.items():
         if key[0] == "webp":
             point.metrics["psnr_rgb"] += 40
@@ -90,21 +90,21 @@ def test_curves_without_overlap_say_so():
     assert plots.overlap(row.of_mean["psnr_rgb"], "dB") == ""
 
 
-def test_plots_are_the_same_bytes_twice():
-    drawn = [plots.draw(made_up(), "psnr_rgb") for _ in range(2)]
+def test_plots_are_reproducible():
+    drawn = [plots.draw(example_results(), "psnr_rgb") for _ in range(2)]
     assert plots.png(drawn[0]) == plots.png(drawn[1])
     assert plots.svg(drawn[0], "a") == plots.svg(drawn[1], "a")
 
 
 def render(pair) -> str:
-    results = made_up()
+    results = example_results()
     drawings = {
         metric: plots.svg(plots.draw(results, metric), metric) for metric in plots.metrics_of(results)
     }
     return page.render(results, plots.compare(results), drawings, [pair], notes=["chelsea: CC0 & free"])
 
 
-def test_page_is_whole_and_needs_no_network(pair):
+def test_page_is_complete_and_needs_no_network(pair):
     text = render(pair)
     assert "20.0 % fewer bits than JPEG &lt;4:2:0&gt;" in text
     assert "chelsea: CC0 &amp; free" in text
@@ -116,7 +116,7 @@ def test_page_is_whole_and_needs_no_network(pair):
 
 
 def test_report_command_writes_page_and_plots(tmp_path, capsys):
-    made_up().save(tmp_path / "r.json")
+    example_results().save(tmp_path / "r.json")
     assert main(["bench", "report", str(tmp_path / "r.json"), "-o", str(tmp_path / "out")]) == 0
     names = {f"rd_{metric}.{kind}" for metric in ("psnr_rgb", "psnr_y", "ms_ssim") for kind in ("png", "svg")}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"report.html"}
@@ -125,7 +125,7 @@ def test_report_command_writes_page_and_plots(tmp_path, capsys):
 
 
 def test_published_curves_of_other_pictures_are_refused(tmp_path, capsys):
-    made_up().save(tmp_path / "r.json")
+    example_results().save(tmp_path / "r.json")
     published = tmp_path / "p.json"
     published.write_text('{"data_set": "kodak", "rows": []}')
     arguments = ["bench", "report", str(tmp_path / "r.json"), "-o", str(tmp_path / "out")]
@@ -134,9 +134,9 @@ def test_published_curves_of_other_pictures_are_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_readme_command_rewrites_the_block_only(tmp_path):
+def test_readme_command_rewrites_only_the_block(tmp_path):
     (tmp_path / "results").mkdir()
-    made_up().save(tmp_path / "results" / "rd.json")
+    example_results().save(tmp_path / "results" / "rd.json")
     readme = tmp_path / "README.md"
     readme.write_text(f"# Title\n\n{START}\nold\n{END}\n\nrest\n")
     assert main(["bench", "readme", str(tmp_path / "results"), str(readme)]) == 0
@@ -153,7 +153,7 @@ def test_readme_command_rewrites_the_block_only(tmp_path):
 
 def test_readme_command_writes_the_summary_too(tmp_path):
     (tmp_path / "results").mkdir()
-    made_up().save(tmp_path / "results" / "rd.json")
+    example_results().save(tmp_path / "results" / "rd.json")
     readme, page = tmp_path / "README.md", tmp_path / "docs.md"
     readme.write_text(f"above\n{SUMMARY_START}\nold\n{SUMMARY_END}\nbelow\n")
     page.write_text(f"{SUMMARY_START}{SUMMARY_END}{START}{END}")
@@ -174,7 +174,7 @@ def test_readme_without_markers_is_refused():
 
 @pytest.fixture
 def browser():
-    """Headless Chromium, with the messages of its console."""
+    """Headless Chromium that records its console messages."""
     selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install '.[dev]'")
     programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
     if None in programs.values():

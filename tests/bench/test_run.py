@@ -1,4 +1,4 @@
-"""Runs over a folder: what they find, that they resume, and that two give the same file."""
+"""Runs over a folder: which pictures they find, resuming, and reproducible results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JPEG = len(find_codec("jpeg").qualities)
 
 @pytest.fixture
 def folder(tmp_path, photo):
-    """Two pictures, one of them twice, a text, and a file hidden from runs."""
+    """Two pictures, one of them twice, a text file and a hidden file."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     Image.fromarray(photo(64, 48)).save(folder / "b.png")
@@ -34,7 +34,7 @@ def folder(tmp_path, photo):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Names of the codecs that encode, call by call."""
+    """Names of the codecs, one entry for each call of encode."""
     calls = []
 
     def find(name):
@@ -50,7 +50,7 @@ def counted(monkeypatch):
     return calls
 
 
-def test_run_finds_every_point_and_names_what_it_leaves_out(folder, counted):
+def test_run_measures_every_point_and_names_skipped_files(folder, counted):
     results = Results()
     outcome = run(results, folder, ["jpeg"], METRICS)
     assert len(results.points) == len(counted) == 2 * JPEG
@@ -82,7 +82,7 @@ def test_run_resumes_by_codec_quality_picture_and_metric(folder, counted):
     assert set(counted) == {"webp"}
 
 
-def test_points_of_another_version_go(folder, counted):
+def test_points_of_another_version_are_dropped(folder, counted):
     results = Results()
     run(results, folder, ["jpeg", "webp"], METRICS)
     results.codecs["jpeg"] = dataclasses.replace(results.codecs["jpeg"], version="an older one")
@@ -112,7 +112,7 @@ def test_processes_give_the_same_file(folder, tmp_path):
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
-def test_an_interrupted_run_keeps_what_it_has(folder, tmp_path):
+def test_interrupted_run_keeps_its_points(folder, tmp_path):
     results = Results()
 
     def stop(done, total):
@@ -124,7 +124,7 @@ def test_an_interrupted_run_keeps_what_it_has(folder, tmp_path):
     assert len(load_results(tmp_path / "r").points) == 5
 
 
-def test_a_codec_that_fails_does_not_end_the_run(folder, monkeypatch):
+def test_failing_codec_does_not_end_the_run(folder, monkeypatch):
     def find(name):
         row = find_codec(name)
 
@@ -144,7 +144,7 @@ def test_a_codec_that_fails_does_not_end_the_run(folder, monkeypatch):
     assert outcome.failed[0].endswith("a.png: cannot encode this")
 
 
-def test_a_changed_size_is_told(folder):
+def test_changed_picture_size_is_reported(folder):
     results = Results()
     run(results, folder, ["jpeg"], ["psnr_rgb"])
     results.points[next(iter(results.points))].n_bytes += 1
@@ -161,7 +161,7 @@ def test_results_of_other_pictures_are_refused(folder, tmp_path):
         run(results, folder, ["jpeg"], ["psnr_rgb"])
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
+def test_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(BenchmarkError, match="no picture"):
         run(Results(), tmp_path, ["jpeg"], METRICS)
 

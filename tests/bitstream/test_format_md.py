@@ -1,4 +1,4 @@
-"""FORMAT.md must be true: its vectors are executed, and its names and numbers are those of the code."""
+"""FORMAT.md agrees with the code: its test vectors are executed, its names and numbers compared."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _stack(layers):
 
 
 def _indices(z, rate_index, lift):
-    """Return what gives the reference the scale indices of each step, from the vectors' weights."""
+    """Return a function (step, r) -> the scale indices of a step, computed with the vectors' weights."""
     v = SYMBOLS
     hidden, s = reference.run(z, _stack(v["layers"]))
 
@@ -175,7 +175,7 @@ def test_symbols_by_the_fast_coder():
 
 
 def _decode(data):
-    """Decode the symbols of a one-tile file as FORMAT.md says, with the vectors' weights."""
+    """Decode the symbols of a one-tile file as FORMAT.md specifies, with the vectors' weights."""
     v, back = SYMBOLS, parse_container(data)
     tile, filler = back.tiles[0], {"half": 1, "freq": [TOTAL - 3, 1, 1, 1]}
     rate_index = tile.rate_index(back.header.rate_index)
@@ -199,8 +199,8 @@ def test_every_flipped_bit_of_a_real_file_is_refused():
             _decode(bytes(flipped))
 
 
-def test_the_symbol_crc_stands_where_the_chunk_crc_does_not():
-    """Words with a bit flipped and the chunk CRC mended: a named error, a mismatch, or the same symbols."""
+def test_symbol_crc_detects_damage_under_a_valid_chunk_crc():
+    """A flipped bit under a corrected chunk CRC gives a named error, a CRC mismatch or the same symbols."""
     data = bytes.fromhex(VECTORS["files"][0]["bytes"])
     start, n_words = len(parse_container(data).header.pack()), len(SYMBOLS["words"]) // 2
     n_same = 0
@@ -216,7 +216,7 @@ def test_the_symbol_crc_stands_where_the_chunk_crc_does_not():
     assert n_same < 32, "only bits of the last word may lie below the coder's resolution"
 
 
-def test_names_and_numbers_are_those_of_the_code():
+def test_names_and_numbers_match_the_code():
     assert f"Version {VERSION[0]}.{VERSION[1]}," in TEXT
     assert f"| rate index | 0..{MAX_RATE_INDEX} |" in TEXT
     assert f"clamp(rate index + {OFFSET_UNIT} * rate offset, 0, {MAX_RATE_INDEX})" in TEXT
@@ -236,7 +236,7 @@ def test_names_and_numbers_are_those_of_the_code():
         assert issubclass(getattr(errors, name), errors.CodecError)
 
 
-def test_the_code_cites_sections_that_exist():
+def test_cited_sections_exist():
     sections = set(re.findall(r"^##+ ([\d.]+) ", TEXT, re.M))
     for package in ("codec.bitstream", "codec.entropy"):
         for path in files(package).iterdir():

@@ -8,7 +8,7 @@ from codec.bitstream.geometry import Tile, grid_shape, tile_count, tile_grid, y_
 from codec.bitstream.rate_index import nearest_rate_point, tile_rate_index
 
 
-def test_tiles_by_hand():
+def test_tiles_computed_by_hand():
     assert tile_grid(600, 513, 512) == [
         Tile(0, 0, 0, 512, 512),
         Tile(1, 512, 0, 88, 512),
@@ -36,7 +36,7 @@ def test_latent_shapes(pixels, stride, z, y):
     assert y_shape(*pixels, stride) == y
 
 
-def test_quality_arithmetic():
+def test_rate_index_arithmetic():
     assert [tile_rate_index(q, o) for q, o in ((0, -1), (100, 2), (2560, 1), (1000, -128))] == [
         0,
         132,

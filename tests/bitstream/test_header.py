@@ -63,19 +63,19 @@ def test_round_trip(header):
         (19, 0x19, UnsupportedVersion),
     ],
 )
-def test_violations_with_a_good_crc(at, value, error):
+def test_violations_under_a_valid_crc(at, value, error):
     body = bytearray(BODY)
     body[at] = value
     with pytest.raises(error):
         parse_header(with_crc(bytes(body)))
 
 
-def test_version_is_judged_before_anything_that_may_change_with_it():
+def test_version_is_checked_before_fields_that_depend_on_it():
     with pytest.raises(UnsupportedVersion, match=r"2\.0"):
         parse_header(BODY[:8] + b"\x20")
 
 
-def test_damage_and_cuts():
+def test_damage_and_truncation():
     data = HEADER.pack()
     for keep in range(len(data)):
         with pytest.raises(TruncatedData):
@@ -87,13 +87,13 @@ def test_damage_and_cuts():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"\x89PNG\r\n\x1a\n", "no .vae file"),
+        (b"\x89PNG\r\n\x1a\n", "not a .vae file"),
         (b"\x97VAE\n\x1a\n\x01", "text mode"),
         (b"\x17VAE\r\n\x1a\n", "text mode"),
-        (b"PK", "no .vae file"),
+        (b"PK", "not a .vae file"),
     ],
 )
-def test_other_files_are_told_apart(data, words):
+def test_other_files_get_errors_of_their_own(data, words):
     with pytest.raises(BadMagic, match=words):
         parse_header(data)
 
@@ -109,13 +109,13 @@ def test_other_files_are_told_apart(data, words):
         {"layout": 6},
     ],
 )
-def test_header_cannot_hold_what_the_format_cannot(change):
+def test_header_refuses_values_outside_the_format(change):
     arguments = {"width": 1, "height": 1, "rate_index": 0, "model_id": b"abcd"} | change
     with pytest.raises(UsageError, match=next(iter(change))):
         Header(**arguments)
 
 
-def test_limits_name_the_numbers_and_the_way_out():
+def test_limit_errors_give_numbers_and_remedy():
     data = Header(65_535, 65_535, 0, b"abcd").pack()
     with pytest.raises(
         LimitExceeded, match=r"65535 x 65535 .* 4,294,836,225, .* 178,956,970; .*max_pixels"

@@ -12,7 +12,7 @@ from codec.errors import CorruptPayload, TruncatedData
     ("value", "form"),
     [(0, "00"), (127, "7f"), (128, "8001"), (300, "ac02"), (16384, "808001"), (2**32 - 1, "ffffffff0f")],
 )
-def test_varint_by_hand(value, form):
+def test_varint_bytes(value, form):
     assert varint(value).hex() == form
     assert Reader(bytes.fromhex(form)).varint("n") == value
 
@@ -33,7 +33,7 @@ def test_long_and_large_varints_are_refused(form):
 
 
 @pytest.mark.parametrize("form", ["", "80", "ffffffff"])
-def test_cut_varints_are_truncated(form):
+def test_truncated_varints_are_refused(form):
     with pytest.raises(TruncatedData):
         Reader(bytes.fromhex(form)).varint("n")
 

@@ -1,4 +1,4 @@
-"""The command as its users meet it: a process of its own."""
+"""Fixtures that run the command in a process of its own, as users do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Let a child process in any folder import the package under test, and no other copy of it."""
+    """Return an environment in which a child process imports the package under test from any folder."""
     return {**os.environ, "PYTHONPATH": str(Path(codec.__file__).parents[1]), **changes}
 
 
@@ -77,6 +77,6 @@ def stream(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def hollow_stream() -> bytes:
-    """A sound container of 20000x3 pixels that codes nothing: enough for all that decodes no pixels."""
+    """A valid container of 20000x3 pixels with empty codestreams, for tests that decode no pixels."""
     header = Header(20_000, 3, rate_index=700, model_id=b"\x00\x00\x00\x00", tile_log2=12)
     return write_container(header, [TilePayload(0, 0, 0, b"").pack()] * 5)

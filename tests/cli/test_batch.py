@@ -1,4 +1,4 @@
-"""Many files from the command line: what a shell, a script and Ctrl-C see."""
+"""Many files on the command line: outputs, exit codes, progress and interruption."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_tree_by_two_processes_then_resumed_then_verified(vaezip, tree, tmp_path
     assert done.returncode == 1
     assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["failed", "ok", "ok"]
     assert b"vaezip: out/a.vae: " in done.stderr
-    assert b"out/sub/deep/c.vae: sound, 40x30" in done.stderr
+    assert b"out/sub/deep/c.vae: intact, 40x30" in done.stderr
 
 
 def test_rm_and_skip_existing_in_one_process(vaezip, tree, tmp_path):
@@ -88,7 +88,7 @@ def test_rm_and_skip_existing_in_one_process(vaezip, tree, tmp_path):
     assert files(tmp_path / "back") == ["a.png", "sub/b.png", "sub/deep/c.png"]
 
 
-def test_decompress_by_two_processes_as_by_one(vaezip, tree, tmp_path):
+def test_decompress_by_two_processes_equals_one(vaezip, tree, tmp_path):
     (tree / "bad.png").unlink()
     Image.new("LA", (5, 4), (90, 7)).save(tree / "glass.png")
     assert vaezip("compress", "photos", "-o", "in", "-Q").returncode == 0
@@ -118,8 +118,8 @@ def test_decompress_by_two_processes_as_by_one(vaezip, tree, tmp_path):
 
     found = vaezip("decompress", "in/a.vae", "in/bad.vae", "--salvage", "-o", ".", "-j", "2")
     assert found.returncode == 1
-    assert b"in/a.vae -> a.png: sound, nothing to salvage" in found.stderr
-    assert b"vaezip: in/bad.vae: not one tile is intact" in found.stderr
+    assert b"in/a.vae -> a.png: intact, nothing to salvage" in found.stderr
+    assert b"vaezip: in/bad.vae: no tile is intact" in found.stderr
 
 
 @pytest.mark.parametrize("options", [["--rm"], ["--json"], ["--manifest", "m"], ["--skip-existing"]])
@@ -131,7 +131,7 @@ def test_options_for_files_are_refused_for_pipes(vaezip, small_picture, tmp_path
     assert files(tmp_path) == ["photo.png"]
 
 
-def test_ctrl_c_leaves_whole_files_only_and_no_process(tmp_path, child_environment):
+def test_ctrl_c_leaves_only_complete_files_and_no_process(tmp_path, child_environment):
     noise = np.random.default_rng(1).integers(0, 255, (512, 768, 3), np.uint8)
     (tmp_path / "in").mkdir()
     for number in range(60):
@@ -161,7 +161,7 @@ def test_ctrl_c_leaves_whole_files_only_and_no_process(tmp_path, child_environme
     for name in left:
         assert name.endswith(".vae")
         parse_container((tmp_path / "out" / name).read_bytes())
-    # The one that Python's multiprocessing keeps for itself goes a moment after the others.
+    # The resource tracker of Python's multiprocessing ends a moment after the others.
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -169,7 +169,7 @@ def test_ctrl_c_leaves_whole_files_only_and_no_process(tmp_path, child_environme
     assert {os.path.basename(line["output"]) for line in noted[1:]} <= set(left)
 
 
-def test_ctrl_c_while_workers_start_says_one_line(tree, tmp_path, child_environment):
+def test_ctrl_c_while_workers_start_prints_one_line(tree, tmp_path, child_environment):
     process = subprocess.Popen(
         [sys.executable, "-m", "codec", "batch", "photos", "-o", "out", "-j", "2"],
         stderr=subprocess.PIPE,
@@ -179,10 +179,10 @@ def test_ctrl_c_while_workers_start_says_one_line(tree, tmp_path, child_environm
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
     workers = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while len(workers.read_text().split()) < 3:  # two, and the one of Python's multiprocessing
+    while len(workers.read_text().split()) < 3:  # two, and the resource tracker of multiprocessing
         assert process.poll() is None
         time.sleep(0.002)
-    # As a terminal does: to all of them.
+    # To the whole process group, as a terminal sends it.
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -190,7 +190,7 @@ def test_ctrl_c_while_workers_start_says_one_line(tree, tmp_path, child_environm
     assert not list(tmp_path.rglob("*.vae"))
 
 
-def test_terminal_gets_progress_of_many_files_and_no_colour_if_so_asked(tree, tmp_path, child_environment):
+def test_terminal_shows_progress_and_no_colour_with_no_color(tree, tmp_path, child_environment):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "codec", "compress", "photos", "-o", "out", "--json"],
@@ -217,7 +217,7 @@ def test_terminal_gets_progress_of_many_files_and_no_colour_if_so_asked(tree, tm
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_of_their_shell(vaezip, shell):
+def test_completion_scripts_fit_their_shell(vaezip, shell):
     done = vaezip("completion", shell)
     assert done.returncode == 0
     script = done.stdout.decode()
@@ -240,7 +240,7 @@ def test_bash_completes_commands_and_files(vaezip):
     assert complete("vaezip compress pho").startswith("file,")
 
 
-def test_unknown_shell_is_usage(vaezip):
+def test_unknown_shell_is_a_usage_error(vaezip):
     done = vaezip("completion", "tcsh")
     assert done.returncode == 2
     assert b"bash" in done.stderr

@@ -1,4 +1,4 @@
-"""Full disks, no memory, killed processes: outputs are absent or whole, and sources untouched."""
+"""Full disks, lack of memory, killed processes: outputs are absent or complete, sources unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEEDS_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/
 
 
 class FailsAt:
-    """A file whose disk is full after so many bytes."""
+    """A file on a disk that is full after `room` bytes."""
 
     def __init__(self, file, room):
         self.file, self.room = file, room
@@ -59,7 +59,7 @@ def picture():
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".jpg", ".bmp", ".ppm", ".tga"])
-def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suffix):
+def test_disk_full_at_any_byte_leaves_no_output(tmp_path, picture, suffix):
     chosen = output_formats.FORMATS[suffix]
     whole = BytesIO()
     output_formats.save(picture, chosen, whole)
@@ -74,7 +74,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
                     lambda file, room=room: output_formats.save(picture, chosen, FailsAt(file, room)),
                     overwrite=True,
                 )
-            # The same by the system's own hand: Pillow writes some formats past Python's file objects.
+            # The same by a limit of the system: Pillow writes some formats without Python's file objects.
             resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
             try:
                 with pytest.raises(OSError, match="File too large"):
@@ -94,7 +94,7 @@ def test_a_disk_that_fills_up_at_any_byte_leaves_nothing(tmp_path, picture, suff
     [(MemoryError(), Exit.LIMIT), (OSError(errno.ENOSPC, "full"), Exit.INPUT_OUTPUT),
      (OSError(errno.EIO, "broken"), Exit.INPUT_OUTPUT)],
 )  # fmt: skip
-def test_a_failure_in_the_middle_of_an_output_costs_that_output_alone(tmp_path, capsys, error, code):
+def test_failure_while_writing_affects_only_that_output(tmp_path, capsys, error, code):
     sources, out = tmp_path / "in", tmp_path / "out"
     sources.mkdir()
     out.mkdir()
@@ -119,7 +119,7 @@ def test_a_failure_in_the_middle_of_an_output_costs_that_output_alone(tmp_path, 
 
 
 def test_input_that_fails_while_it_is_read(vaezip):
-    """A process's own memory opens, and fails at its first byte."""
+    """/proc/self/mem can be opened, and its first byte cannot be read."""
     for arguments in (["info"], ["decompress", "-o", "a.png"]):
         done = vaezip(*arguments, "/proc/self/mem")
         assert done.returncode == Exit.INPUT_OUTPUT
@@ -145,7 +145,7 @@ def test_full_device(vaezip, tmp_path, small_picture, child_environment):
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_killed_while_it_writes(tmp_path, child_environment, exists):
+def test_killed_while_writing(tmp_path, child_environment, exists):
     if exists:
         (tmp_path / "out").write_bytes(b"old")
     program = (
@@ -163,7 +163,7 @@ def test_killed_while_it_writes(tmp_path, child_environment, exists):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_batch_that_is_stopped_leaves_whole_files_only(tmp_path, picture, child_environment, number):
+def test_stopped_batch_leaves_only_complete_files(tmp_path, picture, child_environment, number):
     sources = [tmp_path / f"{i:03}.png" for i in range(200)]
     for path in sources:
         picture.save(path)

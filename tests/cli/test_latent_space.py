@@ -1,4 +1,4 @@
-"""`sample`, `traverse`, `interpolate`, `train vae`, `impute` and `anomaly`, by the command's entry point."""
+"""`sample`, `traverse`, `interpolate`, `train vae`, `impute` and `anomaly`, called by `main`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Finder.find_spec = lambda name, *rest: None if name == "torch" else found(name, 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, small_picture):
-    """The folder of photo.png, 40x30, is the current one."""
+    """Change to the folder that holds photo.png, 40x30."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -42,7 +42,7 @@ def one_line(text):
     return text
 
 
-def test_samples_appear_and_their_seed_reproduces(capsys):
+def test_samples_are_written_and_reproducible(capsys):
     run = ["sample", "-n", "2", "--side", "64", "-Q", "-o"]
     assert main([*run, "a", "--seed", "3"]) == 0
     assert names("a") == ["sample_0000.png", "sample_0001.png", "sheet.png"]
@@ -122,7 +122,7 @@ def test_traverse_and_interpolate(capsys):
     assert not list(Path().rglob("x/*"))
 
 
-def test_walks_take_pictures_of_any_size_and_say_what_they_make_of_them(capsys, photo):
+def test_walks_accept_any_size_and_report_conversions(capsys, photo):
     Image.fromarray(photo(528, 40)).save("wide.png")
     Image.new("RGBA", (30, 30), (200, 60, 20, 120)).save("clear.png")
     assert main(["traverse", "wide.png", "--channel", "1", "-n", "2", "-o", "t"]) == 0
@@ -144,7 +144,7 @@ def test_walks_take_pictures_of_any_size_and_say_what_they_make_of_them(capsys, 
     assert capsys.readouterr().err == ""
 
 
-def test_other_uses_tell_conversions_as_the_command_does(capsys):
+def test_other_uses_report_conversions_as_compress_does(capsys):
     Image.new("RGBA", (40, 30), (200, 60, 20, 120)).save("clear.png")
     Image.new("L", (40, 30)).save("mask.png")
     Path("normal").mkdir()
@@ -162,7 +162,7 @@ def test_other_uses_tell_conversions_as_the_command_does(capsys):
     ]
 
 
-def test_impute_gives_samples_that_reproduce(capsys):
+def test_impute_is_reproducible(capsys):
     mask = np.zeros((30, 40), np.uint8)
     mask[8:14, 5:30] = 255
     Image.fromarray(mask).save("mask.png")
@@ -191,7 +191,7 @@ def test_impute_gives_samples_that_reproduce(capsys):
     assert Path("photo.png").read_bytes() == source
 
 
-def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
+def test_anomaly_fits_pictures_of_any_kind_and_refuses_bad_input(capsys):
     Path("normal/deep").mkdir(parents=True)
     with Image.open("photo.png") as picture:
         picture.save("normal/a.gif")
@@ -229,7 +229,7 @@ def test_anomaly_learns_from_pictures_of_any_kind_and_refuses_cleanly(capsys):
         ["compress", "photo.png", "-o", "x.vae", "-e", "4"],
     ],
 )
-def test_without_torch_there_is_one_clear_error(arguments, vaezip, here):
+def test_without_torch_one_error_names_the_extra(arguments, vaezip, here):
     (here / "sitecustomize.py").write_text(HIDE_TORCH)
     path = f"{here}:{Path(codec.__file__).parents[1]}"
     done = vaezip(*arguments, env={"PYTHONPATH": path})

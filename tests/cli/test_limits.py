@@ -1,4 +1,4 @@
-"""What the command refuses by size alone, how soon, and how that is lifted."""
+"""Pictures and files that are refused by size alone, how fast, and the options that raise the limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize("call", ["main(['decompress', 'bomb.vae'])", "main(['info', 'bomb.vae'])"])
-def test_a_bomb_is_refused_without_loading_anything_heavy(tmp_path, child_environment, bomb, call):
+def test_bomb_is_refused_without_loading_heavy_modules(tmp_path, child_environment, bomb, call):
     assert len(bomb) < 100
     (tmp_path / "bomb.vae").write_bytes(bomb)
     code = (
@@ -44,7 +44,7 @@ def test_a_bomb_is_refused_without_loading_anything_heavy(tmp_path, child_enviro
     assert [path.name for path in tmp_path.iterdir()] == ["bomb.vae"]
 
 
-def test_the_library_refuses_a_bomb_without_loading_torch(child_environment, bomb):
+def test_library_refuses_a_bomb_without_loading_torch(child_environment, bomb):
     code = (
         f"import sys, codec\n"
         f"for call in (codec.info, codec.decompress):\n"
@@ -73,7 +73,7 @@ def test_max_pixels_raises_the_limit(vaezip, tmp_path):
     (tmp_path / "a.vae").write_bytes(write_container(wide, [TilePayload(0, 0, 0, b"").pack()] * wide.tiles))
     assert vaezip("info", "a.vae").returncode == LIMIT
     assert b"200000000x1" in vaezip("info", "a.vae", "--max-pixels", "200000000").stdout
-    # Not 400 Mpx of samples: the stub ends at once, and what counts is who refuses it, and why.
+    # The stub has no samples and fails at once: what is tested is which check refuses it, and why.
     (tmp_path / "large.ppm").write_bytes(b"P6 20000 20000 255\n")
     assert b"the limit is" in vaezip("compress", "large.ppm").stderr
     assert b"incomplete" in vaezip("compress", "large.ppm", "--max-pixels", "400000000").stderr

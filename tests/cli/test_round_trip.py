@@ -1,4 +1,4 @@
-"""Pictures to .vae files and back, by the command alone. Each process loads torch: keep them few."""
+"""Pictures to .vae files and back by the command. Each process loads a backend, so there are few."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_default_names_summary_and_fidelity(vaezip, tmp_path, stream):
     assert len(stream) < PICTURE.stat().st_size / 5
 
 
-def test_pipes_carry_both_directions(vaezip, tmp_path, stream):
+def test_pipes_in_both_directions(vaezip, tmp_path, stream):
     packed = vaezip("compress", "-", stdin=PICTURE.read_bytes())
     assert packed.returncode == 0, packed.stderr.decode()
     assert packed.stdout == stream
@@ -54,7 +54,7 @@ def test_pipes_carry_both_directions(vaezip, tmp_path, stream):
     assert names(tmp_path) == []
 
 
-def test_one_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
+def test_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
     data = small_picture.read_bytes()
     for name in ("画像 ñandú.png", "-dash.png", "photo.webp"):
         (tmp_path / name).write_bytes(data)
@@ -72,7 +72,7 @@ def test_one_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
         "-dash.vae", "gray.vae", "opaque.vae", "photo.vae", "画像 ñandú.vae",
     ]  # fmt: skip
     assert "vaezip: bad.png: " in message
-    # Two inputs of one stem: the second may not wipe out what this run has just made, -f or not.
+    # Two inputs with the same stem: the second must not replace the output of the first, even with -f.
     assert "photo.vae: is the output of photo.png, too" in message
     assert "warning" not in message
     assert (tmp_path / "out" / "photo.vae").stat().st_mode & 0o200
@@ -86,7 +86,7 @@ def test_one_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
     assert "gray.png: exists already" in message
 
 
-def test_force_writes_through_links_and_suffix_chooses_the_format(vaezip, tmp_path, stream):
+def test_force_writes_through_links_and_suffix_selects_the_format(vaezip, tmp_path, stream):
     (tmp_path / "chelsea.vae").write_bytes(stream)
     (tmp_path / "link.jpg").symlink_to("target.jpg")
     (tmp_path / "target.jpg").write_bytes(b"old")
@@ -98,7 +98,7 @@ def test_force_writes_through_links_and_suffix_chooses_the_format(vaezip, tmp_pa
         assert decoded.size == (451, 300)
 
 
-def test_transparency_metadata_and_their_loss_are_told(vaezip, tmp_path, small_picture):
+def test_lost_transparency_and_metadata_are_reported(vaezip, tmp_path, small_picture):
     with Image.open(small_picture) as picture:
         picture.putalpha(128)
         exif = Image.Exif()
@@ -111,8 +111,8 @@ def test_transparency_metadata_and_their_loss_are_told(vaezip, tmp_path, small_p
     done = vaezip("decompress", "glass.vae", "-o", "glass.ppm")
     message = done.stderr.decode()
     assert done.returncode == 0, message
-    assert "warning: glass.ppm: PPM holds no transparency: the picture is laid over white\n" in message
-    assert "warning: glass.ppm: PPM does not hold resolution, EXIF: left out\n" in message
+    assert "warning: glass.ppm: PPM cannot store transparency: the picture is blended over white\n" in message
+    assert "warning: glass.ppm: PPM cannot store resolution, EXIF: left out\n" in message
     assert vaezip("decompress", "glass.vae", "-f", "-Q").returncode == 0
     with Image.open(tmp_path / "glass.png") as back:
         assert back.mode == "RGBA"
@@ -156,7 +156,7 @@ def test_full_disk_leaves_nothing(vaezip, tmp_path, stream):
 
 
 def test_damaged_symbols_are_refused(vaezip, tmp_path, stream):
-    # The chunk's own CRC made right again: only the symbols' CRC can tell.
+    # The chunk CRC is recomputed, so that only the symbol CRC detects the damage.
     from codec.bitstream.container import parse_container, write_container
 
     parsed = parse_container(stream)
@@ -171,7 +171,7 @@ def test_damaged_symbols_are_refused(vaezip, tmp_path, stream):
     assert names(tmp_path) == ["forged.vae"]
 
 
-def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
+def test_info_reports_quality_and_clamping(vaezip, tmp_path, stream):
     from codec.bitstream.container import parse_container, write_container
     from codec.bitstream.header import Header
 
@@ -184,13 +184,13 @@ def test_info_knows_quality_and_its_ends(vaezip, tmp_path, stream):
     assert f"  rate index: {parsed.header.rate_index} of 2560\n" in text
     assert f"  bpp: {8 * len(stream) / (451 * 300):.3f}\n" in text
     tiles = [tile.pack() for tile in parsed.tiles]
-    for rate_index, words in ((0, "the low end"), (2560, "the high end")):
+    for rate_index, words in ((0, "lowest rate"), (2560, "highest rate")):
         header = Header(451, 300, rate_index, parsed.header.model_id, parsed.header.tile_log2)
         (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
         assert words in vaezip("info", "end.vae").stdout.decode()
 
 
-def test_launchers_are_entry_points_of_their_own(tmp_path, small_picture, child_environment):
+def test_launchers_run_from_a_checkout(tmp_path, small_picture, child_environment):
     folder = Path(__file__).parents[2] / "bin"
     if not folder.is_dir():
         pytest.skip("not a checkout: no bin/ here")

@@ -1,4 +1,4 @@
-"""Outputs that are no regular file are written through, and what was there before stays."""
+"""Outputs that are not regular files are written through, and earlier content is kept."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def packed(encoder, small_picture):
         "vaezip compress photo.png -Q -o /dev/stderr 2>> log",
     ],
 )
-def test_a_descriptor_that_appends_keeps_what_was_there(shell, packed, tmp_path, line):
+def test_appending_descriptor_keeps_earlier_content(shell, packed, tmp_path, line):
     (tmp_path / "log").write_bytes(b"kept\n")
     (tmp_path / "link").symlink_to("/dev/stdout")
     before = (tmp_path / "log").stat()
@@ -66,14 +66,14 @@ def test_a_descriptor_that_appends_keeps_what_was_there(shell, packed, tmp_path,
     assert (tmp_path / "log").stat().st_mtime_ns > before.st_mtime_ns
 
 
-def test_a_descriptor_is_written_from_where_it_stands(shell, packed, tmp_path):
+def test_descriptor_is_written_from_its_position(shell, packed, tmp_path):
     done = shell("{ echo head; vaezip compress photo.png -o /dev/stdout; echo tail; } > log")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "log").read_bytes() == b"head\n" + packed + b"tail\n"
 
 
 @pytest.mark.parametrize("output", [">(cat)", "/dev/null", "pipe"])
-def test_no_force_is_needed_and_nothing_is_replaced(shell, packed, tmp_path, output):
+def test_special_files_need_no_force_and_are_not_replaced(shell, packed, tmp_path, output):
     os.mkfifo(tmp_path / "pipe")
     done = shell(f"cat pipe & vaezip compress photo.png -o {output}; code=$?; : <> pipe; wait; exit $code")
     assert done.returncode == 0, done.stderr
@@ -83,7 +83,7 @@ def test_no_force_is_needed_and_nothing_is_replaced(shell, packed, tmp_path, out
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp", "ppm", "tga", "jpg"])
-def test_every_picture_format_goes_through_a_pipe(tmp_path, suffix):
+def test_every_picture_format_can_be_piped(tmp_path, suffix):
     from codec.cli import output_formats
 
     target = tmp_path / f"out.{suffix}"
@@ -100,7 +100,7 @@ def test_every_picture_format_goes_through_a_pipe(tmp_path, suffix):
         assert suffix == "jpg" or again.convert("RGB").tobytes() == picture.tobytes()
 
 
-def test_decompress_and_streams_go_through(shell, packed, tmp_path):
+def test_decompress_and_streams_write_through(shell, packed, tmp_path):
     (tmp_path / "photo.vae").write_bytes(packed)
     with Image.open(tmp_path / "photo.png") as picture:
         picture.convert("RGB").save(tmp_path / "photo.ppm")
@@ -121,12 +121,12 @@ def test_decompress_and_streams_go_through(shell, packed, tmp_path):
         ("vaezip compress photo.png -o /dev/fd/99", 6, b"/dev/fd/99: is not open"),
         ("vaezip compress photo.png -o /dev/fd/7 7< <(true)", 6, b"open for reading only"),
         ("vaezip compress photo.png -o /dev/stdout >&-", 6, b"standard output: is closed"),
-        ("vaezip batch photo.png -o /dev/stdout", 2, b"a batch has no standard input or output"),
-        ("vaezip compress --rm photo.png -o /dev/stderr", 2, b"for files, not for pipes"),
-        ("vaezip compress --rm photo.png -o /dev/null", 2, b"/dev/null, which cannot be read back"),
+        ("vaezip batch photo.png -o /dev/stdout", 2, b"no standard input or output"),
+        ("vaezip compress --rm photo.png -o /dev/stderr", 2, b"work with files, not with pipes"),
+        ("vaezip compress --rm photo.png -o /dev/null", 2, b"/dev/null cannot be read back"),
     ],
 )
-def test_what_cannot_be_written_through_is_refused(shell, small_picture, tmp_path, line, code, words):
+def test_unwritable_special_files_are_refused(shell, small_picture, tmp_path, line, code, words):
     done = shell(line)
     assert (done.returncode, done.stdout) == (code, b"")
     assert words in done.stderr
@@ -140,7 +140,7 @@ def test_summary_of_a_file_to_a_pipe_gives_its_size(vaezip, small_picture):
     assert b"from a pipe" not in done.stderr
 
 
-def test_what_another_process_has_open_is_appended_to(tmp_path):
+def test_file_open_in_another_process_is_appended_to(tmp_path):
     log = tmp_path / "log"
     log.write_bytes(b"kept\n")
     with log.open("ab") as file:
@@ -174,7 +174,7 @@ def test_names_of_descriptors(tmp_path):
 
 
 @pytest.mark.parametrize("flags", [os.O_APPEND, 0])
-def test_the_writer_of_every_command_writes_to_the_descriptor_itself(tmp_path, flags):
+def test_every_command_writes_to_the_descriptor_itself(tmp_path, flags):
     log = tmp_path / "log"
     log.write_bytes(b"kept")
     descriptor = os.open(log, os.O_WRONLY | flags)
@@ -191,7 +191,7 @@ def test_the_writer_of_every_command_writes_to_the_descriptor_itself(tmp_path, f
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
-def test_a_picture_is_not_removed_for_an_output_that_cannot_be_read_back(small_picture, tmp_path):
+def test_picture_is_kept_if_its_output_cannot_be_read_back(small_picture, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="read back"):
         list(compress_many([(small_picture, tmp_path / "pipe")], remove_sources=True, jobs=1))

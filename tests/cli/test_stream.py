@@ -42,7 +42,7 @@ def test_ppm_in_png_out(vaezip, pictures):
         assert again.stdout == pack(wanted, kind.upper())
 
 
-def test_kinds_may_mix_and_files_get_an_index(vaezip, pictures, tmp_path):
+def test_picture_formats_may_be_mixed_and_files_get_an_index(vaezip, pictures, tmp_path):
     deep = b"P5\n# 16 bits\n2 1\n65535\n" + bytes(range(4))
     mixed = pack(pictures[:1], "PNG") + pack([pictures[1].convert("L")], "PPM") + deep
     done = vaezip("compress", "--stream", "-", "-o", "a.vaes", "--lossless", stdin=mixed)
@@ -53,7 +53,7 @@ def test_kinds_may_mix_and_files_get_an_index(vaezip, pictures, tmp_path):
     assert modes == ["RGB", "L", "L"]
     assert (
         vaezip("compress", "--stream", "-", "-o", "a.vaes", stdin=mixed).returncode == 6
-    )  # is there already
+    )  # the output exists already
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_bad_frames_are_refused(vaezip, data, code, what, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("end", ["is cut short", "starts with no PPM"])
-def test_whole_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path, end):
+@pytest.mark.parametrize("end", ["is cut short", "does not start as PPM"])
+def test_complete_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path, end):
     whole = pack(pictures, "PPM")
     data = whole + (pack(pictures[:1], "PPM")[:-1] if end == "is cut short" else b"GIF89a")
     wanted = [codec.compress(p, 75) for p in pictures]
@@ -92,7 +92,7 @@ def test_whole_frames_before_a_bad_one_are_delivered(vaezip, pictures, tmp_path,
         assert not reader.ended
 
 
-def test_pictures_before_a_refused_one_are_delivered(vaezip, pictures, tmp_path):
+def test_pictures_before_a_refused_one_are_coded(vaezip, pictures, tmp_path):
     sizes = [*pictures[:2], pictures[2].resize((300, 200))]
     stream = vaezip("compress", "--stream", "-", stdin=pack(sizes, "PPM")).stdout
     (tmp_path / "in.vaes").write_bytes(stream)
@@ -103,7 +103,7 @@ def test_pictures_before_a_refused_one_are_delivered(vaezip, pictures, tmp_path)
     assert (tmp_path / "out.ppm").read_bytes().count(b"P6\n64 48\n255\n") == 2
 
 
-def test_damage_is_told_and_costs_one_frame(vaezip, pictures):
+def test_damage_is_reported_and_loses_one_frame(vaezip, pictures):
     stream = bytearray(vaezip("compress", "--stream", "-", stdin=pack(pictures, "PPM")).stdout)
     stream[len(stream) // 2] ^= 1
     done = vaezip("decompress", "--stream", "-", "--frames", "ppm", stdin=bytes(stream))
@@ -112,7 +112,7 @@ def test_damage_is_told_and_costs_one_frame(vaezip, pictures):
     assert b"frames 2 to 2" in done.stderr
     cut = vaezip("decompress", "--stream", "-", stdin=bytes(stream[: len(stream) // 3]))
     assert cut.returncode == 1
-    assert b"cut short" in cut.stderr
+    assert b"truncated" in cut.stderr
     assert vaezip("decompress", "--stream", "-", stdin=b"no stream").returncode == 4
 
 
@@ -139,7 +139,7 @@ def test_no_bytes_to_a_terminal(child_environment, pictures):
 
 
 @pytest.mark.parametrize("kind", ["ppm", "png"])
-def test_between_two_ffmpegs(child_environment, tmp_path, kind):
+def test_pipe_between_two_ffmpeg_processes(child_environment, tmp_path, kind):
     if shutil.which("ffmpeg") is None:
         pytest.skip("needs ffmpeg: apt-get install ffmpeg")
     source = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=96x64:rate=5:duration=2"]

@@ -1,4 +1,4 @@
-"""Targets and effort on the command line, for one picture, many, streams and Pillow's save."""
+"""Targets and effort for one file, many files, streams and Pillow's save."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import codec.pillow
 import codec.stream
 
 
-def test_size_by_every_way(vaezip, chelsea_path, photo):
+def test_size_target_by_every_interface(vaezip, chelsea_path, photo):
     done = vaezip("compress", chelsea_path, "-o", "a.vae", "--target-size", "9kB", "-e", "0", "--json")
     assert done.returncode == 0, done.stderr
     assert 8910 <= json.loads(done.stdout)["bytes"] <= 9000
@@ -24,7 +24,7 @@ def test_size_by_every_way(vaezip, chelsea_path, photo):
     assert 1980 <= len(stream.getvalue()) <= 2000
 
 
-def test_streams_take_targets(vaezip, photo):
+def test_streams_accept_targets(vaezip, photo):
     frames = io.BytesIO()
     Image.fromarray(photo(120, 90)).save(frames, "PPM")
     done = vaezip(
@@ -35,14 +35,14 @@ def test_streams_take_targets(vaezip, photo):
     assert 1980 <= len(frame.data) <= 2000
 
 
-def test_a_missed_target_ends_with_5_and_no_file(vaezip, small_picture, tmp_path):
+def test_missed_target_exits_with_5_and_writes_no_file(vaezip, small_picture, tmp_path):
     done = vaezip("compress", small_picture, "-o", "out.vae", "--target-size", "35")
     assert done.returncode == 5
     assert b"smallest file possible is" in done.stderr
     assert not (tmp_path / "out.vae").exists()
 
 
-def test_wrong_targets_are_wrong_usage(vaezip, small_picture):
+def test_wrong_targets_are_usage_errors(vaezip, small_picture):
     for options in (
         ["--target-size", "big"],
         ["--target-psnr", "36", "--target-ssim", "0.9"],
@@ -56,7 +56,7 @@ def test_wrong_targets_are_wrong_usage(vaezip, small_picture):
         assert b"Traceback" not in done.stderr
 
 
-def test_a_manifest_of_another_effort_is_refused(vaezip, small_picture):
+def test_manifest_of_another_effort_is_refused(vaezip, small_picture):
     first = vaezip("batch", small_picture, "--manifest", "m.jsonl", "-e", "0")
     assert first.returncode == 0, first.stderr
     other = vaezip("batch", small_picture, "--manifest", "m.jsonl", "-e", "1")

@@ -1,4 +1,4 @@
-"""What the command refuses, and how: none of this may cost the time that loading torch takes."""
+"""Usage errors and refusals. None of them may take as long as loading torch does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USAGE, BAD_PICTURE, BAD_STREAM, LIMIT, INPUT_OUTPUT, INTERRUPTED = 2, 3, 4, 5, 6
 
 
 def refused(done, code: int, *words: str) -> str:
-    """Check exit code, silence on standard output, and one line on standard error with these words in it."""
+    """Check the exit code, an empty standard output, and one line on standard error that has these words."""
     message = done.stderr.decode()
     assert done.returncode == code, message
     assert done.stdout == b""
@@ -71,11 +71,11 @@ def test_no_command_shows_help_as_an_error(vaezip):
     ],
     ids=" ".join,
 )
-def test_wrong_arguments_are_one_line_with_a_pointer_to_help(vaezip, arguments):
+def test_wrong_arguments_print_one_line_that_points_to_help(vaezip, arguments):
     refused(vaezip(*arguments), USAGE, "--help")
 
 
-def test_empty_name_is_usage(vaezip):
+def test_empty_name_is_a_usage_error(vaezip):
     refused(vaezip("compress", ""), USAGE, "empty file name")
 
 
@@ -83,7 +83,7 @@ def test_several_inputs_need_a_folder(vaezip):
     refused(vaezip("compress", "a.png", "b.png", "-o", "c.vae"), USAGE, "c.vae", "existing folder")
 
 
-def test_standard_input_stands_alone(vaezip):
+def test_standard_input_excludes_other_inputs(vaezip):
     refused(vaezip("compress", "a.png", "-"), USAGE, "'-'")
 
 
@@ -97,8 +97,8 @@ def test_output_must_not_be_the_input(vaezip, small_picture):
 
 
 @pytest.mark.parametrize("name", ["small.jpg", "small.PNG", "small.gif", "small.jp2"])
-def test_no_vae_file_is_named_like_a_picture(vaezip, small_picture, name):
-    refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "end it in .vae")
+def test_output_of_compress_must_not_be_named_like_a_picture(vaezip, small_picture, name):
+    refused(vaezip("compress", "photo.png", "-o", name), USAGE, name, "use the suffix .vae")
     assert [path.name for path in small_picture.parent.iterdir()] == ["photo.png"]
 
 
@@ -124,7 +124,7 @@ def test_missing_input(vaezip, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_stands_for_nothing_is_an_error_if_nothing_else_is_done(vaezip, tmp_path):
+def test_input_without_files_is_an_error_if_it_is_the_only_one(vaezip, tmp_path):
     (tmp_path / "album.png").mkdir()
     for command in ("compress", "decompress", "verify"):
         done = vaezip(command, "album.png")
@@ -153,7 +153,7 @@ def test_existing_link_as_output_is_kept_without_force(vaezip, small_picture):
 
 
 def test_missing_output_folder(vaezip, small_picture):
-    refused(vaezip("compress", "photo.png", "-o", "missing/"), INPUT_OUTPUT, "missing/", "no folder")
+    refused(vaezip("compress", "photo.png", "-o", "missing/"), INPUT_OUTPUT, "missing/", "not a folder")
     refused(vaezip("compress", "photo.png", "-o", "no/such/photo.vae"), INPUT_OUTPUT, "folder does not exist")
 
 
@@ -186,7 +186,7 @@ def test_truncated_picture(vaezip, small_picture):
     assert not small_picture.with_suffix(".vae").exists()
 
 
-def test_picture_bomb_is_refused_by_its_header(vaezip, tmp_path):
+def test_picture_bomb_is_refused_from_its_header(vaezip, tmp_path):
     (tmp_path / "bomb.ppm").write_bytes(b"P6 60000 60000 255\n")
     refused(vaezip("compress", "bomb.ppm"), LIMIT, "bomb.ppm", "3,600,000,000", "limit")
 
@@ -216,15 +216,15 @@ def test_damaged_tile_is_refused_before_torch_is_needed(vaezip, tmp_path, hollow
     refused(vaezip("decompress", "a.vae"), BAD_STREAM, "CRC")
 
 
-def test_names_stay_one_printable_line(vaezip):
+def test_names_are_printed_on_one_line(vaezip):
     name = "tab\tbell\x07line\nbreak \udcff 画像.png"
     for env in ({"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii:strict"}):
         message = refused(vaezip("info", name, env=env), INPUT_OUTPUT, "\\t", "\\x07", "\\n", "\\udcff")
-        # As it is, or escaped as the character or as its bytes.
+        # Unchanged, or escaped as a character or as bytes.
         assert any(form in message for form in ("画像.png", "\\u753b\\u50cf.png", "\\udc8f.png"))
 
 
-def test_leading_dash_is_a_name_after_a_double_dash(vaezip):
+def test_name_with_a_leading_dash_after_a_double_dash(vaezip):
     refused(vaezip("info", "--", "-odd.vae"), INPUT_OUTPUT, "-odd.vae")
 
 
@@ -246,7 +246,7 @@ def test_info_prints_plain_lines_into_a_pipe(vaezip, tmp_path, hollow_stream):
     assert "\x1b" not in text
 
 
-def test_info_json_is_one_object_a_line_and_a_bad_file_does_not_stop_it(vaezip, tmp_path, hollow_stream):
+def test_info_json_prints_one_object_per_line_and_continues_after_a_bad_file(vaezip, tmp_path, hollow_stream):
     (tmp_path / "a.vae").write_bytes(hollow_stream)
     (tmp_path / "b.vae").write_bytes(b"junk")
     (tmp_path / "c.vae").write_bytes(hollow_stream)
@@ -285,7 +285,7 @@ def in_terminal(command: list[str], folder: Path, environment: dict[str, str]) -
     return process.wait(timeout=60), screen.decode()
 
 
-def test_terminal_gets_a_table_but_no_binary(tmp_path, hollow_stream, small_picture, child_environment):
+def test_terminal_shows_a_table_and_no_binary_data(tmp_path, hollow_stream, small_picture, child_environment):
     (tmp_path / "a.vae").write_bytes(hollow_stream)
     vaezip = [sys.executable, "-m", "codec"]
     code, screen = in_terminal([*vaezip, "info", "a.vae"], tmp_path, {**child_environment, "TERM": "xterm"})
@@ -301,7 +301,7 @@ def test_terminal_gets_a_table_but_no_binary(tmp_path, hollow_stream, small_pict
     assert "terminal" in screen
 
 
-def test_closed_standard_streams_are_one_line(tmp_path, hollow_stream, child_environment):
+def test_closed_standard_streams_give_one_line(tmp_path, hollow_stream, child_environment):
     (tmp_path / "a.vae").write_bytes(hollow_stream)
     for command in ("compress - -o b.vae <&-", "decompress a.vae -o - >&-"):
         done = subprocess.run(
@@ -316,7 +316,7 @@ def test_closed_standard_streams_are_one_line(tmp_path, hollow_stream, child_env
         assert done.stderr.count(b"\n") == 1
 
 
-def test_reader_that_goes_away_ends_it_quietly(tmp_path, hollow_stream, child_environment):
+def test_closed_pipe_ends_the_command_silently(tmp_path, hollow_stream, child_environment):
     (tmp_path / "a.vae").write_bytes(hollow_stream)
     many = " ".join(["a.vae"] * 2000)
     done = subprocess.run(
@@ -343,7 +343,7 @@ def test_interrupted(tmp_path, child_environment, number, code):
         # Whoever started the tests in the background had SIGINT ignored, and children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
     )
-    # Opening succeeds once the command has its end open: from then on it waits for bytes.
+    # Opening returns once the command has opened its end; from then on the command waits for bytes.
     with (tmp_path / "slow.png").open("wb"):
         time.sleep(0.1)
         process.send_signal(number)

@@ -1,4 +1,4 @@
-"""The commands of the VAE's other uses, as a user runs them."""
+"""The commands of the VAE's other uses, each in a process of its own."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ from codec.inference.weights import load_model
 
 @pytest.fixture(autouse=True)
 def only_learned_tiles(monkeypatch):
-    """Here it is the model that is tested: no tile is stored without loss, however small that would be."""
+    """Never store a tile losslessly, even if that is smaller: these tests are about the model."""
     monkeypatch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
 
 
 @pytest.fixture(scope="session")
 def encoder():
-    """Return a function: quality -> an Encoder, made once."""
+    """Return a function: quality -> an Encoder, cached."""
     made = {}
 
     def get(quality):

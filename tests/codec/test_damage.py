@@ -1,4 +1,4 @@
-"""A damaged file gives a named error, never a picture."""
+"""A damaged file raises a named error and never gives a picture."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def decoder():
 
 
 def sealed(data, tiles):
-    """The same header over other tiles, every CRC of the container right."""
+    """Return a file with the same header and other tiles, all CRCs of the container valid."""
     header = parse_container(data).header
     return write_container(header, [t.pack() for t in tiles])
 
 
-def test_every_cut(decoder, data, tiled):
+def test_every_truncation(decoder, data, tiled):
     for whole in (data, tiled):
         decoder.decode(whole)
         for keep in {*range(60), *range(60, len(whole), 7), len(whole) - 1}:
@@ -56,7 +56,7 @@ def test_every_cut(decoder, data, tiled):
 def test_flipped_bits(decoder, data, tiled):
     rng = np.random.default_rng(7)
     for whole in (data, tiled):
-        # All of the header, then anywhere.
+        # All bits of the header, then random ones.
         places = [*range(8 * 30), *rng.integers(8 * 30, 8 * len(whole), 200).tolist()]
         for place in places:
             damaged = bytearray(whole)
@@ -65,8 +65,8 @@ def test_flipped_bits(decoder, data, tiled):
                 decoder.decode(damaged)
 
 
-def test_damage_under_a_good_crc(decoder, data):
-    """Words that a chunk's CRC vouches for still give no picture: the symbols have a CRC of their own."""
+def test_damage_under_a_valid_crc(decoder, data):
+    """Altered words under a valid chunk CRC are refused by the CRC of the symbols."""
     [tile] = parse_container(data).tiles
     rng = np.random.default_rng(8)
     refused = set()
@@ -79,19 +79,19 @@ def test_damage_under_a_good_crc(decoder, data):
     assert refused == {ChecksumMismatch, CorruptPayload}
 
 
-def test_other_symbol_crc(decoder, data):
+def test_wrong_symbol_crc(decoder, data):
     [tile] = parse_container(data).tiles
     with pytest.raises(ChecksumMismatch, match=r"tile 0: .*symbols"):
         decoder.decode(sealed(data, [TilePayload(tile.flags, 0, tile.crc ^ 1, tile.words)]))
 
 
-def test_other_lift(decoder, data):
+def test_wrong_lift_flag(decoder, data):
     [tile] = parse_container(data).tiles
     with pytest.raises(FormatError, match="tile 0"):
         decoder.decode(sealed(data, [TilePayload(tile.flags ^ 1, 0, tile.crc, tile.words)]))
 
 
-def test_other_quality_of_the_tile(decoder, data):
+def test_wrong_rate_offset(decoder, data):
     [tile] = parse_container(data).tiles
     with pytest.raises(FormatError, match="tile 0"):
         decoder.decode(sealed(data, [TilePayload(tile.flags, 60, tile.crc, tile.words)]))
@@ -110,14 +110,14 @@ def test_swapped_tiles(decoder, tiled):
         decoder.decode(sealed(tiled, [second, first]))
 
 
-def test_a_bad_tile_is_named(decoder, tiled):
+def test_error_names_the_bad_tile(decoder, tiled):
     first, second = parse_container(tiled).tiles
     damaged = TilePayload(second.flags, 0, second.crc ^ 5, second.words)
     with pytest.raises(ChecksumMismatch, match="tile 1"):
         decoder.decode(sealed(tiled, [first, damaged]))
 
 
-def test_tail_is_refused(decoder, data):
+def test_trailing_bytes_are_refused(decoder, data):
     for tail in (b"\0", data):
         with pytest.raises(CorruptPayload):
             decoder.decode(data + tail)
@@ -147,7 +147,7 @@ def test_unknown_ancillary_chunk_changes_nothing(decoder, data):
     assert wire.chunk_name(0xF0) in dict(codec.info(extended).chunks)
 
 
-def test_a_failed_decode_spoils_nothing(decoder, data):
+def test_decoder_works_after_a_failed_decode(decoder, data):
     samples = decoder.decode(data).tobytes()
     with pytest.raises(CodecError):
         decoder.decode(data[:-1])

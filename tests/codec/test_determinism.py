@@ -1,4 +1,4 @@
-"""The same picture, options and machine give the same bytes, whoever else is running."""
+"""The same picture and options give the same bytes on one machine, whatever else runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_bytes_do_not_depend_on_workers(large, large_file, threads):
 
 @pytest.mark.parametrize("callers", [1, 2, 4])
 @pytest.mark.usefixtures("restore_threads")
-def test_bytes_and_samples_do_not_depend_on_the_callers_torch(large, large_file, decode, callers):
+def test_bytes_and_samples_do_not_depend_on_torch_settings(large, large_file, decode, callers):
     samples = decode(large_file)
     torch.set_num_threads(callers)
     assert Encoder(40, threads=2).encode(large) == large_file
@@ -48,14 +48,14 @@ def test_bytes_and_samples_do_not_depend_on_the_callers_torch(large, large_file,
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_samples_hardly_depend_on_workers(large_file, decode, threads):
+def test_samples_differ_by_at_most_one_level_between_thread_counts(large_file, decode, threads):
     difference = np.asarray(Decoder(threads=threads).decode(large_file)).astype(int) - decode(large_file)
     assert np.abs(difference).max() <= 1
     assert np.count_nonzero(difference) <= 1e-4 * difference.size
 
 
 def test_a_tile_does_not_depend_on_far_tiles(photo, large, large_file):
-    """Only 80 pixels of its neighbours count: the first tile is the same after a change beyond them."""
+    """A tile depends on at most 80 pixels of its neighbours: changes further away leave it as it is."""
     changed = large.copy()
     changed[:, 594:] = 255 - changed[:, 594:]
     first, second = map(parse_container, (large_file, Encoder(40).encode(changed)))

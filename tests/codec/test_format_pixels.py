@@ -1,4 +1,4 @@
-"""FORMAT.md section 9 by the letter, in float64 and without torch: from symbols to samples."""
+"""FORMAT.md section 9, from symbols to samples, written out in float64 without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Plain:
         return act(self.conv(act(self.conv(t, f"{name}.depthwise")), f"{name}.pointwise"))
 
     def means(self, symbols, ups):
-        """9.1: the unscaled latent of a tile."""
+        """Return the unscaled latent of a tile (9.1)."""
         h = act(self.conv(symbols.z.astype(np.float64), "h_s_mean.enter"))
         for i in range(ups):
             h = act(up(self.conv(h, f"h_s_mean.up.{i}"), 2))
@@ -69,7 +69,7 @@ class Plain:
         return t + self.conv(h, f"{name}.expand")
 
     def synthesis(self, unscaled, config):
-        """9.2: samples of the whole map."""
+        """Return the samples of the whole latent (9.2)."""
         h = act(self.conv(unscaled, "g_s.in16")) * self.factor("g_s.rate16.log_scale")
         for i in range(config.blocks16):
             h = self.block(h, f"g_s.blocks16.{i}")
@@ -91,7 +91,7 @@ def lapped(p, matrix, axis):
 
 
 @pytest.mark.parametrize(("size", "quality"), [((72, 56), 10), ((530, 24), 60), ((24, 40), 100)])
-def test_decoder_does_what_the_format_says(photo, encoder, decode, symbols, size, quality):
+def test_decoder_follows_the_format(photo, encoder, decode, symbols, size, quality):
     data = encoder(quality).encode(photo(*size))
     header, tiles = symbols(data)
     arrays, meta = read_verified(model_entry(header.model_id))

@@ -36,13 +36,13 @@ def test_layout_of_an_array_does_not_matter(chelsea, encoder, expected):
     assert encoder(30).encode(chelsea[::-1][::-1]) == expected
 
 
-def test_the_picture_is_left_as_it_was(chelsea, encoder):
+def test_picture_is_not_modified(chelsea, encoder):
     x = chelsea.copy()
     encoder(30).encode(x)
     assert np.array_equal(x, chelsea)
 
 
-def test_one_shot_functions_do_the_same(chelsea, expected, decode):
+def test_one_shot_functions_give_the_same_result(chelsea, expected, decode):
     assert codec.compress(chelsea, 30) == expected
     assert codec.compress(chelsea, quality=30.0) == expected
     picture = codec.decompress(expected)
@@ -67,17 +67,17 @@ def test_gray_stays_gray(chelsea, encoder):
 @pytest.mark.parametrize(
     "bad", [b"", b"no picture", np.zeros((4, 4), np.float32), np.zeros((0, 4, 3), np.uint8)]
 )
-def test_no_picture(encoder, bad):
+def test_unreadable_pictures_are_refused(encoder, bad):
     with pytest.raises(codec.UnsupportedImage):
         encoder(30).encode(bad)
 
 
-def test_a_vae_file_is_no_picture(encoder, expected):
+def test_vae_file_as_picture_is_refused(encoder, expected):
     with pytest.raises(codec.UnsupportedImage, match="decompress"):
         encoder(30).encode(expected)
 
 
-def test_a_picture_is_no_vae_file(chelsea_path):
+def test_picture_as_vae_file_is_refused(chelsea_path):
     with pytest.raises(codec.BadMagic):
         codec.decompress(chelsea_path.read_bytes())
 
@@ -88,7 +88,7 @@ def test_missing_file(encoder, tmp_path):
 
 
 @pytest.mark.parametrize("bad", [-1, 101, float("nan"), "75", None])
-def test_bad_quality(bad):
+def test_quality_out_of_range_is_refused(bad):
     with pytest.raises(codec.UsageError, match="quality"):
         codec.Encoder(bad)
     with pytest.raises(codec.UsageError, match="quality"):
@@ -96,14 +96,14 @@ def test_bad_quality(bad):
 
 
 @pytest.mark.parametrize("bad", [0, -2, 1.5])
-def test_bad_threads(bad):
+def test_bad_thread_counts_are_refused(bad):
     with pytest.raises(codec.UsageError, match="threads"):
         codec.Encoder(threads=bad)
     with pytest.raises(codec.UsageError, match="threads"):
         codec.Decoder(threads=bad)
 
 
-def test_limits_hold_in_both_directions(chelsea_path, encoder, expected):
+def test_limits_apply_in_both_directions(chelsea_path, encoder, expected):
     with pytest.raises(codec.LimitExceeded, match="max_pixels"):
         codec.Decoder(limits=codec.Limits(max_pixels=451 * 300 - 1)).decode(expected)
     assert codec.Decoder(limits=codec.Limits(max_pixels=451 * 300)).decode(expected).size == (451, 300)

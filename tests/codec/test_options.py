@@ -1,4 +1,4 @@
-"""EncodeOptions: what it refuses, what it equals, and that every way in leads to the same one."""
+"""EncodeOptions: validation, equality, and the same options from keywords and flags."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from codec.batch.task import RunOptions
 from codec.cli.parameters import encoding_options
 from codec.encode.options import EncodeKeywords, EncodeOptions, Region, Target
 
-# One value other than the default for every option, as keywords and as flags.
+# A non-default value of every option, as keywords and as flags.
 CASES = {
     "quality": ({"quality": 41.5}, ["-q", "41.5"]),
     "strip": ({"strip": True}, ["--strip"]),
@@ -68,7 +68,7 @@ def from_flags(*arguments: str) -> EncodeOptions:
 
 
 @pytest.mark.parametrize(("keywords", "field"), WRONG, ids=str)
-def test_a_wrong_value_names_its_option_by_every_way_in(photo, keywords, field):
+def test_wrong_value_names_its_option_in_every_interface(photo, keywords, field):
     for make in (EncodeOptions.of, codec.Encoder, lambda **given: codec.compress(photo(8, 8), **given)):
         with pytest.raises(codec.UsageError) as caught:
             make(**keywords)
@@ -85,7 +85,7 @@ def test_a_wrong_value_names_its_option_by_every_way_in(photo, keywords, field):
     ("fields", "field"),
     [({"roi": ("1,2,3,4",)}, "roi"), ({"roi": "1,2,3,4"}, "roi"), ({"target": 36}, "target")],
 )
-def test_fields_have_the_types_that_they_are_declared_with(fields, field):
+def test_fields_have_their_declared_types(fields, field):
     with pytest.raises(codec.UsageError) as caught:
         EncodeOptions(**fields)
     assert caught.value.field == field
@@ -125,7 +125,7 @@ def test_keywords_become_parsed_fields():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_options_pickle_hash_and_record(name):
+def test_options_can_be_pickled_hashed_and_recorded(name):
     options = EncodeOptions.of(**CASES[name][0])
     again = pickle.loads(pickle.dumps(options))  # noqa: S301
     assert again == options
@@ -135,7 +135,7 @@ def test_options_pickle_hash_and_record(name):
     assert pickle.loads(pickle.dumps(run)) == run  # noqa: S301
 
 
-def test_options_cannot_be_changed_but_replaced_and_are_checked_again():
+def test_options_are_frozen_and_checked_when_replaced():
     options = EncodeOptions(50)
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.quality = 60
@@ -147,12 +147,12 @@ def test_options_cannot_be_changed_but_replaced_and_are_checked_again():
 @pytest.mark.parametrize(
     "text", ["1,2,3,4", "1,2,3,4:+30", "1,2,3,4:-0.25", "m.png", "C:\\m.png:+7", "a:+5:+30", "m.0"]
 )
-def test_regions_are_written_as_they_are_read(text):
+def test_regions_round_trip_as_text(text):
     (region,) = EncodeOptions.of(roi=text).roi
     assert EncodeOptions.of(roi=str(region)).roi == (region,)
 
 
-def test_encoder_of_options_is_the_encoder_of_the_keywords(photo):
+def test_encoder_from_options_equals_encoder_from_keywords(photo):
     keywords = {"lossless": False, "strip": True, "effort": 1, "roi": "0,0,60,60", "target_psnr": 33}
     picture = photo(150, 140)
     plain = codec.Encoder(60, threads=2, **keywords)
@@ -172,7 +172,7 @@ def test_encoder_of_options_is_the_encoder_of_the_keywords(photo):
         (["--lossless", "--target-psnr", "36"], "--lossless"),
     ],
 )
-def test_the_command_line_names_the_flag_at_fault(flags, hint):
+def test_command_line_names_the_flag_at_fault(flags, hint):
     with pytest.raises(click.BadParameter) as caught:
         from_flags(*flags)
     assert f"Invalid value for '{hint}'" in caught.value.format_message()

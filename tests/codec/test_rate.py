@@ -1,4 +1,4 @@
-"""The file is as long as the tables say, and not a byte more than the container needs."""
+"""File sizes equal the ideal code length of the tables plus the container's overhead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codec.inference.weights import load_model
 
 @pytest.mark.parametrize("quality", [5, 50, 100])
 @pytest.mark.parametrize("size", [(451, 300), (600, 520)])
-def test_rate_honesty(photo, encoder, symbols, size, quality):
+def test_file_size_equals_ideal_bits_plus_overhead(photo, encoder, symbols, size, quality):
     data = encoder(quality).encode(photo(*size))
     header, tiles = symbols(data)
     model = load_model(header.model_id)
@@ -23,6 +23,6 @@ def test_rate_honesty(photo, encoder, symbols, size, quality):
     assert ideal > 8000
     assert ideal <= coded <= 1.005 * ideal
     container = len(data) - coded / 8
-    # 28 bytes of header, then 13 to 16 for each tile; the index of several takes 7 and up to 3 for each.
+    # 28 bytes of header, 13 to 16 for each tile; an index of several tiles takes 7, and up to 3 for each.
     assert container <= (44 if len(tiles) == 1 else 35 + 19 * len(tiles))
     assert len(data) <= 1.01 * ideal / 8 + container

@@ -64,8 +64,8 @@ def same(decoded, made):
 
 
 @pytest.mark.parametrize("quality", [0, 90, 100])
-def test_noise_keeps_its_symbols(encoder, decode, symbols, quality):
-    """Nothing is expected of noise but that symbols far outside their tables survive."""
+def test_symbols_of_noise_survive(encoder, decode, symbols, quality):
+    """Noise has residuals far outside the tables; its symbols must survive, its quality is not tested."""
     x = np.random.default_rng(0).integers(0, 2, (96, 96, 3), dtype=np.uint8) * 255
     data = encoder(quality).encode(x)
     header, [(tile, _, decoded)] = symbols(data)
@@ -94,7 +94,7 @@ def test_bytes_and_psnr_rise_with_quality(photo, encoder, decode, psnr):
         data = encoder(quality).encode(x)
         assert codec.info(data).rate_index == rate_index
         if rate_indices and rate_index == rate_indices[-1]:
-            # Clamped at an end of the scale: the very same file.
+            # Clamped at an end of the scale: the same file.
             assert len(data) == sizes[-1]
             continue
         rate_indices.append(rate_index)
@@ -107,8 +107,8 @@ def test_bytes_and_psnr_rise_with_quality(photo, encoder, decode, psnr):
     assert fidelity[-1] > fidelity[0] + 6
 
 
-def pictures_that_surprise():
-    """Things that no photo shows, where latents thought empty may not be; name -> samples."""
+def unusual_pictures():
+    """Patterns unlike photographs, which may excite channels that are usually empty; name -> samples."""
     rows, columns = np.indices((128, 128))
     colours = {"gray": ((0, 0, 0), (255, 255, 255)), "magenta": ((0, 255, 0), (255, 0, 255))}
     colours |= {"red": ((255, 0, 0), (0, 0, 255)), "blue": ((0, 0, 0), (0, 0, 255))}
@@ -122,9 +122,9 @@ def pictures_that_surprise():
 
 
 @pytest.mark.parametrize("quality", [0, 25])
-def test_pictures_that_surprise(encoder, decode, symbols, quality):
-    """Whether the encoder lifts them depends on the weights; that they come back as coded does not."""
-    for name, picture in pictures_that_surprise().items():
+def test_unusual_pictures(encoder, decode, symbols, quality):
+    """Symbols are decoded as coded, whether or not the weights make the encoder set the lift flag."""
+    for name, picture in unusual_pictures().items():
         data = encoder(quality).encode(picture)
         header, [(tile, payload, decoded)] = symbols(data)
         made = tile_symbols(load_model(header.model_id), picture, tile, header.rate_index)
@@ -134,7 +134,7 @@ def test_pictures_that_surprise(encoder, decode, symbols, quality):
 
 
 def test_lifted_tile(photo, decode, symbols):
-    """One latent far from 0 where nothing is expected makes the encoder code all, and they come back."""
+    """A latent far from 0 with a scale index of 0 makes the encoder set the lift flag and code all."""
     model = load_model(default_model_id())
     x = photo(96, 128)
     y = analyse(model, x, Block(0, 0, 8, 6), 8, 6, 0)
@@ -143,7 +143,7 @@ def test_lifted_tile(photo, decode, symbols):
         wild = y.copy()
         wild.reshape(-1)[where] = 9.3
         made = quantise_tile(model, wild, 0)
-        # The hyper-latent may have seen it coming.
+        # The hyper-latent may have predicted a larger scale.
         if made.lift:
             break
     assert made.lift
@@ -164,15 +164,15 @@ def test_photos_need_no_lift(photo, encoder, symbols, quality):
     assert not payload.lift
 
 
-def test_a_small_picture_pays_little(photo, encoder):
-    """Everything but the words of the range coder takes at most 44 bytes."""
+def test_overhead_of_a_small_picture(photo, encoder):
+    """All except the words of the range coder takes at most 44 bytes."""
     for size in [(64, 64), (451, 300)]:
         data = encoder(50).encode(photo(*size))
         [tile] = parse_container(data).tiles
         assert len(data) - len(tile.words) <= 44
 
 
-def test_nothing_is_warned_of(photo, encoder, decode):
+def test_round_trip_gives_no_warnings(photo, encoder, decode):
     x = photo(64, 48)
     x.flags.writeable = False
     with warnings.catch_warnings():

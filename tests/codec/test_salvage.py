@@ -1,4 +1,4 @@
-"""Of a damaged file, what is intact is had, what is lost is told and seen, and nothing is misplaced."""
+"""Salvage recovers intact tiles, reports and marks lost ones, and misplaces none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BAD_STREAM = 4
 
 
 def make(photo, *, alpha=False, exact=False):
-    """A file of six small tiles, all learned or all lossless, with some metadata."""
+    """Return a file of six small tiles, all learned or all lossless, with some metadata."""
     model, pixels = load_model(default_model_id()), photo(WIDTH, HEIGHT)
     header = Header(WIDTH, HEIGHT, 600, model.model_id, 6, layout=3 if alpha else 0)
     grid = tile_grid(WIDTH, HEIGHT, 64)
@@ -62,7 +62,7 @@ def flipped(data, at):
 
 
 def check(found, data, lost):
-    """Every tile is as it was, or shows the pattern."""
+    """Check that every tile is unchanged or shows the pattern of lost tiles."""
     whole, got = (np.asarray(p) for p in (Decoder().decode(data), found.picture))
     assert [t.index for t in found.lost] == lost
     for tile in tile_grid(WIDTH, HEIGHT, 64):
@@ -72,7 +72,7 @@ def check(found, data, lost):
     assert np.array_equal(np.asarray(Decoder().decode(found.data)), got)
 
 
-def test_a_sound_file_loses_nothing(exact, learned):
+def test_intact_file_loses_nothing(exact, learned):
     for data in (exact, learned):
         found = salvage(data)
         check(found, data, [])
@@ -89,7 +89,7 @@ def test_damaged_tiles(exact, lost):
     check(salvage(damaged), exact, lost)
 
 
-def test_a_damaged_tile_hardly_touches_its_neighbours(learned):
+def test_damaged_tile_changes_only_the_rim_of_its_neighbours(learned):
     damaged = flipped(learned, locate_tiles(learned).spans[0].offset + 12)
     found = salvage(damaged)
     assert [t.index for t in found.lost] == [0]
@@ -99,7 +99,7 @@ def test_a_damaged_tile_hardly_touches_its_neighbours(learned):
     assert np.abs(got[:, 64:] - whole[:, 64:]).mean() < 3
 
 
-def test_words_that_only_the_symbol_crc_condemns(learned):
+def test_damage_found_only_by_the_symbol_crc(learned):
     container = parse_container(learned)
     payloads = [t.pack() for t in container.tiles]
     payloads[3] = payloads[3][:2] + bytes(4) + payloads[3][6:]
@@ -124,14 +124,14 @@ def test_damaged_index(exact, at):
 
 
 def test_damaged_index_and_a_damaged_length(exact):
-    """What lies behind the gap counts from the end of the file."""
+    """Tiles behind the gap are located from the end of the file."""
     spans = locate_tiles(exact).spans
     damaged = flipped(flipped(exact, spans[0].offset - 1), spans[2].offset + 1)
     check(salvage(damaged), exact, [2])
 
 
 def test_damaged_index_and_gaps_of_unknown_size(exact):
-    """Two gaps: nobody knows which tiles lie between them, so they are not shown in a wrong place."""
+    """Tiles between two gaps of unknown size have no known place and are given up."""
     spans = locate_tiles(exact).spans
     damaged = flipped(exact, spans[0].offset - 1)
     damaged = flipped(flipped(damaged, spans[1].offset + 1), spans[4].offset + 1)
@@ -159,7 +159,7 @@ def test_bytes_at_the_end(exact):
     assert found.notes == ("bytes follow the last tile",)
 
 
-def test_lost_alpha_is_opaque_and_told(photo):
+def test_lost_alpha_is_opaque_and_reported(photo):
     data = make(photo, alpha=True, exact=True)
     plane = next(c for c in locate_tiles(data).chunks if c.kind == wire.ALPHA)
     found = salvage(flipped(data, plane.offset + 40))
@@ -172,17 +172,17 @@ def test_lost_alpha_is_opaque_and_told(photo):
     assert np.array_equal(got[:64], whole[:64])
 
 
-def test_nothing_left(exact):
+def test_no_tile_left(exact):
     spans = locate_tiles(exact).spans
-    with pytest.raises(CorruptPayload, match="not one tile"):
+    with pytest.raises(CorruptPayload, match="no tile is intact"):
         salvage(exact[: spans[0].offset])
     for data in (b"", exact[:12], flipped(exact, 10), b"\x89PNG\r\n\x1a\n"):
         with pytest.raises(FormatError):
             salvage(data)
 
 
-def test_any_damage_gives_right_tiles_or_none(exact):
-    """Whatever is flipped, cut or overwritten: a tile shows its own samples or the pattern."""
+def test_random_damage_gives_correct_tiles_or_none(exact):
+    """After any flip, cut or overwrite a tile shows its own samples or the pattern."""
     whole, rng = np.asarray(Decoder().decode(exact)), np.random.default_rng(3)
     grid = tile_grid(WIDTH, HEIGHT, 64)
     salvaged = 0
@@ -208,7 +208,7 @@ def test_any_damage_gives_right_tiles_or_none(exact):
     assert salvaged > 20
 
 
-def test_the_command_writes_the_picture_and_exits_4(exact, tmp_path):
+def test_command_writes_the_picture_and_exits_with_4(exact, tmp_path):
     damaged = flipped(exact, locate_tiles(exact).spans[1].offset + 9)
     (tmp_path / "a.vae").write_bytes(damaged)
     command = [sys.executable, "-m", "codec", "decompress", "a.vae", "--salvage"]

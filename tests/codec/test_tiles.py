@@ -1,4 +1,4 @@
-"""Tiles are coded alone and must not show."""
+"""Tiles are coded independently, and no seam may show."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from codec.tiles.quantise import dequantise_tile
 
 @pytest.fixture(scope="module")
 def shifted(photo):
-    """A picture in two tiles, and the same without its first 128 columns: its border lies elsewhere."""
+    """A picture of two tiles, and the same without its first 128 columns, which moves the border."""
     whole = photo(832, 224)
     return whole, np.ascontiguousarray(whole[:, 128:])
 
 
 @pytest.mark.parametrize("quality", [10, 75])
-def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, symbols, quality):
+def test_equals_one_synthesis_of_the_joined_latents(photo, encoder, decode, symbols, quality):
     x = photo(640, 544)
     data = encoder(quality).encode(x)
     header, tiles = symbols(data)
@@ -36,14 +36,14 @@ def test_equal_to_one_synthesis_over_the_joined_latents(photo, encoder, decode, 
         whole = (
             float_network(model).g_s(y_hat, rate_point_tensor(header.rate_index))[0].mul(255).clamp(0, 255)
         )
-    # Rounding to whole levels is half a level; float sums in another order are far below that.
+    # Rounding to levels costs half a level; a different order of float sums far less.
     difference = whole.permute(1, 2, 0).numpy() - decode(data)
     assert np.abs(difference).max() <= 0.51
 
 
 @pytest.mark.parametrize("quality", [5, 30, 75])
-def test_a_border_costs_nothing(encoder, decode, shifted, quality):
-    """The same columns, once along a border of tiles and once within a tile, are as good."""
+def test_quality_is_the_same_at_a_tile_border(encoder, decode, shifted, quality):
+    """Columns along a tile border have the PSNR that they have inside a tile."""
     whole, part = shifted
     errors = [
         np.square(decode(encoder(quality).encode(x)).astype(float) - x).mean((0, 2)) for x in (whole, part)
@@ -56,10 +56,10 @@ def test_a_border_costs_nothing(encoder, decode, shifted, quality):
 
 
 def test_no_step_across_a_border(encoder, decode, shifted):
-    """What the codec adds to the difference of two neighbouring columns is no larger at a border."""
+    """The error of the difference between neighbouring columns is no larger at a tile border."""
     whole, _ = shifted
     residual = decode(encoder(10).encode(whole)).astype(float) - whole
     steps = np.square(np.diff(residual, axis=1)).mean((0, 2))
-    # Every sixteenth step crosses a boundary of latents, border or not.
+    # Every sixteenth difference crosses a boundary of cells, with or without a tile border.
     at_latents = np.delete(steps[15::16], 512 // 16 - 1)
     assert steps[511] < 1.5 * at_latents.max()

@@ -1,4 +1,4 @@
-"""Fetching data sets, against an HTTP server of the test's own."""
+"""Fetching data sets from a local HTTP server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
-    """A folder that is served, and the address it is served at; the data set consists of CONTENT."""
+    """A served folder and its URL; the data set consists of CONTENT."""
     folder = tmp_path / "mirror"
     folder.mkdir()
     for name, data in CONTENT.items():
@@ -53,12 +53,12 @@ def test_fetches_what_is_missing(mirror, tmp_path):
 
 def test_refuses_other_content_and_writes_nothing(mirror, tmp_path):
     (mirror[0] / "one.png").write_bytes(b"something else")
-    with pytest.raises(BenchmarkError, match=r"one\.png: is not the known file"):
+    with pytest.raises(BenchmarkError, match=r"one\.png: differs from the known file"):
         fetch(tmp_path / "kodak", mirror[1])
     assert not list((tmp_path / "kodak").iterdir())
 
 
-def test_keeps_a_local_file_that_is_another(mirror, tmp_path):
+def test_keeps_a_local_file_with_other_content(mirror, tmp_path):
     target = tmp_path / "kodak"
     target.mkdir()
     (target / "one.png").write_bytes(b"mine")
@@ -73,13 +73,13 @@ def test_names_a_missing_file(mirror, tmp_path):
         fetch(tmp_path / "kodak", mirror[1])
 
 
-def test_names_an_address_that_does_not_answer(tmp_path, mirror):
+def test_names_an_unreachable_address(tmp_path, mirror):
     with pytest.raises(BenchmarkError, match="cannot be fetched"):
         fetch(tmp_path / "kodak", "http://127.0.0.1:1/")
 
 
 @pytest.mark.parametrize("address", ["file:///etc", "kodak", "ftp://example.org"])
-def test_refuses_other_kinds_of_address(tmp_path, address):
+def test_refuses_other_url_schemes(tmp_path, address):
     with pytest.raises(UsageError, match="not an http"):
         fetch(tmp_path / "kodak", address)
 

@@ -1,4 +1,4 @@
-"""Rebuilding training tiles, from packages made on the spot."""
+"""Rebuilding training tiles from packages that the tests make."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def package(tmp_path, photo, monkeypatch):
     return root, fetched
 
 
-def test_recipe_names_684_tiles_of_fixed_packages():
+def test_recipe_lists_684_tiles_of_pinned_packages():
     found = recipe()
     assert len(found) == len({tile.name for tile in found}) == 684
     for tile in found:
@@ -49,7 +49,7 @@ def test_recipe_names_684_tiles_of_fixed_packages():
     assert order == sorted(order)
 
 
-def test_a_tile_is_scaled_then_cut(package):
+def test_tile_is_scaled_then_cropped(package):
     tile = Tile("t.jpg", "deb:p=1", "plain.jpg", 0.75, 40, 60)
     with Image.open(io.BytesIO(cut(tile, package[0]))) as picture:
         assert picture.size == (512, 512)
@@ -59,7 +59,7 @@ def test_a_tile_is_scaled_then_cut(package):
     assert np.abs(found - scaled[60:572, 40:552]).mean() < 2
 
 
-def test_pictures_inside_other_files_are_the_same(package):
+def test_pictures_inside_archives_give_the_same_tile(package):
     root = package[0]
     plain = read_picture(root, "plain.jpg")
     assert read_picture(root, "a.zip!deep/one.jpg") == plain

@@ -1,4 +1,4 @@
-"""More effort: never a worse trade of bits and error, the same decoder, the same bytes every time."""
+"""Higher efforts: bits + lmbda x error never rises, decoding is unchanged, bytes are reproducible."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def model():
 
 @pytest.fixture(scope="module")
 def coded(model, photo):
-    """One tile and the objective at the symbols that rounding gives."""
+    """Return one tile and the objective at the symbols of plain rounding."""
     view = view_tile(model, photo(128, 96), Tile(0, 0, 0, 128, 96), rim=True)
     symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
     return symbols, Objective(model, view, RATE_INDEX, RATE_INDEX, symbols, gray=False)
 
 
 def cost(data, x, quality):
-    """bits + lmbda * squared error, at the slope of the quality."""
+    """Return bits + lmbda * squared error, with the lmbda of the quality."""
     encoder = codec.Encoder(quality)
     model = load_model(default_model_id())
     error = np.square(np.asarray(codec.decompress(data)).astype(float) - x).sum()
@@ -53,11 +53,11 @@ def cost(data, x, quality):
 
 
 @pytest.mark.parametrize("quality", [15, 50, 90])
-def test_more_effort_trades_better_and_decodes_as_ever(photo, quality):
+def test_higher_effort_costs_less_and_decodes(photo, quality):
     x = photo(160, 128)
     files = [codec.compress(x, quality, effort=effort) for effort in range(5)]
     costs = [cost(data, x, quality) for data in files]
-    # The check leaves out the rounding of samples and of words to 32 bits.
+    # The objective ignores the rounding of samples, and of codestreams to 32-bit words.
     slack = 0.002 * costs[0] + 64
     assert all(later <= costs[0] + slack for later in costs[1:])
     assert costs[4] < costs[0]
@@ -65,7 +65,7 @@ def test_more_effort_trades_better_and_decodes_as_ever(photo, quality):
     assert codec.compress(x, quality) == files[0]
 
 
-def test_gradient_descent_helps_and_stops_in_time(photo):
+def test_gradient_descent_lowers_the_cost_within_its_budget(photo):
     x = photo(96, 64)
     ticks = []
     encoder = codec.Encoder(60, effort=5, threads=2)
@@ -80,26 +80,26 @@ def test_gradient_descent_helps_and_stops_in_time(photo):
 
 @pytest.mark.parametrize("size", [(1, 1), (17, 33), (130, 16)])
 @pytest.mark.parametrize(("mode", "tune"), [("RGB", "psnr"), ("L", "visual")])
-def test_descent_takes_any_size_and_gray(photo, size, mode, tune):
+def test_gradient_descent_of_any_size_and_gray(photo, size, mode, tune):
     picture = Image.fromarray(photo(*size)).convert(mode)
     decoded = codec.decompress(codec.compress(picture, 60, effort=2, tune=tune))
     assert (decoded.size, decoded.mode) == (size, mode)
     assert np.abs(np.asarray(decoded).astype(int) - np.asarray(picture)).mean() < 10
 
 
-def test_tiles_know_what_lies_around_them(model, photo):
+def test_tile_view_includes_the_neighbours(model, photo):
     x = photo(256, 128)
     whole, part = (view_tile(model, x, Tile(0, 0, 0, width, 128), rim=True) for width in (256, 128))
     assert part.y.shape[1:] == (8, 13)
     assert part.latent(model, RATE_INDEX).shape[1:] == (8, 8)
-    # Far from where it ends the rim is what it is in the whole picture.
+    # Away from its outer edge, the rim equals the same part of the whole picture's latent.
     assert np.abs(part.y[:, :, :12] - whole.y[:, :, :12]).max() < 1e-3
     assert part.x.shape == (128, 208, 3)
     assert (part.x == x[:, :208]).all()
 
 
-def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
-    """Against random probes of g_s's true Jacobian: right within a quarter for nearly all channels."""
+def test_channel_weights_match_the_jacobian(model, coded):
+    """For nearly all channels, weights are within a quarter of random probes of the Jacobian of g_s."""
     symbols, objective = coded
     unscaled = torch.from_numpy(dequantise_tile(model, symbols, RATE_INDEX))[None]
     generator, total = torch.Generator().manual_seed(1), 0
@@ -114,7 +114,7 @@ def test_weights_of_channels_are_those_of_the_jacobian(model, coded):
     assert ((ratio > 0.6) & (ratio < 1.6)).mean() > 0.9
 
 
-def test_soft_bits_and_error_are_the_real_ones_at_integers(model, coded):
+def test_soft_bits_and_error_are_exact_at_integers(model, coded):
     symbols, objective = coded
     r = soft_rate.split(symbols.r.astype(np.float32))
     z = torch.from_numpy(symbols.z.astype(np.float32))[None]
@@ -144,7 +144,7 @@ def test_decisions_weigh_bits_against_error(model):
     assert decided(1e6, index * 0) == [0, 0, 0, 0]
 
 
-def test_soft_rounding_is_rounding_when_cold():
+def test_soft_rounding_at_low_temperature_is_rounding():
     generator = torch.Generator().manual_seed(2)
 
     def mean(value, times=400):
@@ -155,11 +155,11 @@ def test_soft_rounding_is_rounding_when_cold():
     assert 0.4 < float(mean(torch.tensor([-0.5])) + 1) < 0.6
 
 
-def test_expected_residuals_are_those_of_rounding_at_random():
+def test_expected_residuals_are_means_of_random_rounding():
     value = torch.tensor([0.0, 0.04, 0.65, 1.5, -1.96, -3.0, 0.5])
     late = torch.tensor(0.65)
     mean, variance = expected(value, late, 0.0)
-    # Halfway, which in a dead zone is later, both neighbours are as likely.
+    # At the threshold, which a dead zone moves outwards, both neighbours are equally likely.
     assert mean.tolist() == pytest.approx([0, 0.04 / 1.3, 0.5, 1.5, -1.96, -3, 0.5 / 1.3])
     chance = np.array([0, 0.04 / 1.3, 0.5, 0.5, 0.96, 0, 0.5 / 1.3])
     assert variance.tolist() == pytest.approx((chance * (1 - chance)).tolist(), abs=1e-5)
@@ -167,7 +167,7 @@ def test_expected_residuals_are_those_of_rounding_at_random():
     assert hard.tolist() == [0, 1, 1, -3]
 
 
-def test_quarters_are_put_together_as_they_were():
+def test_quarters_are_reassembled():
     planes = np.arange(8 * 5 * 7, dtype=np.float32).reshape(8, 5, 7)
     parts = soft_rate.split(planes)
     assert parts.shape == (4, 4, 2, 12)
@@ -175,7 +175,7 @@ def test_quarters_are_put_together_as_they_were():
 
 
 @pytest.mark.parametrize("size", [(80, 48), (112, 144)])
-def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
+def test_soft_bits_are_exact_at_odd_sizes(model, photo, size):
     view = view_tile(model, photo(*size), Tile(0, 0, 0, *size), rim=True)
     symbols = quantise_tile(model, view.latent(model, RATE_INDEX), RATE_INDEX)
     r = soft_rate.split(symbols.r.astype(np.float32))
@@ -188,8 +188,8 @@ def test_soft_bits_at_odd_sizes_are_the_real_ones(model, photo, size):
     assert float(tile.bits) == pytest.approx(real, rel=0.01)
 
 
-def test_gradients_of_error_are_those_of_small_changes_beside_gaps(model, photo):
-    """Where a neighbour is stored without loss, too, g_s leaves the boundary alone."""
+def test_error_gradients_match_finite_differences_beside_gaps(model, photo):
+    """Beside a lossless neighbour, too, where g_s does not filter across the boundary."""
     present = np.ones((8, 16), bool)
     present[:, 8:] = False
     view = view_tile(model, photo(256, 128), Tile(0, 0, 0, 128, 128), present, rim=True)
@@ -211,13 +211,13 @@ def test_bits_rise_with_magnitude(model):
 
 
 @pytest.mark.parametrize("bad", [-1, 10, 2.5, "3", True, None])
-def test_no_other_efforts(bad):
+def test_bad_efforts_are_refused(bad):
     with pytest.raises(codec.UsageError, match="effort must be"):
         level_of(bad)
 
 
 @pytest.mark.parametrize("bad", [0, -1, float("nan"), "5", True])
-def test_no_other_budgets(bad):
+def test_bad_budgets_are_refused(bad):
     with pytest.raises(codec.UsageError, match="seconds must be"):
         codec.Encoder(seconds=bad)
 

@@ -1,4 +1,4 @@
-"""Targets on real pictures: what is asked for is what the file has, or an error says what is possible."""
+"""Targets on real pictures: the file meets the target, or an error gives the closest possible value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def structural(x, x_hat):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Count analyses and trials of what is compressed."""
+    """Count the analyses and the trials of a compression."""
     counts = {"analyses": 0, "trials": 0}
     analyse, code = codec.encode.picture_coder.view_tile, codec.encode.picture_coder.PictureCoder.code
 
@@ -47,7 +47,7 @@ def counted(monkeypatch):
 
 
 @pytest.mark.parametrize("n_bytes", [900, 3000, 4801])
-def test_size_is_never_exceeded_and_nearly_filled(photo, counted, n_bytes):
+def test_size_is_nearly_reached_and_never_exceeded(photo, counted, n_bytes):
     data = codec.compress(photo(200, 150), target_size=n_bytes, effort=0)
     assert n_bytes - max(16, 0.01 * n_bytes) <= len(data) <= n_bytes
     assert decoded(data).shape == (150, 200, 3)
@@ -65,15 +65,15 @@ def test_size_counts_alpha_and_metadata(photo):
     assert 3960 <= len(data) <= 4000
 
 
-def test_bits_per_pixel_are_those_of_the_whole_file(photo):
+def test_bpp_target_counts_the_whole_file(photo):
     data = codec.compress(photo(200, 150), target_bpp=1.0, effort=0)
     assert 3750 - 37.5 <= len(data) <= 3750
 
 
-# At effort 1 the PSNR of a single tile rises in jumps, for quality offsets come and go: here of 0.25 dB
-# around 33 dB, which no rate then meets better than 33.06.
+# At effort 1 the PSNR of a single tile jumps where its rate offset changes: here by 0.25 dB around 33 dB,
+# where the closest value of any rate is 33.06.
 @pytest.mark.parametrize(("wanted", "effort"), [(30, 0), (33, 0), (36.5, 0), (36.5, 1)])
-def test_psnr_is_reached_and_hardly_exceeded(photo, counted, wanted, effort):
+def test_psnr_is_reached_and_exceeded_by_little(photo, counted, wanted, effort):
     pixels = photo(200, 150)
     reached = psnr(pixels, decoded(codec.compress(pixels, target_psnr=wanted, effort=effort)))
     assert wanted <= reached <= wanted + 0.05
@@ -88,7 +88,7 @@ def test_ssim_is_reached(photo):
 
 
 @pytest.mark.parametrize(("width", "height"), [(11, 11), (60, 37), (40, 700)])
-def test_ssim_is_that_of_scikit_image(photo, width, height):
+def test_ssim_matches_scikit_image(photo, width, height):
     x = photo(width, height)
     x_hat = np.clip(x.astype(int) + np.random.default_rng(1).integers(-20, 21, x.shape), 0, 255).astype(
         np.uint8
@@ -100,7 +100,7 @@ def test_ssim_is_that_of_scikit_image(photo, width, height):
     assert ssim(x, x_hat) == pytest.approx(full[5:-5, 5:-5].mean(), abs=2e-4)
 
 
-def test_likeness_of_tiny_and_equal_pictures(photo):
+def test_similarity_of_tiny_and_equal_pictures(photo):
     assert ssim(photo(3, 2), photo(3, 2)) == pytest.approx(1)
     assert psnr(photo(3, 2), photo(3, 2)) == 100
     assert psnr(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)) == pytest.approx(0)
@@ -112,11 +112,11 @@ def test_likeness_of_tiny_and_equal_pictures(photo):
         ({"target_size": 60}, "smallest file possible is [0-9]+ bytes"),
         ({"target_size": 10**7}, "largest file possible, short of --lossless, is [0-9]+ bytes"),
         ({"target_psnr": 70}, "best possible, short of --lossless, is [0-9.]+ dB"),
-        ({"target_psnr": 5}, "least possible is [0-9.]+ dB"),
+        ({"target_psnr": 5}, "lowest possible is [0-9.]+ dB"),
         ({"target_ssim": 0.99999}, "best possible, short of --lossless, is 0.9[0-9]+"),
     ],
 )
-def test_what_cannot_be_reached_is_told_with_what_can(photo, target, words):
+def test_unreachable_target_error_gives_the_closest_value(photo, target, words):
     with pytest.raises(codec.LimitExceeded, match=words):
         codec.compress(photo(96, 64), effort=0, **target)
 
@@ -125,12 +125,12 @@ def test_what_cannot_be_reached_is_told_with_what_can(photo, target, words):
     ("text", "n_bytes"),
     [("50kB", 50_000), ("48KiB", 49_152), ("1.5MB", 1_500_000), ("777", 777), ("9 k", 9000)],
 )
-def test_sizes_are_read(text, n_bytes):
+def test_sizes_are_parsed(text, n_bytes):
     assert parse_size(text) == n_bytes
 
 
 @pytest.mark.parametrize("text", ["", "kB", "-5", "1e3", "5 parsecs", "0x10", "nan"])
-def test_what_is_no_size_is_refused(text):
+def test_bad_sizes_are_refused(text):
     with pytest.raises(codec.UsageError, match="no size"):
         parse_size(text)
 

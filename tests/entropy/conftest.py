@@ -1,4 +1,4 @@
-"""Synthetic tables that reach every corner of the format, and a textbook encoder to hold the fast one to."""
+"""Synthetic tables for all corner cases of the format, and a plain encoder as a reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Z_CHANNELS = 5
 
 
 def _frequencies(rng, n, style):
-    """Return n integers >= 1 that sum to 2**24: peaked to the limit, random, or as flat as can be."""
+    """Return n integers >= 1 that sum to 2**24: as peaked as possible, random, or as flat as possible."""
     if style == 0:
         k = np.ones(n, dtype=np.int64)
         k[rng.integers(n)] += TOTAL - n
@@ -89,7 +89,7 @@ def draw(tables):
 
 
 class PlainEncoder:
-    """FORMAT.md 6.4 in whole numbers of any size: no carries, no words until the end."""
+    """FORMAT.md 6.4 in integers of any size: no carries, and words only at the end."""
 
     def __init__(self):
         self.low, self.range, self.shifts, self.n_symbols = 0, 2**64 - 1, 0, 0
@@ -114,7 +114,7 @@ class PlainEncoder:
 
 @pytest.fixture(scope="session")
 def plain_encode(plain):
-    """Return a function that encodes a tile the textbook way."""
+    """Return a function that encodes a tile with PlainEncoder."""
 
     def _encode(z, r, scale_index, rate_point):
         encoder = PlainEncoder()

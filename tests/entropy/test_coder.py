@@ -35,7 +35,7 @@ def _decode_plain(plain, words, z_shape, scale_index, rate_point=0):
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), rate_point=st.integers(0, 7), coded=st.sampled_from([0.0, 0.1, 1.0]))
-def test_fast_coder_agrees_with_both_plain_ones(coder, plain, plain_encode, draw, seed, rate_point, coded):
+def test_fast_coder_agrees_with_the_plain_coders(coder, plain, plain_encode, draw, seed, rate_point, coded):
     z, r, scale_index = draw(seed, rate_point=rate_point, coded=coded, escape=0.2)
     words = coder.encode(z, r, scale_index, rate_point)
     assert words == plain_encode(z, r, scale_index, rate_point)
@@ -87,7 +87,7 @@ def test_every_symbol_of_every_table(coder, plain, tables):
     assert _decode_plain(plain, words, z.shape, scale_index, rate_point) == (z.tolist(), r.tolist())
 
 
-def test_nothing_coded_takes_no_words(coder, tables):
+def test_no_symbols_take_no_words(coder, tables):
     z = np.empty((tables.z_channels, 0, 0), dtype=np.int16)
     scale_index = np.zeros((2, 1, 1), dtype=np.uint8)
     r = np.zeros((2, 1, 1), dtype=np.int16)
@@ -97,7 +97,7 @@ def test_nothing_coded_takes_no_words(coder, tables):
         _decode(coder, b"\1\0\0\0", z.shape, scale_index)
 
 
-def test_rate_is_what_the_tables_say(coder, tables):
+def test_rate_equals_the_ideal_bits_of_the_tables(coder, tables):
     rng = np.random.default_rng(5)
     shape = (40, 64, 64)
     scale_index = rng.integers(0, 64, shape).astype(np.uint8)
@@ -115,7 +115,7 @@ def test_rate_is_what_the_tables_say(coder, tables):
     assert abs(coded / bits - 1) < 0.005
 
 
-def test_words_may_lie_unaligned_in_a_file(coder, draw):
+def test_words_may_be_unaligned(coder, draw):
     z, r, scale_index = draw(3)
     words = coder.encode(z, r, scale_index, 0)
     view = memoryview(b"x" + words)[1:]
@@ -164,7 +164,7 @@ def test_random_words_give_symbols_or_a_named_error(coder, plain, draw, words, s
         assert (fast[0].tolist(), fast[1].tolist()) == slow
 
 
-def test_every_flipped_bit_is_noticed(coder, draw):
+def test_every_flipped_bit_is_detected(coder, draw):
     z, r, scale_index = draw(7)
     words = coder.encode(z, r, scale_index, 0)
     crc = symbol_crc(z, r)
@@ -173,13 +173,13 @@ def test_every_flipped_bit_is_noticed(coder, draw):
         flipped[bit // 8] ^= 1 << bit % 8
         found = _outcome(lambda flipped=flipped: _decode(coder, bytes(flipped), z.shape, scale_index))
         if found is not None and symbol_crc(*found) == crc:
-            # Only the bits of the last word below the coder's resolution may change nothing.
+            # Only bits of the last word that are below the coder's resolution may have no effect.
             assert bit // 8 >= len(words) - 4
             assert np.array_equal(found[0], z)
             assert np.array_equal(found[1], r)
 
 
-def test_every_truncation_and_extension_is_noticed(coder, draw):
+def test_every_truncation_and_extension_is_detected(coder, draw):
     z, r, scale_index = draw(8)
     words = coder.encode(z, r, scale_index, 0)
     for keep in range(len(words)):
@@ -191,7 +191,7 @@ def test_every_truncation_and_extension_is_noticed(coder, draw):
 
 
 def test_too_large_escape_is_refused(coder, plain, tables):
-    """A length of 15 with all low bits set stands for a magnitude past 32767 at every half-width."""
+    """A length of 15 with all low bits set encodes a magnitude above 32767 at every half-width."""
     encoder = coder._models.range_coder.encoder()
     index, half = 7, int(tables.r_half[7])
     scale_index = np.full((1, 1, 1), index, dtype=np.uint8)
@@ -243,7 +243,7 @@ def test_steps_are_taken_in_order(coder, draw):
 
 
 def test_each_step_reads_its_own_elements(coder, draw):
-    """After step k the decoder knows the elements of steps 0 to k, whatever the indices of later ones say."""
+    """After step k exactly the elements of steps 0 to k are decoded, whatever the indices of later steps."""
     z, r, scale_index = draw(11, m=8, hz=3, wz=2)
     steps = step_of(*r.shape)
     decoder = coder.decoder(coder.encode(z, r, scale_index, 0), 0)

@@ -1,4 +1,4 @@
-"""The plain range coder writes constriction's words, reads them, and refuses what it refuses."""
+"""The plain range coder writes and reads the words of constriction, and refuses the same input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from codec.inference.backends import choose_backend
 needs_both = pytest.mark.skipif(BEST is PLAIN, reason="constriction has no wheel here")
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "v0").glob("*.vae"))
 PICTURE = Path(__file__).parents[1] / "assets" / "chelsea.png"
-# Compress the picture given first and decompress the other files, where constriction cannot be imported.
+# Without constriction, compress the picture that is the first argument and decompress the other files.
 WITHOUT = """
 import hashlib, json, sys
 sys.modules["constriction"] = None
@@ -37,7 +37,7 @@ print(json.dumps([BEST.name, coded, [hashlib.sha256(picture.tobytes()).hexdigest
 
 
 def table(rng, n):
-    """A table of n entries: one that takes nearly all, one at the end that does, or random ones."""
+    """Return a table of n entries: nearly all on a random one, nearly all on the last, or random."""
     style = rng.integers(3)
     if style < 2:
         k = np.ones(n, np.int64)
@@ -48,7 +48,7 @@ def table(rng, n):
 
 
 def parts(rng, count):
-    """Models of both coders, with symbols: likely ones, any, or all the last."""
+    """Return models of both coders with symbols: likely ones, random ones, or always the last."""
     for _ in range(count):
         if rng.random() < 0.2:
             bits = int(rng.integers(1, 16))
@@ -87,7 +87,7 @@ def test_the_same_words(seed, count):
 
 
 def straddled(encoder):
-    """Code symbols whose intervals hold the point where a carry begins, until it would run through words.
+    """Code symbols whose intervals contain the point where a carry starts, until it spans several words.
 
     Returns the tables and symbols.
     """
@@ -111,7 +111,7 @@ def straddled(encoder):
 
 
 @needs_both
-def test_a_carry_runs_through_words():
+def test_carry_propagates_through_words():
     plain, fast = PLAIN.encoder(), BEST.encoder()
     for freq, symbol in straddled(plain):
         fast.encode(np.array([symbol], np.int32), BEST.table_model(freq))
@@ -138,7 +138,7 @@ def test_the_same_refusals(seed):
         assert outcomes[0] == outcomes[1]
         if outcomes[0] is None:
             return
-        # Before the first symbol nobody asks: then there must be no words.
+        # Before the first symbol the coder is exhausted only if there are no words.
         assert n_symbols == 0 or fast.maybe_exhausted() == plain.maybe_exhausted()
 
 
@@ -153,7 +153,7 @@ def test_the_same_refusals(seed):
         ("win32", "ARM64", False),
     ],
 )
-def test_constriction_is_asked_for_where_it_has_wheels(system, machine, needed):
+def test_constriction_is_required_only_where_it_has_wheels(system, machine, needed):
     found = [Requirement(text) for text in requires("vaezip")]
     marker = next(r.marker for r in found if r.name == "constriction")
     where = {"sys_platform": system, "platform_machine": machine, "extra": ""}

@@ -1,4 +1,4 @@
-"""The float32 scale network must give the integers of the reference, at any size up to a tile and beyond."""
+"""The float32 scale network gives the integers of the reference, at sizes up to a tile and above."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTEXT = [(4, 1, 6, False), (5, 3, 5, False), (M, 1, 3, False)]
 
 
 class Plain:
-    """The same network in the reference's terms."""
+    """The same network in the form that the reference takes."""
 
     def __init__(self, z_stride, seed=0):
         rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ class Plain:
         return made
 
     def scale_index(self, step, z, r, rate_index):
-        """Scale indices of a step from residuals that are 0 where not yet decoded."""
+        """Return the scale indices of a step; residuals not yet decoded are 0."""
         hidden, s = reference.run(z.tolist(), self.base)
         if step:
             s = reference.scale_context(s, hidden, r.tolist(), self.context[step - 1])
@@ -81,12 +81,12 @@ def test_same_integers(z_stride, shape, rate_index):
         assert np.array_equal(whole[steps == step], expected[steps == step])
 
 
-def test_every_magnitude_code_is_the_references():
+def test_every_magnitude_code_matches_the_reference():
     codes = MAGNITUDE_CODE[np.minimum(np.arange(32768), 255)].tolist()
     assert codes == [reference.magnitude_code(r) for r in range(32768)]
 
 
-def test_known_answer_is_the_crc_that_format_md_defines():
+def test_known_answer_is_the_crc_of_format_md():
     plain = Plain(64)
     z = np.random.default_rng(2).integers(-127, 128, (2, 3, 3)).astype(np.int16)
     s = np.array(reference.run(z.tolist(), plain.base)[1], "<i4")

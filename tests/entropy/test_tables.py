@@ -9,7 +9,7 @@ from codec.entropy.tables import EntropyTables
 from codec.errors import WeightsError
 
 
-def test_arrays_round_trip_under_their_weights_file_names(tables):
+def test_arrays_round_trip_under_the_names_of_weights_files(tables):
     arrays = tables.to_arrays()
     assert sorted(arrays) == [f"entropy.{n}" for n in ("r_freq", "r_half", "z_freq", "z_lo", "z_size")]
     again = EntropyTables.from_arrays(arrays | {"unrelated": np.zeros(3)})

@@ -1,10 +1,10 @@
-"""Read files and decode their symbols where the largest byte comes first; run by hand before a release.
+"""Read files and decode their symbols on a big-endian machine; run by hand before a release.
 
     python tests/exactness/byte_order.py qemu-s390x -L ROOT ROOT/usr/bin/python3 > RESULT.json
 
-What follows the name of this script starts a Python of the other byte order, with numpy and pillow. Neither
-onnxruntime nor torch runs there, so the indices into the tables are computed here: what is tried is the
-container, the range decoder, alpha and tiles without loss, of the files of processors.py.
+The arguments are a command that starts a big-endian Python with numpy and pillow. Neither onnxruntime nor
+torch runs there, so the scale indices are computed here. Tested are the container, the range decoder, alpha
+and lossless tiles, on the files of processors.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 
 def computed(files: list[Path], out: Path) -> None:
-    """Put the tables of the model, and the indices of all learned tiles, into OUT."""
+    """Write the tables of the model and the scale indices of all learned tiles to `out`."""
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.tile_payloads import TilePayload
@@ -45,7 +45,7 @@ def computed(files: list[Path], out: Path) -> None:
 
 
 def child(given: Path, files: list[Path]) -> dict[str, object]:
-    """Decode on whatever this runs on; return a sha256 for each file."""
+    """Decode on the current machine; return a sha256 for each file."""
     from codec.bitstream import wire
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid

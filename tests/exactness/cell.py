@@ -1,4 +1,4 @@
-"""Run the probe in a process of its own, under some Python and settings."""
+"""Run the probe in a process of its own, with a given Python and settings."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def run_cell(
     settings: Mapping[str, str] | None = None,
     python: str = sys.executable,
 ) -> tuple[dict[str, Any], Samples]:
-    """Return what the probe printed and what it stored in OUT, an .npz. Raises RuntimeError where it fails.
+    """Return what the probe printed and what it stored in OUT, an .npz. Raises RuntimeError if it fails.
 
-    arguments: of the probe, but for OUT and the files. settings: environment, over this process's own.
+    arguments: those of the probe, without OUT and the files. settings: environment variables to add.
     """
-    # Scripts put ROOT before what is installed; tests may be about what is installed.
+    # Scripts put ROOT before the installed package; tests may test the installed package.
     import codec
 
     code = str(Path(codec.__file__).parents[1])

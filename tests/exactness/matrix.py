@@ -2,13 +2,13 @@
 
     python tests/exactness/matrix.py > RESULT.json
 
-A process for each of 48 settings: threads 1 and 2, oneDNN or not, two instruction sets of ATen, three of
-oneDNN, channels innermost or planes row by row, which the library has no option for: the probe changes the
-stored weights. In each, files whose tiles have 64, 128 and 512 pixels a side are decoded one tile at a time
-and four at a time. The library never puts two tiles into one tensor, so that is what it has of batches.
+One process runs for each of 48 settings: threads 1 and 2, with and without oneDNN, two instruction sets of
+ATen, three of oneDNN, channels innermost or planes row by row. The library has no option for planes, so the
+probe changes the stored weights. Each process decodes files with tiles of 64, 128 and 512 pixels a side, one
+tile at a time and four at a time. The library never puts two tiles into one tensor, so these are all batches.
 
-No symbol may differ; samples by one level at most, and no more than one in 10,000. What a processor lacks
-ATen and oneDNN replace by what it has: `instructions` tells.
+Symbols must be identical. Samples may differ by one level, at most one in 10,000. ATen and oneDNN replace
+instruction sets that the processor lacks; `instructions` in the result names the ones in use.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ MAX_LEVELS, MAX_SHARE = 1, 1e-4
 
 
 def encoded(pixels: np.ndarray, rate_index: int, tile_log2: int) -> bytes:
-    """A file of tiles as small as asked, which the encoder has no option for, none of them lossless."""
+    """Return a file of learned tiles of 2**tile_log2 pixels a side; the encoder has no such option."""
     from codec.bitstream.container import write_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.header import Header
@@ -58,10 +58,10 @@ def encoded(pixels: np.ndarray, rate_index: int, tile_log2: int) -> bytes:
 
 
 def make_files(folder: Path) -> list[Path]:
-    """Write files of few pixels, but many kinds of tiles, symbols and rates, and return them."""
+    """Write small files with many kinds of tiles, symbols and rates; return their paths."""
     with Image.open(PICTURE) as photo:
         shown = {"photo": np.asarray(photo.convert("RGB").crop((130, 90, 330, 218)))}
-    # Far from any photo: most of its residuals are escapes.
+    # Unlike photographs: most residuals are escapes.
     shown["noise"] = np.random.default_rng(0).integers(0, 2, (64, 160, 3), dtype=np.uint8) * 255
     files = []
     for name, rate_index, log2 in FILES:
@@ -71,11 +71,11 @@ def make_files(folder: Path) -> list[Path]:
 
 
 def run_one(cell: dict[str, str], files: list[Path], out: Path) -> tuple[dict[str, Any], Samples]:
-    """Decode in one cell; return what the probe said and made."""
+    """Decode in one cell; return what the probe printed and stored."""
     arguments = ["--threads", cell["threads"], "--at-once", ",".join(map(str, AT_ONCE))]
     arguments += ["--no-onednn"] * (cell["onednn"] == "off") + ["--rows"] * (cell["memory"] == "rows")
     settings = {"ATEN_CPU_CAPABILITY": cell["aten"], "ONEDNN_MAX_CPU_ISA": cell["onednn_isa"]}
-    # Threads that spin while they wait take most of the time where other work is done besides.
+    # Threads that spin while they wait take most of the time if the machine does other work.
     return run_cell(files, out, arguments, {**settings, "OMP_WAIT_POLICY": "passive"})
 
 

@@ -1,9 +1,9 @@
-"""Decode by a runtime that the package does not use, and compare; run by hand before a release.
+"""Decode by OpenVINO, which the package does not use, and compare; run by hand before a release.
 
     python tests/exactness/other_runtime.py > RESULT.json
 
-The files of processors.py, by OpenVINO on all cores as it likes best and in float32, and by onnxruntime. No
-symbol may differ, no sample by two levels. Needs: pip install openvino onnx.
+Decodes the files of processors.py by OpenVINO, on all cores with its default settings and in float32, and by
+onnxruntime. Symbols must be identical; samples may differ by one level. Needs: pip install openvino onnx.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from codec.model.index import model_entry
 
 
 class OpenVinoRunner:
-    """Computes graphs by OpenVINO."""
+    """Compute graphs by OpenVINO."""
 
     name, device = "openvino", "cpu"
 
@@ -43,7 +43,7 @@ class OpenVinoRunner:
         model = whole_graph(graph, self._arch, self._weights)
         for declared in model.graph.input:
             if inputs[declared.name].ndim == 1:
-                # OpenVINO must know how many dimensions a new shape has.
+                # OpenVINO needs the number of dimensions of a new shape.
                 declared.type.tensor_type.shape.dim[0].dim_value = inputs[declared.name].size
         core = openvino.Core()
         options = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -60,12 +60,12 @@ class OpenVinoRunner:
 
 @functools.cache
 def by_openvino(model_id: bytes, _device: str = "cpu") -> LoadedModel:
-    """Load a model; its known answer is checked."""
+    """Load a model and check its known answer."""
     return build(model_id, *read_verified(model_entry(model_id)), OpenVinoRunner)
 
 
 def all_of(files: list[Path]) -> tuple[dict[str, str], dict[str, NDArray[np.uint8]]]:
-    """Return hashes of symbols, and samples, by name of file."""
+    """Return hashes of symbols, and samples, by file name."""
     loaded = codec.decode.decoder.load_model
     symbols = {file.stem: symbol_hash(file.read_bytes(), loaded) for file in files}
     decoder = codec.decode.decoder.Decoder(threads=1)

@@ -1,9 +1,9 @@
-"""One cell of the matrix: decode .vae files under some setting of torch, and say what came out.
+"""One cell of the matrix: decode .vae files with given settings of torch and print hashes of the result.
 
     python probe.py [--threads N] [--no-onednn] [--rows] [--at-once N,...] [--picture PICTURE] --out OUT FILES
 
---rows keeps weights and activations row by row instead of channels innermost. --at-once decodes so many
-tiles, and files, at a time, the last ones first; several numbers do all of it again for each.
+--rows stores weights and activations row by row instead of channels innermost. --at-once decodes N tiles and
+N files at a time, the last ones first; several numbers repeat everything for each.
 
 Prints one line of JSON: for each of --at-once the sha256 of all symbols of FILES and of the float output of
 the synthesis network, and the version of torch. OUT, an .npz, receives the samples of FILES, uint8
@@ -37,21 +37,21 @@ from codec.tiles.quantise import dequantise_tile
 
 
 class RowOps(TorchOps):
-    """The same operations on planes stored row by row."""
+    """The operations of TorchOps on planes stored row by row."""
 
     def conv(self, x, name, kernel=1, *, depthwise=False, bias=True):
         return super().conv(x.contiguous(), name, kernel, depthwise=depthwise, bias=bias).contiguous()
 
 
 def store_rows(model: LoadedModel) -> None:
-    """Let a model's convolutions run on planes, and weights, that are stored row by row."""
+    """Make a model's convolutions run on planes and weights that are stored row by row."""
     runner = model.runner
     assert isinstance(runner, TorchRunner)
     runner._ops = RowOps({name: value.contiguous() for name, value in runner._ops._weights.items()})
 
 
 def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
-    """Symbols of all tiles as bytes, and the synthesis of each tile's latents before rounding."""
+    """Return the symbols of all tiles as bytes, and the synthesis of each tile's latent before rounding."""
     container = parse_container(data)
     header = container.header
     model = load_model(header.model_id)
@@ -67,7 +67,7 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
 
     tiles = tile_grid(header.width, header.height, header.tile_size)
     if at_once == 1:
-        # On this very thread, so that the setting of torch's own threads counts too.
+        # On this thread, so that the setting of torch's own threads applies.
         parts = [one(*pair) for pair in zip(tiles, container.tiles, strict=True)]
     else:
         with ThreadPoolExecutor(at_once) as pool:
@@ -76,7 +76,7 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
 
 
 def all_samples(files: list[Path], threads: int, at_once: int) -> dict[str, np.ndarray]:
-    """Samples of files by name, decoded as users do."""
+    """Return the samples of files by name, decoded with the public classes."""
     if at_once == 1:
         decoder = Decoder(threads=threads)
         return {file.stem: np.asarray(decoder.decode(file.read_bytes())) for file in files}
@@ -86,7 +86,7 @@ def all_samples(files: list[Path], threads: int, at_once: int) -> dict[str, np.n
 
 
 def own_file(picture: Path, threads: int) -> dict[str, np.ndarray]:
-    """A picture encoded here, and the samples it decodes to here."""
+    """Return a picture encoded in this process, and its samples decoded in this process."""
     own = Encoder(50, threads=threads).encode(picture)
     pixels = np.asarray(Decoder(threads=threads).decode(own))
     return {"own_file": np.frombuffer(own, np.uint8), "own_pixels": pixels}

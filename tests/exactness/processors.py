@@ -1,11 +1,11 @@
-"""Decode on another kind of processor, and compare with this one; run by hand before a release.
+"""Decode on another processor architecture and compare with this one; run by hand before a release.
 
     python tests/exactness/processors.py qemu-aarch64 -L ROOT ROOT/usr/bin/python3.11 > RESULT.json
 
-What follows the name of this script starts a Python for that processor, with numpy, onnxruntime, pillow and
-safetensors on its PYTHONPATH, and with constriction if there is one. It decodes the golden files, and the
-test photo, a quarter as wide, coded here at three qualities, and codes the photo itself. No symbol may
-differ, no sample by two levels. What is coded there is among the files.
+The arguments are a command that starts a Python for that processor, with numpy, onnxruntime, pillow and
+safetensors on its PYTHONPATH, and constriction if available. It decodes the golden files and a quarter-width
+test photo that is coded here at three qualities. It also codes that photo, and this machine decodes the
+result. Symbols must be identical; samples may differ by one level.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ QUALITIES = (5, 50, 100)
 
 
 def child(out: Path, files: list[Path]) -> dict[str, object]:
-    """Decode on whatever this runs on; put samples into OUT, and return the rest.
+    """Decode on the current machine; write samples to `out` and return the other results.
 
-    The last of the files is made here if it is not there.
+    The last of the files is encoded here if it does not exist.
     """
     from codec.decode.decoder import Decoder
     from codec.encode.encoder import Encoder
@@ -81,14 +81,14 @@ def symbol_hash(data: bytes, load_model: Callable[[bytes], LoadedModel]) -> str:
 
 
 def run(command: list[str], out: Path, files: list[Path]) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """Run the child under a command; return what it printed, and samples by name of file."""
+    """Run the child under a command; return what it printed, and samples by file name."""
     printed = run_child(command, __file__, out, files)
     with np.load(out) as stored:
         return printed, dict(stored)
 
 
 def run_child(command: list[str], script: str, path: Path, files: list[Path]) -> dict[str, object]:
-    """Run a script as the child of its own under a command; return what it printed."""
+    """Run a script of this folder in child mode under a command; return what it printed."""
     python_path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": python_path, "VAEZIP_BACKEND": "onnx"}
     whole = [*command, script, "--child", str(path), *map(str, files)]
@@ -98,7 +98,7 @@ def run_child(command: list[str], script: str, path: Path, files: list[Path]) ->
 
 
 def files_to_decode(folder: Path) -> list[Path]:
-    """Return the golden files, and a photo coded here, put into FOLDER."""
+    """Return the golden files and, written to `folder`, a photo coded on this machine."""
     from codec.encode.encoder import Encoder
 
     files = sorted((ROOT / "tests" / "golden" / "v0").glob("*.vae"))
@@ -119,7 +119,7 @@ def compared(
     samples: dict[str, np.ndarray],
     other_samples: dict[str, np.ndarray],
 ) -> dict[str, int]:
-    """Return in how many files the symbols are the same, and how far samples differ."""
+    """Return the number of files with identical symbols, and the differences of samples."""
     off = np.concatenate([(other_samples[name].astype(int) - samples[name]).ravel() for name in samples])
     return {
         "files": len(symbols),

@@ -1,4 +1,4 @@
-"""A .vae gives the same symbols whatever kernels and threads torch uses, and samples within one level."""
+"""With all kernels and thread counts of torch, symbols are identical and samples within one level."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, photo):
-    """Files as different as can be: low, middle and high rate, several tiles, noise full of escapes."""
+    """Very different files: low, middle and high rate, several tiles, and noise full of escapes."""
     folder = tmp_path_factory.mktemp("files")
     noise = np.random.default_rng(0).integers(0, 2, (64, 64, 3), dtype=np.uint8) * 255
     pictures = {"low": (photo(451, 300), 5), "tiles": (photo(1100, 64), 50), "high": (photo(160, 96), 100)}
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        # Noise takes fewer bytes without loss, and then there would be no symbols.
+        # Noise would be stored losslessly, because that is smaller, and would then have no symbols.
         patch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
         for name, (pixels, quality) in {**pictures, "noise": (noise, 90)}.items():
             made.append(folder / f"{name}.vae")
@@ -45,7 +45,7 @@ def files(tmp_path_factory, photo):
 
 @pytest.fixture(scope="module")
 def cells(files, chelsea_path, tmp_path_factory):
-    """What the probe said and stored in every cell."""
+    """Results of the probe in every cell."""
     folder = tmp_path_factory.mktemp("cells")
 
     def run(name):
@@ -53,7 +53,7 @@ def cells(files, chelsea_path, tmp_path_factory):
         whole = [*arguments, "--picture", str(chelsea_path)]
         return run_cell(files, folder / f"{name}.npz", whole, settings)
 
-    # Most of a cell's time goes to loading torch, on one core.
+    # A cell mostly loads torch, which uses one core.
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(CELLS, pool.map(run, CELLS), strict=True))
 
@@ -62,8 +62,8 @@ def test_symbols_are_the_same_everywhere(cells):
     assert len({symbols for record, _ in cells.values() for symbols in record["symbols"]}) == 1
 
 
-def test_the_cells_differ_in_their_floats(cells):
-    """Otherwise the settings did nothing, and this matrix shows nothing."""
+def test_cells_differ_in_floating_point_results(cells):
+    """If they did not, the settings would have no effect and the matrix would prove nothing."""
     assert len({floats for record, _ in cells.values() for floats in record["floats"]}) > 1
     assert cells["one thread"][0]["floats"] != cells["no oneDNN"][0]["floats"]
 
@@ -78,7 +78,7 @@ def test_samples_differ_by_one_level_at_most(cells, files, name):
 
 
 @pytest.mark.parametrize("name", list(CELLS))
-def test_what_was_encoded_there_is_decoded_here(cells, name):
+def test_files_encoded_in_a_cell_are_decoded_here(cells, name):
     stored = cells[name][1]
     samples = np.asarray(Decoder().decode(stored["own_file"].tobytes()))
     assert np.abs(samples.astype(int) - stored["own_pixels"]).max() <= 1

@@ -1,4 +1,4 @@
-"""The plain decoder of FORMAT.md, with the shipped weights, gives the symbols that the fast one gives."""
+"""The plain decoder of FORMAT.md and the fast decoder give the same symbols with the shipped weights."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def layers(shipped, prefix, name):
 
 
 def plain_symbols(shipped, tables, tile, payload, header_rate_index):
-    """FORMAT.md sections 6 to 8, of one tile."""
+    """Decode the symbols of one tile by FORMAT.md sections 6 to 8."""
     rate_index = payload.rate_index(header_rate_index)
     decoder = reference.RangeDecoder(bytes(payload.words))
     stride = ModelConfig.from_json(shipped[1]["config"]).z_stride
@@ -92,8 +92,8 @@ def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
     assert reference.symbol_crc(z, r) == payload.crc
 
 
-def test_what_is_compared_between_byte_orders(tmp_path):
-    """Every golden file has a digest of its own, the same in another process."""
+def test_digests_compared_between_byte_orders(tmp_path):
+    """Golden files have distinct digests, which another process reproduces."""
     import byte_order
     from processors import run_child
 

@@ -2,8 +2,8 @@
 
     python tests/exactness/versions.py OTHER_PYTHON...
 
-Each OTHER_PYTHON is an interpreter with torch, numpy, pillow, safetensors and constriction. Files made here
-are decoded there, and files made there decoded here: symbols must be the same, samples within one level.
+Each OTHER_PYTHON is an interpreter with torch, numpy, pillow, safetensors and constriction. Both decode the
+files that this and the other interpreter encode: symbols must be identical, samples within one level.
 """
 
 from __future__ import annotations

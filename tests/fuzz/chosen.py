@@ -1,8 +1,8 @@
-"""Inputs that atheris chose: tests try them, and its later runs go on from them.
+"""Inputs that atheris found: the tests replay them, and later runs of atheris start from them.
 
     python tests/fuzz/chosen.py FOLDER
 
-writes chosen.zip anew, of FOLDER/TARGET as guided.py leaves it.
+rewrites chosen.zip from the folders FOLDER/TARGET that guided.py has written.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ SEED = "seed-"
 
 
 def chosen(name: str) -> list[bytes]:
-    """Return what was chosen for a target."""
+    """Return the stored inputs of a target."""
     with zipfile.ZipFile(CHOSEN) as archive:
         return [archive.read(member) for member in archive.namelist() if member.startswith(f"{name}/")]
 
 
 def keep(folder: Path) -> None:
-    """Write the archive, the same for the same inputs; seeds are made by code and are left out."""
+    """Write the archive reproducibly; seeds are left out, because code makes them."""
     with zipfile.ZipFile(CHOSEN, "w") as archive:
         for name in NAMES:
             paths = [path for path in (folder / name).iterdir() if not path.name.startswith(SEED)]
@@ -35,7 +35,7 @@ def keep(folder: Path) -> None:
 
 
 def file_name(data: bytes) -> str:
-    """Return what libFuzzer calls an input."""
+    """Return libFuzzer's file name for an input."""
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 

@@ -1,12 +1,12 @@
-"""Let atheris choose inputs by the coverage they reach, each target in a process of its own.
+"""Fuzz with inputs that atheris chooses by coverage, each target in a process of its own.
 
     python tests/fuzz/guided.py [--seconds N] [--corpus FOLDER] [--out RESULT.json] [TARGET...]
 
-N seconds by the clock for each target. Half of what it makes has its CRCs mended. Runs add up: each goes on
-from the inputs in FOLDER/TARGET (tests/fuzz/failed/corpus unless given) and chosen.zip, and adds its inputs
-and seconds, by the clock and of processor time, to those that RESULT.json holds of the same sources.
-chosen.py FOLDER keeps what was found. What goes wrong (any exception but a CodecError, two minutes on one
-input, two gigabytes) is kept in tests/fuzz/failed. Needs: pip install atheris.
+Each target runs for N seconds of wall-clock time. Half of the mutated inputs get valid CRCs. Runs accumulate:
+each starts from the inputs in FOLDER/TARGET (default tests/fuzz/failed/corpus) and chosen.zip, and adds its
+number of inputs and its wall-clock and CPU seconds to RESULT.json if that was made from the same sources.
+`chosen.py FOLDER` stores the inputs found. Inputs that fail (any exception but a CodecError, two minutes on
+one input, two gigabytes) are kept in tests/fuzz/failed. Needs: pip install atheris.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from loop import NAMES, Record, code_version, run_each, write
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 FAILED = HERE / "failed"
-# Targets whose input is a file: with others there is no CRC to mend.
+# Targets whose input is a .vae file; the others have no CRC to correct.
 WITH_CRC = ("container", "decode", "header", "salvage", "splits")
 LONGEST = 4096
 
 
 def fuzz(name: str, seconds: int, corpus: Path) -> None:
-    """Run one target in this very process, which libFuzzer ends."""
+    """Run one target in this process, which libFuzzer ends."""
     import atheris
 
     with atheris.instrument_imports(include=["codec", "targets"]):
@@ -77,7 +77,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
 def in_child(name: str, seconds: int, corpus: Path) -> Record:
     """Run one target in a process of its own and return what libFuzzer counted.
 
-    Raises RuntimeError where it ends in any way but well.
+    Raises RuntimeError if the process fails.
     """
     command = [sys.executable, __file__, "--child", "--seconds", str(seconds), "--corpus", str(corpus), name]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -100,7 +100,7 @@ def in_child(name: str, seconds: int, corpus: Path) -> Record:
 
 
 def added(before: dict[str, Any], now: dict[str, Any]) -> Record:
-    """Return the record of both runs: inputs and seconds of both, coverage of the last, every failure."""
+    """Return the record of both runs: summed inputs and seconds, coverage of the last, all failures."""
     both: dict[str, Any] = {**before, **now}
     for key in ("inputs", "seconds", "cpu_seconds"):
         if key in both:
@@ -109,7 +109,7 @@ def added(before: dict[str, Any], now: dict[str, Any]) -> Record:
 
 
 def main() -> int:
-    """Run what the arguments ask for."""
+    """Run the targets that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3600)
     parser.add_argument("--corpus", type=Path, default=FAILED / "corpus")

@@ -1,4 +1,4 @@
-"""Targets by name, and the loop that runs them one after another, whatever becomes of each."""
+"""The names of the targets, and a loop that runs them in turn and continues after failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Record = dict[str, object]
 
 
 def run_each(names: Iterable[str], run: Callable[[str], Record], keep: Callable[[str, Record], None]) -> int:
-    """Run targets and keep what each run returns; a RuntimeError is what went wrong. Return the exit code."""
+    """Run targets and keep each record; a RuntimeError is recorded as a failure. Return the exit code."""
     failed = False
     for name in names:
         try:
@@ -30,14 +30,14 @@ def run_each(names: Iterable[str], run: Callable[[str], Record], keep: Callable[
 
 
 def write(out: Path | None, found: object) -> None:
-    """Write a record to a file, if there is one."""
+    """Write a record to `out`, unless that is None."""
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def code_version() -> str:
-    """Return what names the sources of the codec, committed or not: 12 digits of their sha256."""
+    """Return a name for the present sources of the codec: 12 digits of their sha256."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "codec").rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")

@@ -1,4 +1,4 @@
-"""Damage to .vae files. Half of it has every CRC-32 of the container mended, or nothing would get past."""
+"""Mutations of .vae files. Half of them get valid CRCs, because others never pass the first check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LENGTHS = (b"\x00", b"\x01", b"\x7f", b"\x80\x01", b"\xff\xff\x03", b"\xff\xff\x
 
 
 def _skip_varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Return the value and the offset behind it; as much as five bytes hold."""
+    """Return the value of a varint of at most five bytes, and the offset after it."""
     value = 0
     for i in range(5):
         if at >= len(data):
@@ -23,7 +23,7 @@ def _skip_varint(data: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 def mended(data: bytes) -> bytes:
-    """Return the same file with the CRC-32 of header and chunks right, as far as its lengths lead."""
+    """Return the file with valid CRC-32s of header and chunks, as far as its lengths can be followed."""
     out = bytearray(data)
     at = 9
     for _ in range(2):
@@ -38,7 +38,7 @@ def mended(data: bytes) -> bytes:
 
 
 def changed(rng: random.Random, seeds: list[bytes]) -> bytes:
-    """Return one of the seeds after one to four changes."""
+    """Return a random seed after one to four random changes."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((1, 1, 2, 4))):
         if not data:
@@ -66,6 +66,6 @@ def changed(rng: random.Random, seeds: list[bytes]) -> bytes:
 
 
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
-    """Return one of the seeds, .vae files, after one to four changes; in half of them CRCs are mended."""
+    """Return a .vae file among the seeds after one to four changes, in half of the cases with valid CRCs."""
     data = changed(rng, seeds)
     return mended(data) if rng.random() < 0.5 else data

@@ -2,9 +2,10 @@
 
     python tests/fuzz/run.py [--cheap N] [--full N] [--seed S] [--out RESULT.json] [TARGET...]
 
-N inputs for all header-level targets together, and for all others. A child is killed where one input takes
-more than 0.5 s of CPU time and 4 us for each pixel that may be declared. Any exception but a CodecError ends
-it too, MemoryError included, which comes after a gigabyte; then the input is kept in tests/fuzz/failed.
+--cheap: number of inputs for all header-level targets together; --full: for all others. A child is killed if
+one input takes more than 0.5 s of CPU time plus 4 us for each pixel that may be declared. Any exception but a
+CodecError is a failure, including the MemoryError raised above a gigabyte; the input is then kept in
+tests/fuzz/failed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 SECONDS = 0.5 + 4e-6 * (1 << 16)
 MEMORY = 1 << 30
-# How a total is shared out.
+# Shares of the targets in each total.
 SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.3, "decode": 0.4,
           "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
 
@@ -38,14 +39,14 @@ def _status(name: str) -> int:
 
 
 def child(name: str, count: int, seed: int) -> Record:
-    """Run one target in this very process; return what happened."""
+    """Run one target in this process; return its record."""
     from mutate import mutated
     from targets import TARGETS, seeds
 
     from codec.errors import CodecError
 
     target, start, rng = TARGETS[name], seeds(name), random.Random(f"{name} {seed}")
-    for data in start:  # whatever is loaded at first use is loaded before limits count
+    for data in start:  # modules loaded at first use are loaded before the limits apply
         with suppress(CodecError):
             target(data)
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize:") + MEMORY,) * 2)
@@ -79,7 +80,7 @@ def child(name: str, count: int, seed: int) -> Record:
 
 
 def in_child(name: str, count: int, seed: int) -> Record:
-    """Run one target in a process of its own. Raises RuntimeError where that ends in any way but well."""
+    """Run one target in a process of its own. Raises RuntimeError if the process fails."""
     command = [sys.executable, __file__, "--child", "--cheap", str(count), "--seed", str(seed), name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -89,7 +90,7 @@ def in_child(name: str, count: int, seed: int) -> Record:
 
 
 def main() -> int:
-    """Run what the arguments ask for."""
+    """Run the targets that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cheap", type=int, default=2_000_000)
     parser.add_argument("--full", type=int, default=200_000)

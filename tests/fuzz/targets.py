@@ -1,6 +1,6 @@
-"""What is fuzzed: functions of any bytes that return, or raise a CodecError, and nothing else.
+"""Fuzz targets: functions that, for arbitrary bytes, return or raise a CodecError.
 
-`except Exception` has no place here. Decoding runs with a tiny model in place of the shipped one.
+They must not catch `Exception`. Decoding uses a tiny model instead of the shipped one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ R_SHAPE = (5, 6, 7)
 
 
 def load_tiny(_model_id: bytes, _device: str = "cpu") -> object:
-    """Stand in for load_model: any id is the tiny model."""
+    """Replace load_model: return the tiny model for any id."""
     return TINY
 
 
@@ -66,13 +66,13 @@ def _encoder(quality: float, lossless: bool) -> codec.encode.encoder.Encoder:
 
 
 def header(data: bytes) -> None:
-    """The header alone; one that is accepted is written back the same."""
+    """Parse a header; an accepted one must be written back unchanged."""
     found = parse_header(data, LIMITS)
     assert data.startswith(found.pack())
 
 
 def container(data: bytes) -> None:
-    """All of the structure: chunks, index, alpha, payloads of tiles."""
+    """Parse the whole structure: chunks, index, alpha, payloads of tiles."""
     read_info(data, LIMITS)
     found = parse_container(data, LIMITS)
     grid = tile_grid(found.header.width, found.header.height, found.header.tile_size)
@@ -88,7 +88,7 @@ def container(data: bytes) -> None:
 
 
 def metadata(data: bytes) -> None:
-    """Content of metadata chunks, as far as a PNG that takes it all."""
+    """Parse metadata chunks and write their content into a PNG."""
     kinds = (wire.ICC, wire.EXIF, wire.XMP, wire.TEXT, wire.DENSITY)
     kind = kinds[data[0] % len(kinds)] if data else wire.ICC
     found = parse_metadata([wire.Chunk(kind, memoryview(data)[1:], 0)], LIMITS)
@@ -110,7 +110,7 @@ def _decoders() -> tuple[tuple[TileCoder, TileCoder], reference.Tables]:
 
 
 def _own_index(step: int, r: list[list[list[int]]]) -> list[list[list[int]]]:
-    """Scale indices that follow from the residuals before, as the network's do, and are 0 at places."""
+    """Return scale indices that depend on earlier residuals, as the network's do; some are 0."""
     total = sum(abs(v) for plane in r for row in plane for v in row)
     return [
         [
@@ -122,7 +122,7 @@ def _own_index(step: int, r: list[list[list[int]]]) -> list[list[list[int]]]:
 
 
 def entropy(data: bytes) -> None:
-    """Words of the range coder: the decoders and the one of the format's text agree on z, r and refusal."""
+    """Decode range coder words: both decoders and the reference agree on z, r and refusal."""
     coders, plain = _decoders()
 
     def coded(coder: TileCoder) -> tuple[object, object, int]:
@@ -153,7 +153,7 @@ def entropy(data: bytes) -> None:
 
 
 def _words(seed: int) -> bytes:
-    """Words of a sound tile, escapes included; cut or left as they are they also seed what is not sound."""
+    """Return the words of a valid tile with escapes, to be used whole, truncated or mutated."""
     (coder, _), _ = _decoders()
     rng = np.random.default_rng(seed)
     z = rng.integers(-4, 4, (coder.tables.z_channels, *Z_SIZE)).astype(np.int16)
@@ -175,7 +175,7 @@ def _is_sound(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> None:
-    """Bytes to pixels, a region and a preview of them; what is sound is decoded, and nothing else."""
+    """Decode pixels, a region and a preview; exactly the valid files are decoded."""
     sound = _is_sound(data)
     try:
         picture = _decoder().decode(data)
@@ -197,13 +197,13 @@ def decode(data: bytes) -> None:
 
 
 def salvage(data: bytes) -> None:
-    """What is had of a damaged file is itself a sound file of the same size."""
+    """Salvage a file; the result must be a valid file of the same size."""
     found = codec.decode.salvage.salvage(data, threads=1, limits=LIMITS)
     assert parse_container(found.data, LIMITS).header == parse_header(data, LIMITS)
 
 
 def roundtrip(data: bytes) -> None:
-    """Any small picture is coded and comes back: of its size and mode, and exactly where that is promised."""
+    """Code and decode a small picture: same size and mode, and exact where the format promises it."""
     rng = random.Random(data)
     mode = rng.choice(("L", "LA", "RGB", "RGBA"))
     width, height = rng.randint(1, 70), rng.randint(1, 70)
@@ -221,23 +221,23 @@ def roundtrip(data: bytes) -> None:
 
 
 class Halting:
-    """A file that gives a few bytes at a time, as sockets do."""
+    """A file that returns a few bytes per read, as sockets do."""
 
     def __init__(self, data: bytes) -> None:
         self._file, self._rng = BytesIO(data), random.Random(data)
 
     def read(self, n_bytes: int = -1) -> bytes:
-        """Return some of what is asked for, at least a byte of what is left."""
+        """Return a part of the requested bytes, at least one unless the file has ended."""
         most = 100 if n_bytes < 0 else n_bytes
         return self._file.read(min(most, self._rng.choice((1, 2, 7, 100))))
 
 
 def splits(data: bytes) -> None:
-    """A file that comes in pieces is what it is in one piece: the same pixels, or refused as well."""
+    """Decode a file in pieces: same pixels as in one piece, or refused like it."""
     try:
         whole = _decoder().decode(data)
     except CodecError:
-        # What follows the picture stays unread, so that alone may be accepted in pieces.
+        # Bytes after the picture are not read in pieces, so only they may make a difference.
         _decoder().decode_from(Halting(data))  # type: ignore[arg-type]
         return
     assert _decoder().decode_from(Halting(data)).tobytes() == whole.tobytes()  # type: ignore[arg-type]
@@ -256,7 +256,7 @@ def _indexed(data: bytes) -> None:
 
 
 def frames(data: bytes) -> None:
-    """A stream of frames in pieces: sound frames in rising order, an end to every stream, and its index."""
+    """Read a stream in pieces: valid frames in rising order, an end for every stream, and its index."""
     strict = Reader(Halting(data))  # type: ignore[arg-type]
     lenient = Reader(BytesIO(data), on_loss="skip", max_frame_bytes=1 << 16)
     numbers = []
@@ -278,7 +278,7 @@ TARGETS = {**CHEAP, **FULL}
 
 @functools.cache
 def files() -> list[bytes]:
-    """Sound files of every kind, made with the tiny model."""
+    """Return valid files of every kind, made with the tiny model."""
     rng = np.random.default_rng(2)
     made = []
     for size, log2, layout in (
@@ -308,7 +308,7 @@ def files() -> list[bytes]:
 
 @functools.cache
 def seeds(name: str) -> list[bytes]:
-    """Inputs to start from."""
+    """Return the initial inputs of a target."""
     if name == "metadata":
         found = [c for data in files() for c in parse_container(data).chunks]
         order = [wire.ICC, wire.EXIF, wire.XMP, wire.TEXT, wire.DENSITY]

@@ -1,8 +1,8 @@
 """Mutated inputs give a result or a CodecError: no other exception, no signal, no hang, bounded memory.
 
-tests/fuzz/run.py does the same for as long as one likes, tests/fuzz/guided.py lets atheris choose the inputs;
-benchmarks/results holds what deep runs found. What once failed is kept in tests/fuzz/corpus/TARGET, what
-atheris chose in chosen.zip, and both are tried here for ever.
+tests/fuzz/run.py runs the same for any number of inputs, and tests/fuzz/guided.py lets atheris choose them;
+benchmarks/results holds the records of long runs. Inputs that once failed are kept in
+tests/fuzz/corpus/TARGET, inputs that atheris chose in chosen.zip; both are replayed here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEBIBYTES = 128
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """What became of each target, half of them at a time: most of the time goes to starting processes."""
+    """Records of all targets, run in two halves at a time, because starting processes takes most time."""
     folder = tmp_path_factory.mktemp("fuzz")
 
     def run(names):
@@ -50,8 +50,8 @@ def test_twenty_thousand_inputs(results):
 
 
 @pytest.mark.parametrize("name", ["header", "container", "metadata", "decode", "salvage"])
-def test_some_inputs_get_through_and_most_do_not(results, name):
-    """Otherwise nothing behind the first check was tried, or nothing was damaged."""
+def test_some_inputs_are_accepted_and_most_are_not(results, name):
+    """If not, nothing after the first check was tested, or nothing was damaged."""
     record = results[name]
     assert record["accepted"] > 0
     assert record["CorruptPayload"] > 0
@@ -60,7 +60,7 @@ def test_some_inputs_get_through_and_most_do_not(results, name):
 
 @pytest.fixture(scope="module")
 def targets():
-    """The targets, in this process; shipped weights are back in use afterwards."""
+    """The targets, loaded in this process; the shipped weights are restored afterwards."""
     import targets
 
     from codec.inference.weights import load_model
@@ -100,7 +100,7 @@ def test_any_mutation(targets, seed, name):
     refused_or_accepted(targets, name, mutated(random.Random(seed), targets.seeds(name)))
 
 
-def test_mending_restores_what_only_the_crc_lost(targets):
+def test_mending_restores_a_file_with_a_wrong_crc(targets):
     from mutate import mended
 
     for data in targets.files():
@@ -110,8 +110,8 @@ def test_mending_restores_what_only_the_crc_lost(targets):
         assert mended(damaged) != damaged
 
 
-def test_the_child_notices_a_hang_and_an_exception(tmp_path):
-    """The watchdog is no decoration: a loop without end is killed, a stray exception fails the run."""
+def test_child_detects_a_hang_and_an_exception(tmp_path):
+    """The watchdog works: an endless loop is killed, and an unexpected exception fails the run."""
     for body, code in (("while True: pass", -26), ("raise IndexError('stray')", 1)):
         program = (
             f"import sys; sys.path.insert(0, {str(HERE)!r}); import run, targets\n"
@@ -126,7 +126,7 @@ def test_the_child_notices_a_hang_and_an_exception(tmp_path):
         assert done.returncode == code, done.stderr.decode()
 
 
-def test_a_failed_target_is_kept_and_the_others_still_run():
+def test_failed_target_is_recorded_and_the_others_still_run():
     from guided import added
     from loop import run_each
 

@@ -1,4 +1,4 @@
-"""A model of eight channels with random weights: all of the format, and a decode takes milliseconds."""
+"""A model of eight channels with random weights that uses the whole format and decodes in milliseconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL_ID = b"tiny"
 
 
 def tables(channels: int) -> EntropyTables:
-    """Peaked tables of seven residuals and an escape each."""
+    """Return peaked tables, each of seven residuals and an escape."""
     r = [TOTAL // 16] * 8
     r[3] += TOTAL // 2
     z = [TOTAL // 8] * 8
@@ -38,7 +38,7 @@ def tables(channels: int) -> EntropyTables:
 
 
 def layer_arrays(rng, prefix, layers, channels):
-    """Random integers for the layers of one integer network, whose input has `channels`."""
+    """Return random integer weights for the layers of one integer network with `channels` inputs."""
     arrays = {}
     for i, layer in enumerate(layers):
         shape = (layer.out, channels, layer.kernel, layer.kernel)
@@ -50,7 +50,7 @@ def layer_arrays(rng, prefix, layers, channels):
 
 @functools.cache
 def tiny_model() -> LoadedModel:
-    """Build it; the same on every call and machine."""
+    """Build the model, identical on every call and machine."""
     rng = np.random.default_rng(1)
     config = ModelConfig(**SIZES)
     torch.manual_seed(1)

@@ -1,6 +1,6 @@
-"""Golden files cut short, with a bit flipped, or broken on purpose: refused, each with the error that is due.
+"""Golden files that are truncated, have a flipped bit or are forged are refused with the right error.
 
-No bit of a file is without meaning: there is no field whose damage does not matter.
+Every bit of a file has a meaning, so damage to any field is detected.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def decoder():
     return Decoder(threads=1)
 
 
-def test_there_are_goldens():
+def test_goldens_exist():
     assert len(FILES) >= 6
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_cut_is_refused(decoder, path):
+def test_every_truncation_is_refused(decoder, path):
     data = path.read_bytes()
     for keep in range(len(data)):
         with pytest.raises((TruncatedData, ChecksumMismatch)):
@@ -62,7 +62,7 @@ def test_every_flipped_bit_is_refused(decoder, path):
 
 
 def crc(data):
-    """The same file with the CRC-32 of its header right."""
+    """Return the file with a valid CRC-32 of its header."""
     end = len(locate_header(data)) - 4
     return data[:end] + zlib.crc32(data[:end]).to_bytes(4, "little") + data[end + 4 :]
 
@@ -85,7 +85,7 @@ def header_end(data):
 
 
 def without(data, kind):
-    """The file without its chunk of a kind."""
+    """Return the file without its chunk of a kind."""
     chunk = next(c for c in locate_tiles(data).chunks if c.kind == kind)
     return data[: chunk.offset] + data[chunk.offset + wire.chunk_size(len(chunk.payload)) :]
 
@@ -95,7 +95,7 @@ def before_tiles(data, *more):
     return data[:at] + b"".join(wire.pack_chunk(kind, payload) for kind, payload in more) + data[at:]
 
 
-# Kind of golden, what is done to it, and the error that is due. Fields of the header are found from its end.
+# Kind of golden, the change, and the expected error. Fields of the header are located from its end.
 BAD = {
     "no signature": ("", lambda d: b"RIFF" + d[4:], BadMagic),
     "sent as text": ("", lambda d: d.replace(b"\r\n", b"\n", 1), BadMagic),
@@ -146,7 +146,7 @@ def test_bad_files(decoder, name):
     assert refused.type is error
 
 
-def test_smallest_limits_refuse_every_golden():
+def test_smallest_limits_refuse_all_goldens():
     for path in FILES:
         with pytest.raises(LimitExceeded):
             Decoder(limits=Limits(max_pixels=1)).decode(path.read_bytes())

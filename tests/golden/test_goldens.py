@@ -1,9 +1,9 @@
-"""Files that were written once and must decode for ever: to the same symbols, and to the same picture.
+"""Committed files that must decode to the same symbols and the same picture in every release.
 
-`SHA256SUMS.json` names every file with the sha256 of its bytes and of its symbols (of a lossless tile, its
-samples), and the PSNR of its picture. A missing file or entry is a failure. `pytest tests/golden
---regenerate-goldens` writes all of them anew with the weights installed: before version 1.0 that is due when
-the weights change, after it never again.
+`SHA256SUMS.json` lists for every file the sha256 of its bytes and of its symbols (of its samples for a
+lossless tile), and the PSNR of its picture. A missing file or entry is a failure. `pytest tests/golden
+--regenerate-goldens` rewrites all of them with the installed weights. That is allowed when the weights
+change before version 1.0, and never after it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NAMES = sorted({*GOLDENS, *recorded()})
 
 
 def stripes(width: int, height: int) -> np.ndarray:
-    """Red and blue stripes of two pixels: no photo holds such, and low qualities may need the lift flag."""
+    """Red and blue stripes of two pixels, unlike any photo; low qualities may need the lift flag."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[..., 2] = np.arange(width) // 2 % 2 * 255
     pixels[..., 0] = 255 - pixels[..., 2]
@@ -53,7 +53,7 @@ def stripes(width: int, height: int) -> np.ndarray:
 
 
 def page(width: int, height: int) -> np.ndarray:
-    """Bars and boxes on white; no text, for fonts change with Pillow."""
+    """Bars and boxes on white; no text, because fonts change with Pillow."""
     image = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(image)
     for x in range(4, width - 6, 7):
@@ -66,7 +66,7 @@ def source(photo):
     """Return a function: name of a golden -> the picture it was made from."""
 
     def faded(width, height):
-        """Alpha from 1 to 255; without 0, so that no colour is hidden."""
+        """Alpha from 1 to 255; 0 is left out because it would hide colours."""
         alpha = np.linspace(1, 255, width).astype(np.uint8)
         return np.dstack([photo(width, height), np.tile(alpha, (height, 1))])
 
@@ -103,7 +103,7 @@ def describe(data: bytes, pixels: np.ndarray) -> dict[str, object]:
 
 @pytest.fixture(scope="session", autouse=True)
 def regenerated(request, source):
-    """Write all goldens anew where that was asked for."""
+    """Rewrite all goldens if --regenerate-goldens is given."""
     if not request.config.getoption("--regenerate-goldens"):
         return
     FOLDER.mkdir(exist_ok=True)
@@ -125,11 +125,11 @@ def test_golden(name, source):
     found = describe((FOLDER / name).read_bytes(), source(name))
     assert found["file"] == sums[name]["file"]
     assert found["symbols"] == sums[name]["symbols"]
-    # A level more or less in a few samples is the machine's own.
+    # A few samples may differ by one level between machines.
     assert found["psnr"] == pytest.approx(sums[name]["psnr"], abs=0.01)
 
 
-def test_no_golden_is_without_its_entry():
+def test_every_golden_has_an_entry():
     assert {path.name for path in FOLDER.glob("*.vae")} == set(recorded())
 
 

@@ -1,4 +1,4 @@
-"""Pictures made on the spot."""
+"""Small random pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 @pytest.fixture
 def rgb() -> np.ndarray:
-    """Random samples, uint8 [7, 9, 3]: no symmetry hides a turn, no flatness hides a shift."""
+    """Random samples, uint8 [7, 9, 3]: asymmetric, to reveal turns, and not flat, to reveal shifts."""
     return np.random.default_rng(1).integers(0, 256, (7, 9, 3), dtype=np.uint8)
 
 

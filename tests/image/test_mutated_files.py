@@ -19,7 +19,7 @@ from codec.image.frames import split_frames
 from codec.image.load import load_picture
 from codec.limits import Limits
 
-# The fuzz targets are no package.
+# The fuzz targets are not a package.
 sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from mutate import changed
@@ -62,7 +62,7 @@ def saved(kind: str) -> bytes:
 
 
 def png_mended(data: bytes) -> bytes:
-    """Return a file with the CRC-32 of its PNG chunks right, as far as their lengths lead."""
+    """Return a PNG with valid CRC-32s, as far as the lengths of its chunks can be followed."""
     out, at = bytearray(data), 8
     while at + 12 <= len(out):
         end = at + 8 + int.from_bytes(out[at : at + 4], "big")
@@ -74,13 +74,13 @@ def png_mended(data: bytes) -> bytes:
 
 
 def mutated(seed: bytes, rng: random.Random) -> bytes:
-    """Return a file after one to four changes, most of the time with the CRCs of its PNG chunks mended."""
+    """Return a file after one to four changes, mostly with valid CRCs of its PNG chunks."""
     data = changed(rng, [seed])
     return png_mended(data) if seed.startswith(b"\x89PNG") and rng.random() < 0.7 else data
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_pictures_are_read_or_refused_by_name(kind):
+def test_mutated_pictures_are_read_or_raise_a_codec_error(kind):
     seed, rng, refused = saved(kind), random.Random(7), 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""PNG files of known samples, in every depth and colour type, keyed or not, whole or with a wrong CRC."""
+"""PNG files of known samples: all depths and colour types, with colour keys, with wrong CRCs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows(samples, bits):
 
 
 def png(samples, bits, kind, *, key=None, palette=None, interlaced=False, before=(), after=()):
-    """Return a PNG file of samples [H, W, n]. before, after: further chunks beside its pixels."""
+    """Return a PNG file of samples [H, W, n]. before, after: further chunks before and after the pixels."""
     height, width = samples.shape[:2]
     parts = [samples[y::dy, x::dx] for y, x, dy, dx in PASSES] if interlaced else [samples]
     pixels = b"".join(rows(part, bits) for part in parts if part.size)
@@ -58,7 +58,7 @@ def png(samples, bits, kind, *, key=None, palette=None, interlaced=False, before
 
 
 def drawn(bits, channels):
-    """Return samples of which some are alike, and some differ from those by their lowest bit alone."""
+    """Return samples of which some are equal, and some differ from these only in the lowest bit."""
     samples = np.random.default_rng(bits).integers(0, 1 << bits, (*SIZE, channels))
     samples[2, 3:6] = samples[2, 2]
     samples[2, 4, 0] ^= 1
@@ -76,7 +76,7 @@ def loaded(source):
 
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(("kind", "bits"), KINDS)
-def test_every_kind_is_read_right(kind, bits, interlaced):
+def test_every_kind_is_read_correctly(kind, bits, interlaced):
     samples = drawn(bits, CHANNELS[kind])
     palette = np.random.default_rng(1).integers(0, 256, (1 << min(bits, 8), 3), dtype=np.uint8)
     spread = samples >> 8 if bits == 16 else samples * 255 // ((1 << bits) - 1)
@@ -111,7 +111,7 @@ def test_every_kind_is_read_right(kind, bits, interlaced):
             assert told == (["16-bit samples are reduced to 8 bits"] if bits == 16 else [])
 
 
-def test_key_of_16_bits_that_the_caller_has_cut_to_8_is_told():
+def test_16_bit_key_reduced_to_8_bits_by_the_caller_gives_a_warning():
     samples = drawn(16, 3)
     picture = Image.open(BytesIO(png(samples, 16, COLOUR, key=samples[2, 2].astype(">u2").tobytes())))
     picture.load()
@@ -129,7 +129,7 @@ def with_wrong_crc(data, kind):
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"pHYs", b"gAMA", b"prVt"])
 @pytest.mark.parametrize("place", ["before", "after"])
-def test_damaged_ancillary_chunk_costs_itself_alone(kind, place, tmp_path):
+def test_only_the_damaged_ancillary_chunk_is_dropped(kind, place, tmp_path):
     samples = drawn(8, 3)
     text = chunk(b"tEXt", b"Title\0kept")
     extra = chunk(kind, b"Author\0" + zlib.compress(b"nobody"))
@@ -146,7 +146,7 @@ def test_damaged_ancillary_chunk_costs_itself_alone(kind, place, tmp_path):
     assert path.read_bytes() == data
 
 
-def test_damaged_pixels_that_can_be_read_are_told():
+def test_readable_damaged_pixels_are_reported():
     samples = drawn(8, 3)
     read, _, told = loaded(with_wrong_crc(png(samples, 8, COLOUR), b"IDAT"))
     assert np.array_equal(read, samples)
@@ -154,7 +154,7 @@ def test_damaged_pixels_that_can_be_read_are_told():
 
 
 @pytest.mark.parametrize("kind", [b"IHDR", b"PLTE"])
-def test_damaged_chunk_that_is_needed_is_named(kind):
+def test_error_names_a_damaged_critical_chunk(kind):
     data = with_wrong_crc(png(drawn(8, 1), 8, PALETTE, palette=bytes(768)), kind)
     with pytest.raises(UnsupportedImage, match=rf"CRC of its {kind.decode()} chunk is wrong"):
         load_picture(data)

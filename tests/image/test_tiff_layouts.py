@@ -1,4 +1,4 @@
-"""TIFF files of known samples in every layout are read right, or refused, and what is left out is told."""
+"""TIFF files of known samples: layouts are read correctly or refused, and losses are reported."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def tiff(
     predictor=False,
     tags=(),
 ):
-    """Return a TIFF file of samples [H, W, n]. tags: more of them, {tag: (type, values)}."""
+    """Return a TIFF file of samples [H, W, n]. tags: further tags, {tag: (type, values)}."""
     height, width, count = samples.shape
     planes = np.split(samples, count, axis=2) if planar else [samples]
     blocks = []
@@ -129,7 +129,7 @@ VARIANTS = [
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_files_of_these_tests_are_what_they_say(bits):
+def test_files_of_these_tests_are_valid(bits):
     samples = drawn(bits, 4)
     for variant in VARIANTS:
         for predictor in (False, True) if variant["deflate"] else (False,):
@@ -141,8 +141,8 @@ def test_files_of_these_tests_are_what_they_say(bits):
 @pytest.mark.parametrize("extra", [None, (0,), (2,), (0, 0), (2, 0)])
 @pytest.mark.parametrize("photometric", [WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE])
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 12, 16])
-def test_layouts_are_read_right_or_refused(bits, photometric, extra):
-    """Of further samples one of meaning 2 is alpha, and those of meaning 0 are left out with a warning."""
+def test_layouts_are_read_correctly_or_refused(bits, photometric, extra):
+    """An extra sample of type 2 is alpha; extra samples of type 0 are left out with a warning."""
     if photometric == PALETTE and bits > 8:
         return
     count = 3 if photometric == RGB else 1
@@ -178,13 +178,13 @@ def test_planes_of_16_bits_are_read(order, deflate, tile):
 
 
 def test_planes_opened_by_pillow_itself_are_refused(tmp_path):
-    """Pillow's own reader would give something else."""
+    """Pillow's own reader gives wrong samples."""
     data = tiff(drawn(16, 3), 16, RGB, planar=True)
     with Image.open(BytesIO(data)) as picture, pytest.raises(UnsupportedImage, match="pass the file itself"):
         load_picture(picture)
 
 
-def test_gray_of_which_pillow_gives_raw_numbers():
+def test_gray_that_pillow_returns_unscaled():
     white_is_zero, dark = drawn(16, 1), drawn(12, 1)
     colour, _, _ = loaded(tiff(white_is_zero, 16, WHITE_IS_ZERO))
     assert np.array_equal(colour[..., :1], 255 - (white_is_zero >> 8))
@@ -197,7 +197,7 @@ def test_gray_of_which_pillow_gives_raw_numbers():
     ("bits", "photometric", "count", "extra"),
     [(8, BLACK_IS_ZERO, 2, (2,)), (8, RGB, 4, ()), (16, RGB, 4, ()), (8, LAB, 3, ()), (8, PALETTE, 2, (2,))],
 )
-def test_planes_that_pillow_mixes_up_are_refused(bits, photometric, count, extra):
+def test_planes_that_pillow_confuses_are_refused(bits, photometric, count, extra):
     samples = drawn(bits, count)
     for deflate, tile in itertools.product((False, True), (None, 16)):
         data = tiff(samples, bits, photometric, extra=extra, planar=True, deflate=deflate, tile=tile)
@@ -205,7 +205,7 @@ def test_planes_that_pillow_mixes_up_are_refused(bits, photometric, count, extra
             load_picture(data)
 
 
-def test_unnamed_alpha_is_told():
+def test_unspecified_alpha_gives_a_warning():
     samples = drawn(8, 4)
     colour, alpha, told = loaded(tiff(samples, 8, RGB))
     assert np.array_equal(alpha, samples[..., 3])
@@ -224,13 +224,13 @@ def test_unnamed_alpha_is_told():
         ({259: (3, [34712])}, "TIFF file of a layout or compression"),
     ],
 )
-def test_what_has_no_defined_reading_is_refused_by_name(tags, words):
+def test_undefined_layouts_are_refused_by_name(tags, words):
     with pytest.raises(UnsupportedImage, match=words):
         load_picture(tiff(drawn(8, 1), 8, BLACK_IS_ZERO, tags=tags))
 
 
 def dng(*, inner_photometric=None, **tags):
-    """Return a raw file's like: a thumbnail of 19x21 pixels, and an inner directory that names its coding."""
+    """Return a file like a camera's raw file: a 19x21 thumbnail and an inner directory for the raw data."""
     if inner_photometric is None:
         return tiff(drawn(8, 3), 8, RGB, tags=tags["tags"])
     plain = tiff(drawn(8, 3), 8, RGB, tags={330: (4, [0])})
@@ -256,11 +256,11 @@ def test_raw_files_are_refused_by_name(data):
         load_picture(data)
 
 
-def test_inner_directories_are_told():
+def test_inner_directories_give_a_warning():
     with pytest.warns(ConversionWarning, match="1 of inner directories left out"):
         load_picture(dng(inner_photometric=RGB))
 
 
-def test_heic_is_told_what_it_takes():
+def test_error_of_heic_names_the_remedy():
     with pytest.raises(CodecError, match=r"HEIC.*pillow-heif"):
         load_picture(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40))

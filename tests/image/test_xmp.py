@@ -1,4 +1,4 @@
-"""Extended XMP: split for JPEG and joined again, without a change to what is said."""
+"""Extended XMP: splitting for JPEG and joining again keep every statement."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parsed(xmp):
 
 
 def said(xmp):
-    """Return everything that the descriptions of a packet hold."""
+    """Return all statements of the descriptions of a packet."""
     root = parsed(xmp)
     return {
         (node.tag, node.text)
@@ -55,12 +55,12 @@ def filled(size):
 
 
 @pytest.mark.parametrize("size", [500, MAX_MAIN - 1, MAX_MAIN])
-def test_what_fits_is_not_split(size):
+def test_small_packets_are_not_split(size):
     assert split_extended(filled(size)) == (filled(size), [])
 
 
 @pytest.mark.parametrize("size", [MAX_MAIN + 1, 65_400 * 2 + 100, 1_000_000])
-def test_what_does_not_fit_is_split_and_joined_again(size):
+def test_large_packets_are_split_and_joined_again(size):
     main, segments = split_extended(filled(size))
     assert len(main) < MAX_MAIN
     assert has_reference(main)
@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_split_and_joined_again(size):
     assert said(join_extended(again_main, parts_of(again))) == said(filled(size))
 
 
-def test_padding_goes_first():
+def test_padding_is_dropped_first():
     padded = filled(60_000).replace(b"<?xpacket end", b" \n" * 4000 + b"<?xpacket end")
     assert split_extended(padded) == (filled(60_000), [])
 
@@ -85,7 +85,7 @@ def test_about_is_the_same_in_both_parts():
 
 
 @pytest.mark.parametrize("xmp", [b"\xff" * 70_000, b"z" * 70_000, "\u00e9".encode("utf-16") * 40_000])
-def test_what_is_no_xmp_cannot_be_split(xmp):
+def test_invalid_xmp_cannot_be_split(xmp):
     assert split_extended(xmp) is None
 
 
@@ -96,7 +96,7 @@ def joined_by_hand(main, extended):
     return join_extended(named, [head + extended])
 
 
-def test_prefixes_of_the_extended_part_come_along():
+def test_prefixes_of_the_extended_part_are_kept():
     extended = packet("<q:a>new</q:a>", more='xmlns:q="urn:q"')
     joined = joined_by_hand(packet("<dc:title>old</dc:title>"), extended)
     assert said(joined) == {(f"{DC}title", "old"), ("{urn:q}a", "new")}
@@ -112,11 +112,11 @@ def test_prefixes_of_the_extended_part_come_along():
         b"",
     ],
 )
-def test_what_cannot_be_joined_is_none(extended):
+def test_joining_invalid_parts_gives_none(extended):
     assert joined_by_hand(packet("<q:b/>", more='xmlns:q="urn:q"'), extended) is None
 
 
-def test_a_reference_goes_in_either_spelling():
+def test_reference_is_removed_in_either_spelling():
     assert without_reference(b'<a xmpNote:HasExtendedXMP="AB" b="c"/>') == b'<a b="c"/>'
     assert without_reference(b"<a><xmpNote:HasExtendedXMP>AB</xmpNote:HasExtendedXMP></a>") == b"<a></a>"
 

@@ -1,4 +1,4 @@
-"""Nothing large is allocated before header, size, structure and CRCs have been checked."""
+"""No large allocation is made before header, size, structure and CRCs are checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def files() -> dict[str, tuple[bytes, type[CodecError]]]:
-    """Files that declare 144 megapixels, or more, and are refused; with the error."""
+    """Return invalid files that declare at least 144 megapixels, with the error that refuses each."""
     head = Header(SIDE, SIDE, 0, default_model_id())
     stub = TilePayload(0, 0, 0, b"").pack()
     whole = write_container(head, [stub] * head.tiles)

@@ -1,4 +1,4 @@
-"""Outputs that are inputs, or somebody else's."""
+"""Outputs that are inputs, or outputs of another input."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Decoding again and again keeps nothing: by what the C library and Python have handed out, exactly.
+"""Repeated decoding leaks no memory, counted by the allocations of the C library and of Python.
 
-What the process takes in all says less: of free memory the C library keeps megabytes more or less.
+Resident memory would be less precise: the C library keeps free memory, in amounts that vary by megabytes.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import sys
 import pytest
 
 import codec
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 CHILD = """
 import gc, json, sys, time
 from pathlib import Path
 from codec.decode.decoder import Decoder
-from codec.io.memory import handed_out
+from codec.io.memory import allocated_bytes
 
 def kept():
     # A worker's memory goes when its thread does, some time after its result came.
     time.sleep(0.3)
     gc.collect()
-    return handed_out(), sys.getallocatedblocks()
+    return allocated_bytes(), sys.getallocatedblocks()
 
 data, decoder = Path("a.vae").read_bytes(), Decoder(threads=1)
 for count in range(140):
@@ -40,9 +40,9 @@ print(json.dumps([now - then for now, then in zip(kept(), before)]))
 """
 
 
-@pytest.mark.skipif(handed_out() is None, reason="asks glibc 2.33 or newer")
+@pytest.mark.skipif(allocated_bytes() is None, reason="asks glibc 2.33 or newer")
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
-def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
+def test_no_leak_of_pictures_and_refusals(tmp_path, photo, backend):
     if backend == "torch":
         pytest.importorskip("torch")
     (tmp_path / "a.vae").write_bytes(codec.compress(photo(40, 30)))
@@ -59,6 +59,6 @@ def test_nothing_is_kept_of_pictures_and_of_refusals(tmp_path, photo, backend):
         },
     )
     n_bytes, n_objects = json.loads(done.stdout)
-    # 100 pictures and as many refusals: less than half a kilobyte, and no more than a few objects, for each.
+    # Per picture and refusal, of 100 each: less than half a kilobyte, and at most a few objects.
     assert n_bytes < 50_000
     assert n_objects < 400

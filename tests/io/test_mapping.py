@@ -1,4 +1,4 @@
-"""What folders, patterns and URLs stand for, and where their outputs go."""
+"""Expansion of folders, patterns and URLs, and the paths of their outputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_folder_mirrors_its_pictures(tree, source):
     ]  # fmt: skip
 
 
-def test_folder_without_output_writes_beside(tree):
+def test_folder_without_output_writes_beside_its_pictures(tree):
     assert mapped("photos", None) == {
         "photos/a.png": "photos/a.vae",
         "photos/b.JPG": "photos/b.vae",
@@ -53,13 +53,13 @@ def test_folder_without_output_writes_beside(tree):
         ("photos/*.gif", ["out/*.vae"]),
     ],
 )
-def test_pattern_mirrors_what_lies_below_its_fixed_part(tree, pattern, outputs):
+def test_pattern_mirrors_the_tree_below_its_fixed_part(tree, pattern, outputs):
     assert list(mapped(pattern, "out").values()) == outputs
     absolute = mapped(f"{tree}/{pattern}", "out")
     assert list(absolute.values()) == outputs
 
 
-def test_a_file_is_itself_whatever_it_is_called(tree):
+def test_existing_file_is_not_taken_as_a_pattern(tree):
     Path("odd[1]*.dat").touch()
     assert mapped("odd[1]*.dat", "out") == {"odd[1]*.dat": "out/odd[1]*.vae"}
     assert mapped("missing.png", None) == {"missing.png": "missing.vae"}

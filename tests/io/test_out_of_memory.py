@@ -1,4 +1,4 @@
-"""Memory that runs out while a file is decoded: one named error, no output, and the next file decodes."""
+"""Out of memory while decoding: one named error, no output, and the next file decodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(decoder.decode(large).size)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_an_address_space_that_is_too_small(tmp_path, photo):
+def test_too_small_address_space(tmp_path, photo):
     header = Header(8192, 6144, 0, default_model_id())
     tile = pack(np.full((512, 512, 3), 90, np.uint8))
     large = write_container(header, [tile] * header.tiles, lossless=set(range(header.tiles)))
@@ -67,7 +67,7 @@ def test_an_address_space_that_is_too_small(tmp_path, photo):
 
 
 @pytest.mark.parametrize("read", [codec.decompress, verify, codec.salvage])
-def test_whatever_reads_a_file(read, photo, monkeypatch):
+def test_every_function_that_reads_a_file(read, photo, monkeypatch):
     data = codec.compress(photo(40, 30), lossless=True)
 
     def full(*_args, **_options):
@@ -89,7 +89,7 @@ def test_whatever_reads_a_file(read, photo, monkeypatch):
         RuntimeError("can't start new thread"),
     ],
 )
-def test_whatever_a_library_calls_it(error):
+def test_memory_errors_of_libraries_are_recognised(error):
     with pytest.raises(LimitExceeded, match="not enough memory") as raised, memory_errors():
         raise error
     assert raised.value.__cause__ is error

@@ -44,7 +44,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def index(folder):
-    """The index of that copy, and a function that stores a changed one."""
+    """The index of that copy and a function that replaces it."""
     path = folder / INDEX
 
     def store(content):

@@ -1,4 +1,4 @@
-"""torch and onnxruntime: the same symbols, the same pictures to one level, either alone enough."""
+"""torch and onnxruntime: identical symbols, samples within one level, and each works without the other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BACKENDS = ("torch", "onnx")
 
 @pytest.fixture(scope="module")
 def pictures(photo):
-    """Odd sides, several tiles, one of them flat and therefore without loss, and a single pixel."""
+    """Pictures with odd sides, with several tiles of which one is flat and so lossless, of a single pixel."""
     mixed = photo(530, 600)
     mixed[:512, :512] = 200
     noise = np.random.default_rng(0).integers(0, 2, (64, 40, 3), np.uint8) * np.uint8(255)
@@ -47,7 +47,7 @@ def pictures(photo):
 
 @pytest.fixture(scope="module")
 def made(pictures):
-    """By backend and picture: the file, its symbols, and the samples of torch's file."""
+    """For each backend and picture: the file, its symbols, and the samples of torch's file."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         for backend in BACKENDS:
@@ -74,7 +74,7 @@ def symbols(data):
     ]
 
 
-def test_the_backends_are_two(monkeypatch):
+def test_variable_selects_the_backend(monkeypatch):
     names = set()
     for backend in BACKENDS:
         monkeypatch.setenv(VARIABLE, backend)
@@ -94,22 +94,22 @@ def test_same_symbols_and_samples_to_one_level(made, name):
         assert np.count_nonzero(a - b) <= max(1, 1e-3 * a.size)
 
 
-def test_a_lossless_tile_was_among_them(made):
+def test_pictures_include_a_lossless_tile(made):
     kinds = {type(tile) for tile in parse_container(made["torch", "mixed"][0]).tiles}
     assert LosslessTile in kinds
     assert len(kinds) == 2
 
 
 @pytest.mark.parametrize("name", ["odd", "mixed", "noise", "one"])
-def test_each_reads_what_the_other_wrote(made, monkeypatch, name):
+def test_backends_read_each_others_files(made, monkeypatch, name):
     monkeypatch.setenv(VARIABLE, "torch")
     again = np.asarray(Decoder(threads=2).decode(made["onnx", name][0])).astype(int)
-    # Files may differ where a mean lies between two levels; pictures then differ by a step of the quantiser.
+    # Where a residual lies near a rounding threshold, files may differ, and pictures by a quantiser step.
     assert np.abs(again - made["torch", name][2]).mean() < 0.05
 
 
 def child(code, *, without, **settings):
-    """Run code where some packages cannot be imported."""
+    """Run code in a process in which some packages cannot be imported."""
     prelude = (
         "import sys\n"
         "class Missing:\n"
@@ -126,7 +126,7 @@ def child(code, *, without, **settings):
 
 
 def test_without_torch(made, tmp_path, chelsea_path):
-    """Both directions, by the command; whatever needs torch says so."""
+    """The command works in both directions; features that need torch raise an error that says so."""
     (tmp_path / "in.vae").write_bytes(made["torch", "mixed"][0])
     coded, again = str(tmp_path / "in.vae"), str(tmp_path / "a.png")
     code = (
@@ -175,7 +175,7 @@ def test_other_names_are_refused(monkeypatch):
         choose_backend()
 
 
-def test_known_answer_is_asked_of_onnxruntime_too():
+def test_known_answer_is_checked_with_onnxruntime():
     entry = model_entry(default_model_id())
     arrays, meta = read_verified(entry)
     assert build(entry.model_id, arrays, meta, onnx_runner(entry)).runner.name == "onnx"
@@ -201,8 +201,8 @@ def test_graphs_are_checked(tmp_path, monkeypatch, fault):
         onnx_runner(model_entry(default_model_id()))
 
 
-def test_shipped_graphs_are_those_of_the_code():
-    """`vaezip train graphs codec/weights` writes them anew."""
+def test_shipped_graphs_match_the_code():
+    """If this fails, `vaezip train graphs codec/weights` rewrites them."""
     pytest.importorskip("onnx", reason="needs onnx: pip install 'vaezip[dev]'")
     from codec.inference.onnx_export import export_graphs
 
@@ -214,7 +214,7 @@ def test_shipped_graphs_are_those_of_the_code():
 
 
 @pytest.mark.parametrize("make", [Encoder, Decoder])
-def test_devices_that_are_not_there(make, made, monkeypatch):
+def test_missing_devices_are_refused(make, made, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     data = made["torch", "one"][0]
     with pytest.raises(UsageError, match="device"):
@@ -228,7 +228,7 @@ def test_onnxruntime_stays_on_the_cpu(monkeypatch):
 
 
 def test_gpu(made, pictures):
-    """Symbols of the CPU, samples to one level."""
+    """The symbols equal those of the CPU; samples differ by at most one level."""
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU that torch can use")
@@ -241,7 +241,7 @@ def test_gpu(made, pictures):
 
 
 def test_gpus_compute_in_full_precision():
-    """TF32, cuDNN's choice for convolutions, moves samples; what a process has chosen for itself it keeps."""
+    """TF32, cuDNN's default for convolutions, would change samples; the process's own setting is restored."""
     torch = pytest.importorskip("torch")
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -260,7 +260,7 @@ def test_gpus_compute_in_full_precision():
     before = [kind.fp32_precision for kind in kinds]
 
     def watched(side):
-        # Tensors of this device have no values to bring back.
+        # Tensors of the meta device have no values to copy to the CPU.
         with Watch(), pytest.raises(NotImplementedError, match="meta"):
             runner.run("hyper_analysis", {"y": np.zeros((1, arch.config.m, side, side), np.float32)})
 
@@ -271,5 +271,5 @@ def test_gpus_compute_in_full_precision():
     assert [kind.fp32_precision for kind in kinds] == before
 
 
-def test_missing_backend_is_an_error_of_ours():
+def test_missing_backend_is_a_codec_error():
     assert issubclass(BackendMissing, codec.CodecError)

@@ -6,7 +6,7 @@ from codec.errors import UnknownModel, WeightsError
 from codec.model.index import INDEX, default_model_id, model_entry, weights_folder
 
 
-def test_installed_index_names_a_file_that_is_there():
+def test_installed_index_names_an_existing_file():
     entry = model_entry(default_model_id())
     assert (weights_folder() / entry.file).is_file()
     assert len(entry.model_id) == 4
@@ -14,7 +14,7 @@ def test_installed_index_names_a_file_that_is_there():
     assert entry.sha256.startswith(entry.model_id.hex())
 
 
-def test_unknown_model_says_which_are_installed():
+def test_error_of_an_unknown_model_lists_installed_ones():
     with pytest.raises(UnknownModel, match=f"00000000.*{default_model_id().hex()}"):
         model_entry(bytes(4))
 
@@ -26,7 +26,7 @@ def test_missing_index(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"models": []}', '{"models": {}}', "\x00"])
-def test_no_index_at_all(index, content):
+def test_invalid_index(index, content):
     index[1](content)
     with pytest.raises(WeightsError, match=INDEX):
         default_model_id()
@@ -42,7 +42,7 @@ def test_entry_without(index, key):
 
 
 @pytest.mark.parametrize("default", ["xyz", "", "0000", "00000000", 7, None])
-def test_default_that_is_no_model(index, default):
+def test_default_outside_the_index_is_refused(index, default):
     stored, store = index
     store({**stored, "default": default})
     with pytest.raises(WeightsError, match="default"):
@@ -50,7 +50,7 @@ def test_default_that_is_no_model(index, default):
 
 
 @pytest.mark.parametrize("model_id", ["xyz", "abc", "abcdef"])
-def test_model_id_that_is_no_four_bytes(index, model_id):
+def test_model_id_of_other_length_is_refused(index, model_id):
     stored, store = index
     stored["models"][model_id] = stored["models"][stored["default"]]
     store(stored)
@@ -63,7 +63,7 @@ def test_model_id_that_is_no_four_bytes(index, model_id):
     [[], [[0, 0]], [[0], [1]], 5, [[0, 0], [100, 2561]], [[0, -1], [100, 2560]], [[0, 9], [100, 8]],
      [[50, 0], [50, 9]], [[60, 0], [50, 9]], [["a", 0], ["b", 1]]],
 )  # fmt: skip
-def test_calibration_that_does_not_rise(index, calibration):
+def test_calibration_must_rise(index, calibration):
     stored, store = index
     stored["models"][stored["default"]]["calibration"] = calibration
     store(stored)

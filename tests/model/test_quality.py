@@ -28,22 +28,22 @@ ENTRY = ModelEntry(b"abcd", "", "", "", ((20.0, 0), (50.0, 800), (52.0, 1000), (
     ("quality", "rate_index"),
     [(0, 0), (20, 0), (35, 400), (50, 800), (51, 900), (52.0, 1000), (71, 1780), (90, 2560), (100, 2560)],
 )
-def test_along_the_calibration(quality, rate_index):
+def test_rate_index_of_a_quality(quality, rate_index):
     assert to_rate_index(quality, ENTRY) == rate_index
 
 
-def test_back():
+def test_quality_of_a_rate_index():
     assert from_rate_index(0, ENTRY) == clamped_below(ENTRY) == 20
     assert from_rate_index(2560, ENTRY) == clamped_above(ENTRY) == 90
     for quality in np.linspace(20, 90, 141):
-        # A rate index is a whole number; one of them is at most 0.05 of quality here.
+        # A step of one rate index is at most 0.05 in quality here.
         assert from_rate_index(to_rate_index(float(quality), ENTRY), ENTRY) == pytest.approx(
             quality, abs=0.05
         )
 
 
 @pytest.mark.parametrize("bad", [-1, -1e-9, 100.001, 1e9, math.nan, math.inf, -math.inf, True, "75", None])
-def test_bad_values(bad):
+def test_bad_qualities_are_refused(bad):
     with pytest.raises(UsageError, match="quality"):
         to_rate_index(bad, ENTRY)
 
@@ -59,7 +59,7 @@ def test_installed_calibration_rises_from_end_to_end():
     assert (np.diff(inside) > 0).all()
 
 
-def test_the_header_holds_what_the_rate_points_span():
+def test_header_can_store_every_rate_index():
     assert nearest_rate_point(MAX_RATE_INDEX) == RATE_POINTS - 1
     assert MAX_RATE_INDEX == (RATE_POINTS - 1) * STEP_UNITS
     assert [nearest_rate_point(point * STEP_UNITS) for point in range(RATE_POINTS)] == list(
@@ -71,7 +71,7 @@ def test_the_header_holds_what_the_rate_points_span():
         Header(1, 1, MAX_RATE_INDEX + 1, b"abcd")
 
 
-def test_info_gives_the_quality_by_the_calibration_of_the_files_model():
+def test_info_uses_the_calibration_of_the_files_model():
     model_id = default_model_id()
     entry = model_entry(model_id)
     tile = TilePayload(0, 0, 0, b"").pack()

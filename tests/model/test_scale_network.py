@@ -1,4 +1,4 @@
-"""The installed integer network against plain arithmetic, and against what training computes."""
+"""The installed scale network equals plain integer arithmetic and what training computes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw(kind, shape, seed=0):
 
 
 def plain_run(a, layers, arrays, prefix):
-    """FORMAT.md 8.1 with float64 products of integers: exact, for every sum stays far below 2**53."""
+    """FORMAT.md 8.1 with float64 products of integers: exact, because sums stay far below 2**53."""
     a = hidden = a.astype(np.float64)
     for i, layer in enumerate(layers):
         hidden = a
@@ -68,7 +68,7 @@ def plain_index(model, arrays, z, r, step, rate_index):
 
 
 def draw_r(kind, shape, step, seed=0):
-    """Residuals of the steps before `step`, zero elsewhere."""
+    """Return residuals of the steps before `step`, zero elsewhere."""
     rng = np.random.default_rng(seed)
     r = rng.integers(-2, 3, shape)
     if kind == "any":
@@ -118,7 +118,7 @@ def test_installed_network_by_the_reference(model, arrays, kind):
 
 
 def test_installed_network_uses_its_input(model):
-    """Else every comparison above would hold of a network that has died."""
+    """If it did not, the comparisons above would prove nothing."""
     shape = (model.config.h, 4, 4)
     still, start = (model.scale.start(draw("any", shape) * n) for n in (0, 1))
     nothing = np.zeros((model.config.m, 4, 4), np.int16)
@@ -141,7 +141,7 @@ def test_offsets_interpolate_like_the_reference():
 
 
 def randomised(config, scale, seed):
-    """A network under training with parameters as large as `scale`, bounds enforced as after each step."""
+    """Return a trainable network with parameters up to `scale` and the bounds enforced after each step."""
     generator = torch.Generator().manual_seed(seed)
     network = FakeQuantisedScale(config)
     with torch.no_grad():
@@ -188,12 +188,12 @@ def test_training_computes_what_is_exported(z_stride, scale):
             assert np.array_equal(index[own], found[own])
 
 
-def test_training_codes_magnitudes_as_the_format_says():
+def test_training_uses_the_magnitude_code_of_the_format():
     codes = magnitude_code(torch.arange(-32767.0, 32768.0)).int().tolist()
     assert codes == [reference.magnitude_code(r) for r in range(-32767, 32768)]
 
 
-def test_a_fresh_context_changes_nothing():
+def test_untrained_context_has_no_effect():
     network = FakeQuantisedScale(SMALL[32])
     start = network.start(torch.ones(1, 4, 2, 2), torch.tensor([3.0]))
     r = torch.full((1, 8, 4, 4), 5.0)
@@ -212,7 +212,7 @@ def test_bounds_hold_after_a_step_of_any_size(scale):
             assert largest.min() > 0.9 * SUM_LIMIT
 
 
-def test_bounds_leave_small_parameters_alone():
+def test_bounds_do_not_change_small_parameters():
     network = FakeQuantisedScale(SMALL[32])
     before = [p.detach().clone() for p in network.parameters()]
     network.enforce_bounds()
@@ -229,7 +229,7 @@ def test_gradients_pass_the_rounding():
     assert all(p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-def test_a_bound_one_unit_too_far_is_refused():
+def test_sum_one_unit_above_the_bound_is_refused():
     config = SMALL[32]
     arrays = {"scale.offset": np.zeros((RATE_POINTS, config.m), np.int16)}
     stacks = {"scale": (config.h, config.scale_layers)}

@@ -12,7 +12,7 @@ from codec.inference.threads import map_ordered, worker_count
 
 
 def fresh_thread_count():
-    """What torch gives a thread that uses it for the first time."""
+    """Return torch's thread count in a thread that uses torch for the first time."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(torch.get_num_threads).result()
 
@@ -26,7 +26,7 @@ def callers_threads(request):
 
 
 @pytest.mark.parametrize("bad", [0, -1, 2.0, True, "2"])
-def test_bad_counts(bad):
+def test_bad_counts_are_refused(bad):
     with pytest.raises(UsageError, match="threads"):
         worker_count(bad)
 
@@ -46,20 +46,20 @@ def test_results_keep_their_order(threads):
     assert map_ordered(slow_at_first, [], threads) == []
 
 
-def test_workers_use_one_core_and_the_caller_keeps_its_own(callers_threads):
+def test_workers_use_one_core_and_the_callers_setting_is_kept(callers_threads):
     assert map_ordered(lambda _: torch.get_num_threads(), range(4), 2) == [1] * 4
     assert torch.get_num_threads() == callers_threads
     assert fresh_thread_count() == callers_threads
 
 
-def test_an_error_reaches_the_caller_and_changes_nothing(callers_threads):
+def test_error_reaches_the_caller_and_settings_are_kept(callers_threads):
     with pytest.raises(ZeroDivisionError):
         map_ordered(lambda i: 1 // i, [1, 0], 2)
     assert torch.get_num_threads() == callers_threads
     assert fresh_thread_count() == callers_threads
 
 
-def test_a_worker_stays_on_one_core_while_other_calls_come_and_go(callers_threads):
+def test_worker_stays_on_one_core_during_other_calls(callers_threads):
     started, go_on = threading.Event(), threading.Event()
 
     def wait(_):
@@ -76,7 +76,7 @@ def test_a_worker_stays_on_one_core_while_other_calls_come_and_go(callers_thread
     assert torch.get_num_threads() == callers_threads
 
 
-def test_many_callers_at_once_leave_the_process_as_it_was(callers_threads):
+def test_concurrent_callers_restore_the_process(callers_threads):
     with ThreadPoolExecutor(8) as pool:
         inside = list(
             pool.map(lambda _: map_ordered(lambda _: torch.get_num_threads(), [0, 1], 2), range(40))

@@ -23,7 +23,7 @@ def test_networks_are_frozen(model):
     assert not any(p.requires_grad for p in float_network(model).parameters())
 
 
-def test_model_that_is_not_installed():
+def test_missing_model_is_refused():
     with pytest.raises(UnknownModel, match="01020304"):
         load_model(ID)
 
@@ -46,7 +46,7 @@ def test_missing_file(folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors here", b"\xff" * 64])
-def test_foreign_file_under_its_own_hash(index, folder, content):
+def test_invalid_file_with_a_matching_hash(index, folder, content):
     stored, store = index
     model_id = stored["default"]
     (folder / "foreign").write_bytes(content)
@@ -57,19 +57,19 @@ def test_foreign_file_under_its_own_hash(index, folder, content):
         read_verified(model_entry(default_model_id()))
 
 
-def test_sound_arrays_build(arrays, meta):
+def test_valid_arrays_build_a_model(arrays, meta):
     assert build(ID, arrays, meta).model_id == ID
 
 
-def test_other_known_answer(arrays, meta):
+def test_wrong_known_answer_is_refused(arrays, meta):
     arrays["scale.kat_crc"] = arrays["scale.kat_crc"] ^ 1
     with pytest.raises(BackendMismatch, match="known answer"):
         build(ID, arrays, meta)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
-def test_known_answer_notices_one_changed_integer(arrays, meta, layer):
-    """The largest of a channel, for eight channels: one near 0 may be shifted away."""
+def test_known_answer_detects_one_changed_integer(arrays, meta, layer):
+    """The largest weight of each of eight channels is changed; the shift may hide changes near 0."""
     name = f"scale.{layer}.weight"
     sizes = np.abs(arrays[name].astype(np.int64)).reshape(len(arrays[name]), -1)
     noticed = []
@@ -80,11 +80,11 @@ def test_known_answer_notices_one_changed_integer(arrays, meta, layer):
             build(ID, {**arrays, name: changed}, meta)
         except BackendMismatch:
             noticed.append(int(channel))
-    # Large weights may well keep a hidden channel at 0, whatever the size of one of them.
+    # A hidden channel may stay at 0 whatever the value of one of its weights.
     assert len(noticed) >= 6, noticed
 
 
-def test_known_answer_notices_a_changed_offset(arrays, meta):
+def test_known_answer_detects_a_changed_offset(arrays, meta):
     for row in (0, -1):
         changed = arrays["scale.offset"].copy()
         changed[row, np.abs(changed[row]).argmax()] //= 2
@@ -92,7 +92,7 @@ def test_known_answer_notices_a_changed_offset(arrays, meta):
             build(ID, {**arrays, "scale.offset": changed}, meta)
 
 
-def test_sums_that_float32_cannot_hold(arrays, meta):
+def test_sums_too_large_for_float32_are_refused(arrays, meta):
     arrays["scale.1.weight"] = np.full_like(arrays["scale.1.weight"], 3000)
     with pytest.raises(WeightsError, match=r"scale\.1.*2\*\*24"):
         build(ID, arrays, meta)
@@ -108,13 +108,13 @@ def test_missing_array(arrays, meta, name):
         build(ID, arrays, meta)
 
 
-def test_array_of_another_shape(arrays, meta):
+def test_array_of_wrong_shape(arrays, meta):
     arrays["network.gain"] = arrays["network.gain"][:, :-1]
     with pytest.raises(WeightsError, match="gain"):
         build(ID, arrays, meta)
 
 
-def test_table_of_another_sum(arrays, meta):
+def test_table_with_wrong_sum(arrays, meta):
     arrays["entropy.z_freq"] = arrays["entropy.z_freq"].copy()
     arrays["entropy.z_freq"][0] += 1
     with pytest.raises(WeightsError, match=r"2\*\*24"):
@@ -133,7 +133,7 @@ def test_metadata(arrays, meta, key, value):
 
 
 @pytest.mark.parametrize("sizes", [{}, {"z_stride": 64, "blocks8": 1, "blocks16": 0}, {"c8": 8, "hyper": 12}])
-def test_shapes_are_those_of_the_networks(sizes):
+def test_parameter_shapes_match_the_networks(sizes):
     config = ModelConfig(**sizes)
     found = {name: tuple(p.shape) for name, p in Network(config).named_parameters()}
     assert parameter_shapes(config) == found

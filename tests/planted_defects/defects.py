@@ -1,4 +1,4 @@
-"""Defects to plant one at a time, and the tests that must notice."""
+"""The defects to plant, one at a time, and the tests that must detect each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Defect(NamedTuple):
-    """One change of one file, and the tests among which one must fail."""
+    """One change of one file, and the test files in which at least one test must fail."""
 
     name: str
     file: str
@@ -18,10 +18,10 @@ class Defect(NamedTuple):
 _CONTAINER = "tests/bitstream/test_container.py"
 _HEADER = "tests/bitstream/test_header.py"
 _WIRE = "tests/bitstream/test_wire.py"
-_METADATA = "tests/bitstream/test_metadata.py"
+_METADATA = "tests/bitstream/test_metadata_chunks.py"
 _DAMAGE = "tests/codec/test_damage.py"
 _SALVAGE = "tests/codec/test_salvage.py"
-_FILES = "tests/cli/test_files.py"
+_FILES = "tests/io/test_files.py"
 _WEIGHTS = "tests/model/test_weights.py"
 _CODER = "tests/entropy/test_coder.py"
 _RANGE_CODER = "tests/entropy/test_range_coder.py"
@@ -33,7 +33,7 @@ DEFECTS = [
     Defect("chunk CRC unchecked", "codec/bitstream/wire.py",
            'if zlib.crc32(body) != reader.uint(4, "chunk CRC"):',
            'if zlib.crc32(body) == -reader.uint(4, "chunk CRC") - 1:', _CONTAINER),
-    Defect("symbol CRC unchecked", "codec/decode/decoder.py",
+    Defect("symbol CRC unchecked", "codec/decode/symbols.py",
            "!= payload.crc:", "== -1:", _DAMAGE),
     Defect("limit off by one", "codec/limits.py",
            "if cap is not None and value > cap:", "if cap is not None and value > cap + 1:",
@@ -93,7 +93,7 @@ DEFECTS = [
            "    except CodecError:\n        return True\n    return True", _SALVAGE),
     Defect("memory unlimited", "codec/limits.py",
            "return min(wanted, (self.max_memory_bytes - shared) // each)", "return wanted",
-           "tests/tiles/test_budget.py"),
+           "tests/tiles/test_decode_memory.py"),
     Defect("plain range coder leaves its range", "codec/entropy/plain_range_coder.py",
            "            if quantile >= TOTAL:", "            if quantile > 2 * TOTAL:", _RANGE_CODER),
     Defect("plain range coder carries one word far", "codec/entropy/plain_range_coder.py",

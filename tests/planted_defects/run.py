@@ -1,8 +1,8 @@
-"""Plant every defect of defects.py in a copy of the tree, one at a time, and see the tests fail.
+"""Plant every defect of defects.py in a copy of the tree, one at a time, and check that its tests fail.
 
     python tests/planted_defects/run.py [--out RESULT.json] [NAME...]
 
-A defect that no test notices is a hole in the tests: exit code 1.
+The exit code is 1 if a defect survives: then a test is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 
 
 def killed_by(tree: Path, tests: str) -> str:
-    """Run tests in a tree; return the name of the first that failed, or nothing."""
+    """Run tests in a tree; return the name of the first that failed, or an empty string."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
@@ -33,7 +33,7 @@ def killed_by(tree: Path, tests: str) -> str:
 
 
 def main() -> int:
-    """Plant, run, restore."""
+    """Plant each defect, run its tests, restore the file."""
     from defects import DEFECTS
 
     parser = argparse.ArgumentParser(description=__doc__)

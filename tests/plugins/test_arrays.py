@@ -1,4 +1,4 @@
-"""Chunks of numcodecs and zarr, members of webdataset's shards, workers of torch's DataLoader."""
+"""The codec in numcodecs and zarr chunks, webdataset shards and torch DataLoader workers."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ CHUNKS = [(24, 32), (24, 32, 1), (24, 32, 2), (24, 32, 3), (24, 32, 4), (1, 24, 
 
 @pytest.fixture(scope="module")
 def volume():
-    """Return a function (shape, dtype) -> samples, zeros among them in every channel."""
+    """Return a function (shape, dtype) -> samples that include zeros in every channel."""
 
     def make(shape, dtype):
         samples = np.random.default_rng(5).integers(-80, 256, shape).clip(0).astype(np.uint8)
@@ -105,7 +105,7 @@ def volume():
 
 
 def in_memory(array):
-    """Yield the same array as it may lie in memory: in the order of its axes, and in none."""
+    """Yield the same array in several memory layouts: in each order of its axes, and strided."""
     for axes in itertools.permutations(range(array.ndim)):
         yield np.ascontiguousarray(array.transpose(axes)).transpose(np.argsort(axes))
     yield np.flip(np.flip(array).copy())
@@ -115,7 +115,7 @@ def in_memory(array):
 @pytest.mark.parametrize("dtype", ["uint8", "bool"])
 @pytest.mark.parametrize("shape", CHUNKS)
 def test_memory_order_is_kept(vaezip, volume, shape, dtype):
-    """What is read back has the chunk's samples, bit by bit, by index and in memory."""
+    """The samples read back equal the chunk's, by index and in memory order."""
     samples = volume(shape, dtype)
     exact = vaezip(lossless=True)
     for chunk in in_memory(samples):
@@ -132,7 +132,7 @@ def test_memory_order_is_kept(vaezip, volume, shape, dtype):
         assert np.array_equal(out, samples), chunk.strides
 
 
-def test_order_costs_a_chunk_in_c_order_nothing(vaezip, photo):
+def test_chunks_in_c_order_have_no_overhead(vaezip, photo):
     chunk = photo(48, 32)
     assert vaezip().encode(chunk) == codec.compress(Image.fromarray(chunk))
     assert (
@@ -140,7 +140,7 @@ def test_order_costs_a_chunk_in_c_order_nothing(vaezip, photo):
     )
 
 
-def test_lossy_masks_are_masks(vaezip, photo):
+def test_lossy_masks_stay_masks(vaezip, photo):
     mask = photo(64, 48)[..., 0] > 120
     for chunk in (mask, np.asfortranarray(mask)):
         back = vaezip(quality=50).decode(vaezip(quality=50).encode(chunk))
@@ -182,7 +182,7 @@ def test_zarr_2_reads_back_what_was_written(vaezip, volume, shape, chunks, order
 @pytest.mark.parametrize(("shape", "chunks"), ARRAYS)
 @pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr")
 def test_zarr_3_reads_back_what_was_written(vaezip, volume, shape, chunks, order, dtype):
-    """By the adapter with which zarr 3 makes a codec of numcodecs the serializer of an array."""
+    """Through the adapter by which zarr 3 uses a codec of numcodecs as an array's serializer."""
     pytest.importorskip("zarr", reason=NEEDS.format("zarr"))
     adapters = pytest.importorskip("zarr.codecs.numcodecs", reason="needs zarr 3.1")
     import zarr
@@ -191,7 +191,7 @@ def test_zarr_3_reads_back_what_was_written(vaezip, volume, shape, chunks, order
     class Adapter(adapters.PCodec, codec_name="vaezip"):
         pass
 
-    # The same rows, columns and channels, in an array whose axes are the other way round.
+    # The same rows, columns and channels, in an array with reversed axes.
     turned = tuple(range(len(shape)))[::-1]
     samples = volume(shape, dtype)
     for turn in (False, True):
@@ -214,7 +214,7 @@ def test_zarr_3_reads_back_what_was_written(vaezip, volume, shape, chunks, order
         assert np.array_equal(stored[:], plain[:])
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves its shards to the collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset does not close its shards
 def test_webdataset(photo, tmp_path):
     webdataset = pytest.importorskip("webdataset", reason=NEEDS.format("webdataset"))
     shard = tmp_path / "a.tar"
@@ -258,7 +258,7 @@ class Files(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 def test_data_loader_workers(photo, context, monkeypatch):
-    # Workers that are spawned import this module by its name.
+    # Spawned workers import this module by its name.
     monkeypatch.syspath_prepend(Path(__file__).parents[2])
     files = [codec.compress(photo(48, 32)) for _ in range(6)]
     codec.decompress(files[0])  # torch is in use before the workers start

@@ -27,7 +27,7 @@ def test_draft(data, wanted, size, scale):
         assert opened.tobytes() == codec.Decoder().decode(data, scale=scale).tobytes()
 
 
-def test_a_draft_that_is_too_small_is_no_draft(data):
+def test_requested_size_above_the_previews_decodes_in_full(data):
     with Image.open(io.BytesIO(data)) as opened:
         assert opened.draft("RGB", (30, 20)) is None
         assert opened.draft("RGB", None) is None

@@ -1,4 +1,4 @@
-"""`.vae` as one of Pillow's formats."""
+"""The Pillow plugin."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_modes(picture, mode):
         assert opened.tobytes() == picture.convert(mode).convert(kept).tobytes()
 
 
-def test_opening_reads_the_head_alone(tmp_path):
-    """Size, mode and metadata are there without torch, and without the bytes of the tiles."""
+def test_opening_reads_only_the_header(tmp_path):
+    """Size, mode and metadata need neither torch nor the bytes of the tiles."""
     path = tmp_path / "a.vae"
     Image.effect_noise((600, 520), 60).convert("RGB").save(path, dpi=(72, 144), xmp=b"<x/>")
     code = (
@@ -102,7 +102,7 @@ def test_orientation_is_applied_once(picture):
         assert opened.getexif()[0x0112] == 1
 
 
-def test_bombs_are_pillows_business(monkeypatch):
+def test_bombs_give_pillows_own_error(monkeypatch):
     data = saved(Image.new("RGB", (200, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 15_000)
     with pytest.warns(Image.DecompressionBombWarning), Image.open(io.BytesIO(data)) as opened:
@@ -124,7 +124,7 @@ def test_file_objects_are_left_open(picture):
 
 
 @pytest.mark.parametrize("cut", [10, 30, -1])
-def test_damage_is_named(picture, cut):
+def test_damage_raises_a_named_error(picture, cut):
     with pytest.raises(codec.TruncatedData), Image.open(io.BytesIO(saved(picture)[:cut])) as opened:
         opened.load()
 
@@ -134,8 +134,8 @@ def flipped(data, at):
 
 
 @pytest.mark.parametrize("options", [{}, {"lossless": True}, {"exif": b"MM\0\x2a\0\0\0\x08\0\0\0\0\0\0"}])
-def test_loaders_that_skip_by_oserror_go_on(picture, tmp_path, options):
-    """Damage anywhere is an OSError, and the error it is elsewhere; in opening, of an unknown file."""
+def test_damage_is_an_oserror_that_loaders_can_skip(picture, tmp_path, options):
+    """Damage raises an OSError that is also the usual CodecError; when opening, UnidentifiedImageError."""
     path = tmp_path / "a.vae"
     data = saved(picture.convert("RGBA"), **options)
     head = data.index(b"MM\0") if "exif" in options else 9
@@ -159,7 +159,7 @@ def test_loaders_that_skip_by_oserror_go_on(picture, tmp_path, options):
     assert found == {True, False}
 
 
-def test_every_error_may_be_an_oserror_and_pass_between_processes():
+def test_errors_are_oserrors_and_can_be_pickled():
     for kind in vars(codec.errors).values():
         if kind is codec.UsageError or not (isinstance(kind, type) and issubclass(kind, codec.CodecError)):
             continue
@@ -184,7 +184,7 @@ def test_pictures_that_cannot_be_saved_are_oserrors(tmp_path):
     assert not path.exists()
 
 
-def test_verify_passes_sound_files_and_closes_them(picture, tmp_path):
+def test_verify_accepts_intact_files_and_closes_them(picture, tmp_path):
     path = tmp_path / "a.vae"
     for lossless in (False, True):
         picture.convert("LA").save(path, lossless=lossless)
@@ -244,21 +244,21 @@ def test_misspelt_options_are_refused(picture, tmp_path, wrong, right):
         ("dpi", [300, (300,), ("many", 9), (0, 72), (72, float("nan"))]),
     ],
 )
-def test_metadata_that_is_none_is_refused(picture, name, values):
+def test_metadata_of_wrong_types_is_refused(picture, name, values):
     for value in values:
         with pytest.raises(codec.UsageError, match=f"^{name} must be"):
             saved(picture, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["optimize", "progressive", "speed", "method", "pnginfo", "append_images"])
-def test_options_of_other_formats_are_told_of(picture, name):
+def test_options_of_other_formats_give_a_warning(picture, name):
     plain = saved(picture)
     with pytest.warns(UserWarning, match=f"VAEZIP has no option '{name}'") as told:
         assert saved(picture, **{name: []}) == plain
     assert [w.filename for w in told] == [__file__]
 
 
-def test_known_options_pass_in_silence(picture):
+def test_known_options_give_no_warning(picture):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kept = {"exif": Image.Exif(), "icc_profile": None, "xmp": b"<x/>", "dpi": (72, 72), "threads": 1}

@@ -1,4 +1,4 @@
-"""Every script below benchmarks/ runs: on one small picture, by `SMALL=1`, and with outputs of its own."""
+"""Every script below benchmarks/ runs, with `SMALL=1` on one small picture, and writes its outputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BENCHMARKS = ROOT / "benchmarks"
 if not BENCHMARKS.is_dir():
     pytest.skip("run from a checkout", allow_module_level=True)
 
-# Steps of benchmarks/run, and what each of them leaves.
+# Steps of benchmarks/run, and the outputs of each.
 STEPS = {
     "rd report readme": (
         "crops.json",
@@ -41,7 +41,7 @@ STEPS = {
     "uses": ("uses.json", "uses/elbo.webp", "uses/digits.webp"),
     "effort": ("effort/effort.json", "effort/effort.svg", "effort/tuning.json"),
 }
-# Scripts that run by themselves: arguments, and what they leave; what they print where that is nothing.
+# Scripts that run alone: their arguments and their output; None if the output is what they print.
 ALONE = {
     "content": (("{pictures}", "{out}/content.json"), "content.json"),
     "memory": (("0.05",), None),
@@ -92,11 +92,11 @@ def test_pages_list_every_script():
 
 @pytest.fixture
 def out(tmp_path, photo):
-    """A folder with README and the records of safety, but for the one that is measured if it is not there."""
+    """A folder with README, docs and the safety records except bomb.json, which is measured if missing."""
     (tmp_path / "pictures").mkdir()
     (tmp_path / "tiles").mkdir()
     Image.fromarray(photo(512, 512)).save(tmp_path / "tiles" / "tile.png")
-    # SSIMULACRA2 takes no smaller ones.
+    # SSIMULACRA2 refuses smaller pictures.
     Image.fromarray(photo(232, 232)).save(tmp_path / "pictures" / "small.png")
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
@@ -115,7 +115,7 @@ def run(out: Path, command: list[str]) -> str:
         "OUT": str(out),
         "README": str(out / "README.md"),
         "DOCS": str(out / "docs"),
-        # Small matrices are multiplied faster so, and other work on the machine then matters little.
+        # Faster for small matrices, and less sensitive to other work on the machine.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
@@ -127,13 +127,13 @@ def run(out: Path, command: list[str]) -> str:
 
 
 def tracked() -> dict[Path, int]:
-    """Return when each file below benchmarks/ and docs/, and README, was last written."""
+    """Return the modification times of README and of all files below benchmarks/ and docs/."""
     paths = [ROOT / "README.md", *BENCHMARKS.rglob("*"), *(ROOT / "docs").rglob("*")]
     return {p: p.stat().st_mtime_ns for p in paths if p.is_file() and "__pycache__" not in p.parts}
 
 
 def check(path: Path) -> None:
-    """A record holds something, and a picture can be read."""
+    """Check that a record is not empty, or that a picture can be read."""
     if path.suffix == ".json":
         assert json.loads(path.read_text(encoding="utf-8"))
     elif path.suffix in (".png", ".webp"):
@@ -178,8 +178,8 @@ def alone(script: str, arguments: tuple[str, ...], left: str | None, out: Path) 
 
 
 @pytest.mark.benchmarks
-def test_a_stale_hook_is_told(out):
-    """A stage none of whose functions is called has hooks on functions that the codec no longer uses."""
+def test_stale_hook_is_reported(out):
+    """A stage is stale if none of its functions is called: the codec no longer uses them."""
     code = (
         "import sys; from benchmarks import profile_stages\n"
         "profile_stages.STAGES['coder'] = ['codec.entropy.coder:TileDecoder.finish']\n"

@@ -1,4 +1,4 @@
-"""Documentation keeps up with the tree: links, commands that are only shown, the table of layers."""
+"""Documentation matches the tree: links, shown commands, the table of layers, the API reference."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
+def test_links_have_a_target(page):
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target:
@@ -43,7 +43,7 @@ def test_links_lead_somewhere(page):
 
 
 def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
-    """Return the command that words after `vaezip` name, and the remaining words."""
+    """Return the command named by the words after `vaezip`, and the remaining words."""
     command: click.Command = vaezip
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(click.Context(command), words[0])
@@ -53,7 +53,7 @@ def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
 
 
 def shown_commands() -> list[str]:
-    """Return what follows `vaezip` in `console` blocks and in code within the text, up to a pipe."""
+    """Return the arguments of `vaezip` in `console` blocks and in inline code, up to a pipe."""
     found = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_shown_commands_exist_with_their_options(shown):
     assert options <= known
 
 
-def test_layers_are_those_that_the_tests_check():
+def test_layer_table_matches_the_layer_test():
     spec = importlib.util.spec_from_file_location("layers", ROOT / "tests" / "project" / "test_layers.py")
     layers = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(layers)
@@ -84,7 +84,7 @@ def test_layers_are_those_that_the_tests_check():
     assert shown == dict(enumerate(layers.LAYERS, 1))
 
 
-def test_reference_holds_every_public_name():
+def test_reference_lists_every_public_name():
     text = (DOCS / "api.md").read_text(encoding="utf-8")
     shown = re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
     for package in ("codec", "codec.stream", "codec.batch", "codec.vae"):
@@ -95,13 +95,13 @@ def test_reference_holds_every_public_name():
 
 
 def public_names(module: object) -> list[str]:
-    """Return `__all__` as the source has it, or the names of the module's lazy exports."""
+    """Return `__all__` in the order of the source, or the names of the module's lazy exports."""
     names = getattr(module, "__all__", None)
     return list(names if names is not None else module._EXPORTS)  # type: ignore[attr-defined]
 
 
-def test_pages_outside_docs_are_those_of_the_site():
-    """The site takes some pages from elsewhere: each is there, and each entry of its menu is a page."""
+def test_site_pages_exist():
+    """Pages that the site takes from outside docs/ exist, and each menu entry is a page."""
     tree = ast.parse((DOCS / "links.py").read_text(encoding="utf-8"))
     elsewhere = next(
         ast.literal_eval(node.value)

@@ -1,4 +1,4 @@
-"""Rules of the house that no linter knows."""
+"""Project rules that the linters cannot check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_source(path):
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 400, "a file of this size holds two ideas"
+    assert text.count("\n") <= 400, "split the file: it is longer than 400 lines"
     assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -29,7 +29,8 @@ def test_source(path):
             check_call(node)
 
 
-# Libraries that report, write or load more than is asked of them, and the one module that takes each in hand.
+# Libraries that report, write or load too much by default, and the only module that may import each: it
+# turns that off.
 GATES = {
     "onnxruntime": "inference/onnx_backend.py",
     "matplotlib": "bench/curves.py",
@@ -38,7 +39,7 @@ GATES = {
 }
 
 
-def test_what_must_be_tamed_is_loaded_in_one_place():
+def test_gated_libraries_are_imported_in_one_module():
     found = set()
     for path in SOURCES:
         pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
@@ -56,7 +57,7 @@ def test_what_must_be_tamed_is_loaded_in_one_place():
 
 
 def check_call(node: ast.Call) -> None:
-    """Refuse calls by which a data file could run code."""
+    """Refuse calls through which a data file could run code."""
     name = ast.unparse(node.func)
     keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
     if name == "torch.load":
@@ -66,7 +67,7 @@ def check_call(node: ast.Call) -> None:
     assert "LOAD_TRUNCATED_IMAGES" not in name
 
 
-def test_package_data_is_there():
+def test_package_data_exists():
     assert (PACKAGE / "py.typed").is_file()
     assert (PACKAGE / "bitstream" / "FORMAT.md").is_file()
     assert (PACKAGE / "weights" / "index.json").is_file()

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: arrows point down, and the decoder never meets the encoder."""
+"""Import rules, checked in the source: modules import downwards, and decode never imports encode."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import codec
 
 ROOT = Path(codec.__file__).parent
 
-# From the ground up. A module imports from its own package and from lower layers. Packages of one layer
-# do not import each other: encode never meets decode.
+# Lowest layer first. A module imports from its own package and from lower layers. Packages of one layer do
+# not import each other.
 LAYERS = (
     {"codec.errors"},
     {"codec.limits", "codec.io"},
@@ -27,13 +27,13 @@ LAYERS = (
     {"codec.networks", "codec.tiles"},
     {"codec.encode", "codec.decode"},
     {"codec.api", "codec.batch", "codec.bench", "codec.pillow", "codec.plugins", "codec.vae"},
-    # Calibration runs the whole codec.
+    # Above encode and decode, because calibration runs the whole codec.
     {"codec.train"},
     {"codec.cli"},
     {"codec.__main__"},
 )
 MAX_MODULES = 150
-# Reading a header must not cost the time that numpy, Pillow or torch take to load.
+# Reading a header must be fast, and loading numpy, Pillow or torch is slow.
 LIGHT = (
     "codec",
     *(
@@ -64,7 +64,7 @@ MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def unit(module: str) -> str:
-    """Return what the layers are made of: a package below codec, or a module right in it."""
+    """Return the package directly below codec, or the module directly in it, that contains a module."""
     return ".".join(module.split(".")[:2])
 
 
@@ -74,7 +74,7 @@ def is_for_types_only(node: ast.AST) -> bool:
 
 @cache
 def imports(module: str, *, types_too: bool) -> frozenset[str]:
-    """Return the modules of this package that a module imports, anywhere in it."""
+    """Return the modules of codec that a module imports, at its top or inside functions."""
     found = set()
     pending: list[ast.AST] = [ast.parse(MODULES[module].read_text(encoding="utf-8"))]
     while pending:
@@ -109,7 +109,7 @@ def test_nothing_imports_upwards():
         if module == "codec":
             continue
         for other in imports(module, types_too=True):
-            if other == "codec":  # only for the version
+            if other == "codec":  # imported only for the version
                 continue
             if unit(other) != unit(module) and height[unit(other)] >= height[unit(module)]:
                 wrong.append(f"{module} imports {other}")
@@ -121,7 +121,7 @@ def reach(start: str) -> set[str]:
     seen, pending = set(), [start]
     while pending:
         module = pending.pop()
-        if module in seen or module == "codec":  # whose exports are lazy, and load what is asked for
+        if module in seen or module == "codec":  # its exports are lazy
             continue
         seen.add(module)
         pending.extend(imports(module, types_too=False))
@@ -129,7 +129,7 @@ def reach(start: str) -> set[str]:
 
 
 def cycles(graph: dict[str, frozenset[str]]) -> list[list[str]]:
-    """Return the groups of modules that reach each other."""
+    """Return the groups of modules that import each other, directly or not."""
     reached = {start: closure(graph, start) for start in graph}
     groups = {frozenset({a, *(b for b in reached[a] if a in reached[b])}) for a in graph if a in reached[a]}
     return sorted(sorted(group) for group in groups)
@@ -152,12 +152,12 @@ def test_cycles_are_found():
     assert cycles(graph) == [["b", "c"]]
 
 
-def test_no_import_circle():
-    names = [m for m in MODULES if m != "codec"]  # whose exports are lazy
+def test_no_import_cycle():
+    names = [m for m in MODULES if m != "codec"]  # its exports are lazy
     assert cycles({m: imports(m, types_too=True) - {"codec", m} for m in names}) == []
 
 
-def test_modules_are_few_and_have_names_of_their_own():
+def test_modules_are_few_and_have_distinct_names():
     assert len(MODULES) <= MAX_MODULES
     stems = Counter(path.stem for path in MODULES.values() if path.stem != "__init__")
     assert [name for name, count in stems.items() if count > 1] == []
@@ -168,14 +168,14 @@ def test_decoding_never_reaches_encoder_or_training(start):
     assert start in MODULES
     wrong = {m for m in reach(start) if unit(m) in ("codec.encode", "codec.train", "codec.networks")}
     if start.startswith("codec.cli"):
-        wrong -= {"codec.encode.options"}  # plain values, for the parameters that commands share
+        wrong -= {"codec.encode.options"}  # plain values, used by the parameters that commands share
     assert not wrong
 
 
 def test_encoding_never_reaches_decoder_or_training():
     reached = reach("codec.encode.encoder")
     assert not {m for m in reached if unit(m) in ("codec.decode", "codec.train", "codec.networks")}
-    # The command decodes what it has written before it removes a source.
+    # The command decodes its output before it removes a source.
     assert not {m for m in reach("codec.cli.compress") if unit(m) == "codec.train"}
 
 
@@ -192,7 +192,7 @@ def test_header_paths_load_nothing_heavy():
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     assert set(codec.__all__) <= set(dir(codec))
     for name in codec.__all__:
         assert getattr(codec, name) is not None

@@ -1,4 +1,4 @@
-"""The man pages are those of the commands as they are; `python man/make.py` writes them."""
+"""The man pages match the commands; `python man/make.py` writes them."""
 
 from __future__ import annotations
 

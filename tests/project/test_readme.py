@@ -1,4 +1,4 @@
-"""The examples of README and of each page run as they stand, in order, in one folder that holds one photo."""
+"""The examples of README and of each page run unchanged, in order, in a folder that holds one photo."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return [(language, code) for language, code in found if language in languages]
 
 
-def test_first_two_commands_are_the_set_up():
+def test_first_two_commands_install_and_test():
     first, second = [code.strip() for _, code in blocks(README, "sh")[:2]]
     for command in (first, second):
         assert "\n" not in command
@@ -48,9 +48,9 @@ def test_readme_is_short():
 
 
 def run_examples(page: Path, tmp_path: Path) -> str:
-    """Run the shell and Python examples of a page; return what failed, or an empty string.
+    """Run the shell and Python examples of a page; return the failure, or an empty string.
 
-    A shim stands in for the installed command. `console` blocks only show.
+    A shim replaces the installed command. `console` blocks are not run.
     """
     examples = blocks(page, "sh", "python")[2 if page == README else 0 :]
     shim = tmp_path / "bin" / "vaezip"
@@ -77,7 +77,7 @@ def run_examples(page: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory):
-    """What failed, by page. Most of an example's time is imports on one core: two pages run at a time."""
+    """Failures by page. Two pages run at a time, because examples mostly import on one core."""
     folder = tmp_path_factory.mktemp("pages")
     pages = [page for page in (README, *PAGES) if blocks(page, "sh", "python")]
     with ThreadPoolExecutor(2) as pool:
@@ -93,7 +93,7 @@ def test_examples_run(page, failures):
 
 
 @pytest.mark.skipif(not PAGES, reason="the tests of a wheel lie beside no documentation")
-def test_exit_codes_are_those_of_the_help():
+def test_exit_codes_match_the_help():
     told = dict(re.findall(r"^ +(\d+) +(.+)$", EXIT_CODES_HELP, re.MULTILINE))
     text = COMMAND_LINE.read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| (\d+) \| (.+) \|$", text, re.MULTILINE)) == told

@@ -48,7 +48,7 @@ def saved():
 
 @pytest.fixture(scope="session")
 def psnr():
-    """Return a function: two pictures or arrays -> PSNR in dB, of the part where `shown`."""
+    """Return a function: two pictures or arrays -> PSNR in dB, over the samples where `shown` is true."""
 
     def measure(first, second, shown=...):
         error = np.square(np.asarray(first, float)[shown] - np.asarray(second, float)[shown]).mean()

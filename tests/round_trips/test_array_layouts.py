@@ -1,4 +1,4 @@
-"""Arrays of every layout that decode_array gives go in, whatever lies behind them in memory."""
+"""The encoder accepts arrays of every layout that decode_array returns, in any memory layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAYOUTS = {"L": (), "LA": (2,), "RGB": (3,), "RGBA": (4,)}
 
 @pytest.fixture(scope="module")
 def arrays(photo):
-    """One array of each layout, by its name, with transparent parts where it has alpha."""
+    """An array of each layout by name; those with alpha have transparent parts."""
     rgb = photo(56, 40)
     alpha = np.clip(np.linspace(-200, 400, 56 * 40), 0, 255).astype(np.uint8).reshape(40, 56)
     gray = rgb[..., 1].copy()
@@ -29,7 +29,7 @@ def arrays(photo):
 
 
 def in_memory(array):
-    """Yield the same array as it may lie in memory."""
+    """Yield the same array in several memory layouts."""
     wide = np.zeros([2 * side for side in array.shape], array.dtype)
     every_second = tuple(slice(None, None, 2) for _ in array.shape)
     wide[every_second] = array
@@ -57,7 +57,7 @@ def test_an_array_is_coded_as_the_picture_of_its_layout(arrays, layout, options)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_what_comes_out_goes_in(arrays, layout):
+def test_decoded_arrays_can_be_encoded(arrays, layout):
     encoder, decoder = codec.Encoder(60, lossless=True), codec.Decoder()
     first = decoder.decode_array(encoder.encode(arrays[layout]))
     assert first.shape == (40, 56, *LAYOUTS[layout])
@@ -68,7 +68,7 @@ def test_what_comes_out_goes_in(arrays, layout):
     assert np.array_equal(again, first)
 
 
-def test_one_channel_may_have_an_axis(arrays):
+def test_single_channel_with_or_without_an_axis(arrays):
     gray = arrays["L"]
     assert codec.compress(gray[:, :, None], 60) == codec.compress(gray, 60)
 
@@ -87,7 +87,7 @@ def test_broadcast_arrays():
 
 
 @pytest.mark.parametrize("shape", [(40, 56), (40, 56, 1), (40, 56, 2), (40, 56, 3), (40, 56, 4)])
-def test_bool_is_black_and_white(photo, shape):
+def test_bool_arrays_are_black_and_white(photo, shape):
     mask = np.resize(photo(56, 40) > 110, shape)
     data = codec.compress(mask, lossless=True)
     assert data == codec.compress(np.where(mask, 255, 0).astype(np.uint8), lossless=True)
@@ -105,7 +105,7 @@ def test_16_bits_keep_their_high_byte(arrays, layout, order):
     assert data == codec.compress(arrays[layout], 60)
 
 
-def test_16_bits_are_told_as_for_a_picture(arrays):
+def test_16_bits_give_the_warning_of_a_picture(arrays):
     file = io.BytesIO()
     Image.fromarray(arrays["L"].astype(np.uint16) * 257).save(file, "PNG")
     with pytest.warns(codec.ConversionWarning) as of_picture:
@@ -115,8 +115,8 @@ def test_16_bits_are_told_as_for_a_picture(arrays):
     assert [str(w.message) for w in of_array] == [str(w.message) for w in of_picture]
 
 
-def test_arrays_to_measure_by_are_whole(arrays):
-    """What is compared and measured is [H, W, 3], contiguous, of every layout."""
+def test_arrays_for_metrics_are_contiguous_rgb(arrays):
+    """Metrics get contiguous [H, W, 3] arrays for every layout."""
     rgb = load_rgb(arrays["L"])
     assert rgb.flags.c_contiguous
     assert np.array_equal(rgb, np.repeat(arrays["L"][..., None], 3, 2))

@@ -1,4 +1,4 @@
-"""Awkward files of every kind, made on the spot, and what is right for each."""
+"""Unusual picture files of many kinds and the expected treatment of each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def small(photo):
 
 @pytest.fixture
 def refuses(encoder):
-    """Return a function that checks that a file is refused with one of these errors, and all these words."""
+    """Return a function that checks that a file is refused with a given error whose text has given words."""
 
     def check(data, error, *words):
         with pytest.raises(error) as caught:
@@ -128,7 +128,7 @@ def test_cmyk_jpeg(there_and_back, saved, mode):
     source = Image.new("CMYK", (32, 32), (0, 200, 220, 10))
     data = saved(source, "JPEG", quality=95)
     if mode == "YCCK":
-        # The same samples, declared to be YCCK: white where CMYK would be cyan.
+        # The same samples declared as YCCK: white instead of cyan.
         at = data.index(b"Adobe") + 11
         data = data[:at] + b"\2" + data[at + 1 :]
     with Image.open(BytesIO(data)) as opened:
@@ -181,7 +181,7 @@ def test_metadata_comes_back(small, there_and_back, saved):
     assert back.info["icc_profile"] == profile
 
 
-def test_gamma_alone_is_told(small, there_and_back):
+def test_gamma_without_a_profile_gives_a_warning(small, there_and_back):
     rows = [row.tobytes() for row in np.asarray(small)]
     data = png(61, 47, 8, 2, rows, chunk(b"gAMA", struct.pack(">I", 100_000)))
     assert any("gamma of 1" in text for text in there_and_back(data)[2])
@@ -230,7 +230,7 @@ def test_hostile_files_are_refused(small, refuses, saved):
     refuses(png(1, 1, 8, 2, [b"abc"], bomb), codec.UnsupportedImage)
 
 
-def test_content_counts_not_the_name(tmp_path, small, encoder, decoder):
+def test_format_is_detected_by_content(tmp_path, small, encoder, decoder):
     small.save(tmp_path / "jpeg.png", "JPEG")
     assert decoder.decode(encoder.encode(tmp_path / "jpeg.png")).size == (61, 47)
 
@@ -281,7 +281,7 @@ def test_thin_lines(there_and_back):
     assert np.abs(back - before)[drawn].mean() < 40
 
 
-def test_zone_plate_gets_no_colour(there_and_back):
+def test_zone_plate_stays_gray(there_and_back):
     rows, columns = np.indices((160, 160)) - 80
     plate = (127.5 + 127.5 * np.cos(np.pi * (rows**2 + columns**2) / 160)).astype(np.uint8)
     back = there_and_back(np.repeat(plate[..., None], 3, 2))[1]

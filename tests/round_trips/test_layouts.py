@@ -1,4 +1,4 @@
-"""The same channels come back: gray without a cast, alpha to the bit, and photos as good as ever."""
+"""Layouts are kept: gray without a tint, exact alpha, and colour at unchanged quality."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_gray_stays_gray(face, there_and_back, psnr, colour):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("lossless", [False, True])
 def test_three_equal_channels_stay_equal(decoder, face, soft_alpha, psnr, mode, lossless):
-    """Gray that is stored as RGB comes back as RGB, without a tint, and costs what gray costs."""
+    """Gray stored as RGB is decoded as RGB without a tint, and takes as many bytes as gray."""
     gray = face.convert("L")
     source = gray.convert("RGB")
     if mode == "RGBA":
-        # What nobody sees may have any colour.
+        # Hidden colours may change.
         source.paste("magenta", mask=Image.fromarray(np.where(soft_alpha > 0, 0, 255).astype(np.uint8)))
         for picture in (source, gray):
             picture.putalpha(Image.fromarray(soft_alpha))
@@ -55,7 +55,7 @@ def test_three_equal_channels_stay_equal(decoder, face, soft_alpha, psnr, mode, 
     assert np.array_equal(decoder.decode(as_gray).getchannel("L"), samples[..., 0])
 
 
-def test_one_coloured_pixel_makes_a_colour_picture(encoder, face):
+def test_one_coloured_pixel_is_kept(encoder, face):
     source = face.convert("L").convert("RGB")
     source.putpixel((95, 79), (200, 201, 200))
     assert not codec.info(encoder.encode(source)).gray
@@ -63,7 +63,7 @@ def test_one_coloured_pixel_makes_a_colour_picture(encoder, face):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_alpha_is_exact_and_what_shows_is_as_good(face, soft_alpha, there_and_back, psnr, colour, mode):
+def test_alpha_is_exact_and_visible_colours_are_as_good(face, soft_alpha, there_and_back, psnr, colour, mode):
     source = face.convert(mode[:-1])
     plain = there_and_back(source)[1]
     source.putalpha(Image.fromarray(soft_alpha))
@@ -93,7 +93,7 @@ def test_constant_alpha_takes_a_few_bytes(face, there_and_back, colour):
         assert len(data) - len(colour[0]) == 7
 
 
-def test_hidden_colours_cost_nothing(face, there_and_back):
+def test_hidden_colours_take_no_bytes(face, there_and_back):
     rng = np.random.default_rng(0)
     alpha = np.zeros((80, 96), np.uint8)
     alpha[20:60, 20:76] = 255
@@ -126,7 +126,7 @@ def test_alpha_over_many_tiles(encoder, decoder, photo):
     assert np.array_equal(part, back[10:515, 490:550])
 
 
-def test_profiles_and_all_else_come_back(face, saved, there_and_back):
+def test_metadata_is_kept(face, saved, there_and_back):
     exif = Image.Exif()
     exif[0x010E] = "a cat"
     source = saved(face, "PNG", icc_profile=SRGB, exif=exif, dpi=(144, 144))
@@ -144,7 +144,7 @@ MARK = "wordmark"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
-def test_strip_leaves_nothing(tmp_path, face, kind):
+def test_strip_removes_all_metadata(tmp_path, face, kind):
     from PIL.PngImagePlugin import PngInfo
 
     exif = Image.Exif()

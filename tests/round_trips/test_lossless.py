@@ -1,4 +1,4 @@
-"""Tiles without loss: chosen where they cost nothing, exact, and without a seam to their neighbours."""
+"""Lossless tiles: chosen where they are cheap, exact, and without a seam to learned tiles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def page(width, height):
 
 @pytest.fixture(scope="module")
 def mixed(photo):
-    """A photo of 3x2 tiles whose tile in the middle of the first row is a page of text."""
+    """A photo of 3x2 tiles in which the middle tile of the first row is a page of text."""
     samples = photo(1300, 700).copy()
     samples[:512, 512:1024] = page(512, 512)
     return samples
@@ -40,7 +40,7 @@ def mixed_file(encoder, mixed):
     return encoder.encode(mixed)
 
 
-def test_drawings_win_and_photos_do_not(photo, there_and_back):
+def test_drawings_are_lossless_and_photos_are_not(photo, there_and_back):
     for samples in (page(240, 150), np.full((80, 80, 3), 128, np.uint8)):
         data, back, _ = there_and_back(samples)
         assert codec.info(data).lossless_tiles == 1
@@ -56,7 +56,7 @@ def test_flat_picture_is_tiny(there_and_back):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
-def test_everything_lossless(decoder, photo, mode):
+def test_lossless_option(decoder, photo, mode):
     source = Image.fromarray(photo(530, 70)).convert(mode)
     if mode.endswith("A"):
         source.putalpha(Image.fromarray(photo(530, 70)[..., 0]))
@@ -70,7 +70,7 @@ def test_everything_lossless(decoder, photo, mode):
 
 
 def same_where_seen(decoder, source):
-    """Whether all samples come back, but for the colour of what alpha hides."""
+    """Return whether all samples are decoded exactly, except colours under alpha 0."""
     back = decoder.decode(Encoder(0, threads=1, lossless=True).encode(source))
     if (back.mode, back.size) != (source.mode, source.size):
         return False
@@ -79,8 +79,8 @@ def same_where_seen(decoder, source):
 
 
 @pytest.mark.parametrize("width", PRIMES)
-def test_lossless_of_sizes_that_nothing_divides(decoder, width):
-    """With every height all four modes, and the same the other way round."""
+def test_lossless_of_odd_sizes(decoder, width):
+    """Every height with all four modes, also with width and height exchanged."""
     rng = np.random.default_rng(width)
     for i, height in enumerate(PRIMES):
         mode = ("L", "LA", "RGB", "RGBA")[(i + PRIMES.index(width)) % 4]
@@ -104,8 +104,8 @@ def test_lossless_beside_learned_shows_no_seam(decoder, mixed, mixed_file):
         assert rim.mean() < 2 * inside + 1
 
 
-def test_neighbours_do_not_depend_on_its_pixels(decoder, mixed, mixed_file):
-    """What a lossless tile holds reaches no other tile, in the decoder nor in the encoder."""
+def test_neighbours_do_not_depend_on_lossless_pixels(decoder, mixed, mixed_file):
+    """The content of a lossless tile affects no other tile, in the encoder or the decoder."""
     container = parse_container(mixed_file)
     other = Encoder(75, threads=2)
     changed = mixed.copy()
@@ -115,8 +115,8 @@ def test_neighbours_do_not_depend_on_its_pixels(decoder, mixed, mixed_file):
         assert again.tiles[index].pack() == container.tiles[index].pack()
 
 
-def test_a_gap_is_an_edge(photo):
-    """What lies beside a gap is what it would be alone; where nothing is missing, nothing changes."""
+def test_gap_acts_like_a_picture_edge(photo):
+    """Tiles beside a gap are computed as if they were alone; without a gap nothing changes."""
     model = load_model(default_model_id())
     pixels, part = photo(96, 64), Block(0, 0, 4, 3)
     everywhere = np.ones((4, 6), bool)
@@ -132,7 +132,7 @@ def test_a_gap_is_an_edge(photo):
     assert np.abs(apart - synthesise(model, y, part, 700, present=gap)).max() <= 1
     corner = np.where(np.arange(24).reshape(4, 6) == 23, False, True)
     seen = [synthesise(model, y, Block(0, 0, 1, 6), 700, present=where) for where in (None, corner)]
-    # Its effect ends within reach, or here: the masked graph is the plain one where all is there.
+    # Beyond the reach of the gap, the masked graph must equal the plain one.
     assert np.abs(seen[0][:, :16].astype(int) - seen[1][:, :16]).max() <= 1
 
 
@@ -165,8 +165,8 @@ def checks(level):
 
 
 @pytest.mark.parametrize("quality", [15, 50, 90])
-def test_what_no_photo_holds_is_never_absurd(decoder, quality):
-    """Patterns of single pixels, which the model loses, are worth their lossless bytes at any quality."""
+def test_synthetic_patterns_are_stored_losslessly(decoder, quality):
+    """One-pixel patterns, which the model cannot represent, are stored losslessly at any quality."""
     for samples in (checks(0), checks(120)):
         data = Encoder(quality, threads=2).encode(samples)
         assert codec.info(data).lossless_tiles == 1
@@ -188,15 +188,15 @@ def test_rings_are_exact_or_as_good_as_webp(decoder, quality, psnr):
 
 
 def webp(gray, quality):
-    """Bytes of a gray picture as WebP, and what comes back, uint8 [H, W]."""
+    """Return the size in bytes of a gray picture as WebP, and its decoded samples, uint8 [H, W]."""
     stream = io.BytesIO()
     Image.fromarray(gray).save(stream, "WEBP", quality=quality, method=6)
     with Image.open(stream) as picture:
         return len(stream.getvalue()), np.asarray(picture.convert("L"))
 
 
-def test_exactness_has_its_price(decoder):
-    """Noise costs 8 bits a sample without loss: where little quality is asked for, it is not worth that."""
+def test_noise_is_not_stored_losslessly_at_low_quality(decoder):
+    """Lossless noise takes 8 bits per sample, which does not pay at low quality."""
     noise = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
     found = [codec.info(Encoder(q, threads=2).encode(Image.fromarray(noise))) for q in (10, 90)]
     assert [info.lossless_tiles for info in found] == [0, 1]

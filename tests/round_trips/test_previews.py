@@ -1,4 +1,4 @@
-"""A preview is the whole picture, scaled down, but for a level or two."""
+"""A preview equals the scaled-down picture to one or two levels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from codec.tiles.transforms import Block
 
 
 def drawn(width, height):
-    """Columns of bars on white, which are stored without loss."""
+    """Columns of bars on white, which are stored losslessly."""
     samples = np.full((height, width, 3), 255, np.uint8)
     samples[:, ::9] = samples[:, 1::9] = (200, 30, 60)
     return samples
@@ -34,13 +34,13 @@ def test_preview_is_the_picture_scaled_down(encoder, decoder, photo, psnr, scale
     if mode.endswith("A"):
         source.putalpha(Image.fromarray(photo(613, 299)[..., 0]))
     data = encoder.encode(source)
-    # Band by band: of pictures with alpha, Pillow would weight colour by it.
+    # Band by band, because Pillow weights colour by alpha.
     bands = decoder.decode(data).split()
     expected = Image.merge(mode, [band.reduce(scale) for band in bands])
     found = decoder.decode(data, scale=scale)
     assert (found.mode, found.size) == (mode, expected.size)
     assert found.size == (-(-613 // scale), -(-299 // scale))
-    # The last row and column stand for squares that reach beyond the picture.
+    # Pixels of the last row and column cover squares that reach beyond the picture.
     inner = np.s_[: 299 // scale, : 613 // scale]
     assert psnr(np.asarray(found)[inner], np.asarray(expected)[inner]) > 42
     assert psnr(found, expected) > 36
@@ -82,7 +82,7 @@ def test_other_scales_are_refused(encoder, decoder, photo, scale):
         decoder.decode(encoder.encode(photo(20, 20)), scale=scale)
 
 
-def test_resolution_shrinks_along(encoder, decoder, face):
+def test_resolution_metadata_is_scaled(encoder, decoder, face):
     face = face.copy()
     face.info["dpi"] = (320, 320)
     assert decoder.decode(encoder.encode(face), scale=16).info["dpi"] == pytest.approx((20, 20), abs=0.01)
@@ -97,8 +97,8 @@ def test_command(tmp_path, encoder, photo, capsys):
     assert "1/3" in capsys.readouterr().err
 
 
-def test_means_are_those_of_the_linear_path():
-    """One product with the latents is g_s without its trunk, averaged over squares, to rounding."""
+def test_preview_means_match_the_linear_path():
+    """One matrix product of the latent equals the mean of g_s without its non-linear branch, to rounding."""
     g_s = float_network(load_model(default_model_id())).g_s
     generator = torch.Generator().manual_seed(0)
     y = torch.randn(1, g_s.linear.in_channels, 6, 7, generator=generator)

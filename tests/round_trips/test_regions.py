@@ -1,4 +1,4 @@
-"""A part of a picture is what the whole shows there, and takes only the tiles it needs."""
+"""A decoded region equals that part of the whole picture and needs only its own tiles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def large(photo, encoder, decoder):
         (3, 700, 1190, 9),
     ],
 )
-def test_it_is_what_the_whole_shows(decoder, large, region):
+def test_region_equals_a_crop_of_the_whole(decoder, large, region):
     data, whole = large
     x, y, width, height = region
     part = np.asarray(decoder.decode(data, region=region)).astype(int)
@@ -38,7 +38,7 @@ def test_it_is_what_the_whole_shows(decoder, large, region):
     assert np.count_nonzero(difference) <= 1e-3 * difference.size + 1
 
 
-def test_damage_elsewhere_does_not_matter(decoder, large):
+def test_damage_outside_the_region_is_ignored(decoder, large):
     data = bytearray(large[0])
     span = locate_tiles(bytes(data)).spans[8]
     data[span.offset + 20] ^= 0x40
@@ -47,7 +47,7 @@ def test_damage_elsewhere_does_not_matter(decoder, large):
     with pytest.raises(codec.ChecksumMismatch):
         decoder.decode(data)
     with pytest.raises(codec.ChecksumMismatch):
-        # Its latents reach into the neighbour.
+        # Its latent affects the neighbour.
         decoder.decode(data, region=(1000, 1000, 10, 10))
 
 
@@ -59,7 +59,7 @@ def test_outside_is_refused(decoder, large, region):
         decoder.decode(large[0], region=region)
 
 
-def test_strip_by_strip_is_the_same(decoder, large, monkeypatch):
+def test_decoding_in_strips_gives_the_same_samples(decoder, large, monkeypatch):
     data, whole = large
     monkeypatch.setattr(synthesis, "TILES_AT_A_TIME", 1)
     difference = np.abs(np.asarray(decoder.decode(data)).astype(int) - whole)

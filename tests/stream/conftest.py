@@ -18,7 +18,7 @@ def frames(photo):
 
 @pytest.fixture(scope="session")
 def stream(frames):
-    """Their stream, with an index."""
+    """A stream of these frames, with an index."""
     fp = io.BytesIO()
     with Writer(fp) as writer:
         for frame in frames:

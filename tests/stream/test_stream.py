@@ -1,4 +1,4 @@
-"""Streams of frames: whole, damaged in every way, cut short, forged."""
+"""Streams of frames: intact, damaged, truncated and forged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from codec.stream.writer import START, end_record, frame_head
 
 
 class Pieces(io.RawIOBase):
-    """A source that cannot seek and gives a few bytes at a time."""
+    """A source that cannot seek and returns a few bytes per read."""
 
     def __init__(self, data):
         self.source, self.random = io.BytesIO(data), random.Random(1)
@@ -35,12 +35,12 @@ def skip(data):
 
 
 def starts(frames):
-    """Return where each frame record begins."""
+    """Return the offset of each frame record."""
     sizes = [len(frame_head(number, len(frame))) + len(frame) for number, frame in enumerate(frames)]
     return list(itertools.accumulate(sizes[:-1], initial=len(START)))
 
 
-def test_round_trip_leaves_what_follows(frames, stream):
+def test_round_trip_does_not_read_past_the_end(frames, stream):
     source = Pieces(stream + b"behind")
     reader = Reader(source)
     assert [(f.number, f.data) for f in reader] == list(enumerate(frames))
@@ -50,18 +50,18 @@ def test_round_trip_leaves_what_follows(frames, stream):
 
 def test_overhead_is_below_16_bytes_a_frame(frames, stream):
     assert len(stream) - sum(map(len, frames)) < 16 * len(frames)
-    # The dearest frame of a day of video at 24 frames a second, index included.
+    # The frame with the largest overhead of a day of video at 24 frames a second, index included.
     number, n_bytes = 86_400 * 24, (1 << 21) - 20
     head = len(frame_head(number, n_bytes))
     assert head + len(end_record(1, [head + n_bytes])) - len(end_record(1, [])) < 16
 
 
-def test_a_pipe_gets_no_index_and_each_frame_at_once(frames):
+def test_pipe_gets_each_frame_at_once_and_no_index(frames):
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as source, os.fdopen(writing, "wb") as target:
         writer, reader = Writer(target), None
         for number, frame in enumerate(frames):
-            writer.write(frame)  # buffered by Python, so it arrives only if it is flushed
+            writer.write(frame)  # Python buffers it, so that it arrives only if it is flushed
             reader = reader or Reader(source)
             assert next(reader) == (number, frame)
         writer.close()
@@ -69,7 +69,7 @@ def test_a_pipe_gets_no_index_and_each_frame_at_once(frames):
         assert reader.complete
 
 
-def test_a_slow_reader_holds_the_writer_back(frames):
+def test_slow_reader_blocks_the_writer(frames):
     reading, writing = os.pipe()
     written = []
 
@@ -88,7 +88,7 @@ def test_a_slow_reader_holds_the_writer_back(frames):
     assert len(written) == 480
 
 
-def test_index_gives_any_frame(frames, stream):
+def test_index_reads_any_frame(frames, stream):
     index = Index(io.BytesIO(b"something before" + stream))
     assert len(index) == 12
     assert [index[n] for n in (7, 0, 11, -1)] == [frames[n] for n in (7, 0, 11, 11)]
@@ -97,7 +97,7 @@ def test_index_gives_any_frame(frames, stream):
         index[12]
 
 
-def test_index_refuses_what_has_none(frames, stream):
+def test_index_refuses_streams_without_one(frames, stream):
     plain = io.BytesIO()
     with Writer(plain, index=False) as writer:
         writer.write(frames[0])
@@ -115,8 +115,8 @@ def test_index_refuses_what_has_none(frames, stream):
 VERSION_AT = 8
 
 
-def test_every_flipped_byte_costs_the_frame_it_is_in(frames, stream):
-    """Head, payload and end alike: all other frames come whole, and the lost one is named."""
+def test_flipped_byte_loses_only_its_frame(frames, stream):
+    """In head, payload and end: all other frames are read intact, and the lost one is named."""
     begin = starts(frames)
     versions = {begin[n] + len(frame_head(n, len(f))) + VERSION_AT for n, f in enumerate(frames)}
     for at in range(len(START), len(stream), 29):
@@ -134,7 +134,7 @@ def test_every_flipped_byte_costs_the_frame_it_is_in(frames, stream):
 
 
 @pytest.mark.parametrize("bit", range(8))
-def test_a_frame_of_another_version_is_left_to_the_decoder(frames, stream, bit):
+def test_frame_of_another_version_is_passed_to_the_decoder(frames, stream, bit):
     at = starts(frames)[5] + len(frame_head(5, len(frames[5]))) + VERSION_AT
     changed = bytearray(stream)
     changed[at] ^= 1 << bit
@@ -146,7 +146,7 @@ def test_a_frame_of_another_version_is_left_to_the_decoder(frames, stream, bit):
 
 
 @pytest.mark.parametrize("change", ["dropped", "inserted", "frame dropped", "swapped", "twice"])
-def test_bytes_lost_or_added_cost_only_what_they_touch(frames, stream, change):
+def test_lost_or_added_bytes_lose_only_their_frames(frames, stream, change):
     begin = starts(frames)
     at = begin[5] + 100
     changed, lost_wanted = {
@@ -168,7 +168,7 @@ def test_bytes_lost_or_added_cost_only_what_they_touch(frames, stream, change):
     assert reader.ended
 
 
-def test_loss_is_raised_and_reading_goes_on(frames, stream):
+def test_loss_is_raised_and_reading_continues(frames, stream):
     damaged = bytearray(stream)
     damaged[starts(frames)[2] + 50] ^= 1
     reader = Reader(io.BytesIO(damaged))
@@ -181,7 +181,7 @@ def test_loss_is_raised_and_reading_goes_on(frames, stream):
     assert not reader.complete
 
 
-def test_lost_last_frames_are_told_by_the_end(frames, stream):
+def test_end_record_reports_lost_last_frames(frames, stream):
     begin = starts(frames)
     end = len(stream) - len(
         end_record(12, [len(f) + len(frame_head(n, len(f))) for n, f in enumerate(frames)])
@@ -190,8 +190,8 @@ def test_lost_last_frames_are_told_by_the_end(frames, stream):
     assert (len(found), lost, reader.ended) == (10, [10, 11], True)
 
 
-def test_every_cut_is_told(frames, stream):
-    # The last four bytes are for readers that seek: they find the end by them.
+def test_every_truncation_is_reported(frames, stream):
+    # The last four bytes only serve readers that seek to the end record.
     needed = len(stream) - 4
     for cut in [*range(len(START)), *range(len(START), needed, 97), needed - 5, needed - 1]:
         with pytest.raises(codec.TruncatedData):
@@ -203,7 +203,7 @@ def test_every_cut_is_told(frames, stream):
             assert not reader.ended
 
 
-def test_forged_lengths_cost_nothing(frames):
+def test_forged_lengths_allocate_nothing(frames):
     with pytest.raises(codec.LimitExceeded, match="max_frame_bytes"):
         next(Reader(io.BytesIO(START + frame_head(0, (1 << 32) - 1))))
     with pytest.raises(codec.LimitExceeded, match="the limit is 100"):
@@ -218,7 +218,7 @@ def test_forged_lengths_cost_nothing(frames):
         list(Reader(io.BytesIO(START + frame_head(0, 30) * 1_200)))
 
 
-def test_no_stream_is_refused(frames):
+def test_other_data_is_refused(frames):
     for data, error in (
         (b"\x89PNG\r\n\x1a\n12", codec.BadMagic),
         (frames[0], codec.BadMagic),
@@ -231,17 +231,17 @@ def test_no_stream_is_refused(frames):
         Reader(io.BytesIO(START), on_loss="ignore")
 
 
-def test_writer_refuses_what_is_no_file(frames):
+def test_writer_refuses_data_that_is_no_vae_file(frames):
     writer = Writer(io.BytesIO())
     with pytest.raises(codec.UsageError, match=r"\.vae file"):
         writer.write(b"\x89PNG\r\n\x1a\n")
     writer.close()
     writer.close()
-    with pytest.raises(codec.UsageError, match="end"):
+    with pytest.raises(codec.UsageError, match="closed"):
         writer.write(frames[0])
 
 
-def test_a_failed_block_leaves_the_stream_without_end(frames):
+def test_exception_in_the_block_leaves_the_stream_without_end(frames):
     fp = io.BytesIO()
 
     def fail():

@@ -13,7 +13,7 @@ TINY = {"c8": 16, "c16": 16, "m": 64, "h": 8, "hyper": 16, "blocks8": 1, "blocks
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
-    """Threads that share steps of milliseconds mostly wait, busily, for each other and what runs beside."""
+    """Use one thread: with steps of milliseconds, several threads mostly spin while they wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

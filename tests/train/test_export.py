@@ -1,4 +1,4 @@
-"""From a run to weights that the codec takes, through the command and two ranks."""
+"""From a run of two ranks to weights that the codec loads, by the command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.train
 
 
 def vaezip(*arguments, **settings):
-    # One thread, as in conftest: beside other work two took more than a minute of waiting for a tiny model.
+    # One thread, as in conftest: on a busy machine, two waited for each other for more than a minute.
     here = {"PYTHONPATH": str(Path(codec.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     environment = {**os.environ, **here, **settings}
     command = [sys.executable, "-m", "codec", *map(str, arguments)]
@@ -39,7 +39,7 @@ def vaezip(*arguments, **settings):
 
 @pytest.fixture(scope="module")
 def trained(picture_folder, tiny_sizes, tmp_path_factory):
-    """The folder of a run of two ranks, exported, which leaves no temporary files."""
+    """The folder of an exported run of two ranks; checks that no temporary files remain."""
     folder, temporary = tmp_path_factory.mktemp("ranks") / "run", tmp_path_factory.mktemp("temporary")
     done = vaezip(
         "train", "run", "--images", picture_folder, "--out", folder, "--steps", 4, "--procs", 2,
@@ -60,7 +60,7 @@ def test_two_ranks_and_export(trained):
     entry = index["models"][index["default"]]
     assert entry["name"] == "tiny"
     assert (trained / "export" / entry["file"]).is_file()
-    # Nothing of the machine it was made on.
+    # The weights must not contain paths or names of this machine.
     assert str(trained) not in json.dumps(index)
     assert str(trained.parent) not in json.dumps(index)
     assert not list((trained / "export").glob("*.part"))
@@ -76,7 +76,7 @@ def test_exported_weights_code_pictures(trained, chelsea_path, chelsea, tmp_path
 
     with Image.open(tmp_path / "cat.npy.png") as picture:
         error = np.square(np.asarray(picture).astype(float) - chelsea).mean()
-    # 64 channels hold no more than this, but noise would be at 8 dB and gray at 15.
+    # 64 channels reach no higher PSNR; noise would give 8 dB and gray 15.
     assert 10 * np.log10(255**2 / error) > 26
     index = json.loads((trained / "export" / "index.json").read_text())
     assert codec.info(tmp_path / "cat.vae").model_id == index["default"]
@@ -107,7 +107,7 @@ def randomised(scale, seed, config):
 
 @pytest.mark.parametrize("z_stride", [32, 64])
 @pytest.mark.parametrize("scale", [0.02, 0.5, 100.0])
-def test_exported_integers_are_those_of_training(scale, z_stride):
+def test_exported_integers_match_training(scale, z_stride):
     config = ModelConfig(c8=8, c16=8, m=12, h=6, hyper=8, z_stride=z_stride)
     model = randomised(scale, z_stride, config)
     arrays = scale_arrays(model)
@@ -130,8 +130,8 @@ def test_exported_integers_are_those_of_training(scale, z_stride):
                 assert here.any() or scale < 0.1
 
 
-def test_integers_that_the_file_cannot_hold_are_refused():
-    """One weight alone may pass the bound of the sums and still be too large for int16."""
+def test_integers_outside_int16_are_refused():
+    """A single weight may satisfy the bound of the sums and still be too large for int16."""
     config = ModelConfig(c8=8, c16=8, m=12, h=6, hyper=8)
     model = randomised(0.02, 0, config)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Before training the codec is a lapped transform codec."""
+"""An untrained model is a lapped transform codec."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_patches_are_orthonormal():
 
 
 @torch.no_grad()
-def test_all_channels_reconstruct_anything(pictures):
+def test_all_channels_give_perfect_reconstruction(pictures):
     net = started(pictures, 768).network
     x = torch.rand(1, 3, 96, 80, generator=torch.Generator().manual_seed(0))
     for rate in (0.0, 3.3, 7.0):
@@ -55,8 +55,8 @@ def test_fewer_channels_reconstruct_photos(pictures):
 
 
 @torch.no_grad()
-def test_gains_make_quantiser_steps(pictures):
-    """The highest rate has a finer step, by the root of the ratio of the lambdas; gains undo each other."""
+def test_gains_set_quantiser_steps(pictures):
+    """Step sizes of two rates differ by the root of the ratio of their lmbda; gains are inverse."""
     model = started(pictures, 64)
     net, config = model.network, model.config
     y = net.g_a(pictures.float() / 255)

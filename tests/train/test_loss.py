@@ -30,7 +30,7 @@ def test_lmbda_of_rates():
     assert lmbda_of(config, rate_points).tolist() == pytest.approx(expected, rel=1e-5)
 
 
-def test_loss_by_hand():
+def test_loss_value():
     x = torch.zeros(2, 3, 4, 4)
     x_hat = x + torch.tensor([0.1, 0.2])[:, None, None, None]
     bpp = bpp_of(Output(x_hat, torch.tensor([16.0, 32]), torch.tensor([0.0, 16])), x)
@@ -54,7 +54,7 @@ def test_luma_share_weighs_green_more_than_blue():
     assert mse.tolist() == pytest.approx([0.01 / 3] * 2, rel=1e-4)
 
 
-def test_structure_share_prefers_noise_in_texture_to_noise_in_smooth_parts():
+def test_structure_share_prefers_noise_in_texture():
     noise = 0.03 * torch.randn(1, 1, 192, 192, generator=torch.Generator().manual_seed(1))
     texture = 0.2 * torch.randn(1, 1, 192, 192, generator=torch.Generator().manual_seed(2))
     smooth = torch.full((1, 3, 192, 192), 0.5)
@@ -66,7 +66,7 @@ def test_structure_share_prefers_noise_in_texture_to_noise_in_smooth_parts():
     assert same.tolist() == pytest.approx([0, 0], abs=1e-2)
 
 
-def test_perceptual_share_takes_its_part_of_the_distortion():
+def test_perceptual_share_of_the_distortion():
     generator = torch.Generator().manual_seed(1)
     x = torch.full((2, 3, 192, 192), 0.5)
     x_hat = x + torch.tensor([0.0, 0.05])[:, None, None, None] * torch.randn(x.shape, generator=generator)

@@ -1,4 +1,4 @@
-"""The perceptual error of the loss: its colour space by hand, and that it tells damage from likeness."""
+"""The perceptual error of the loss: values of its colour space, and its response to damage."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def noise(channels=3, seed=1):
 
 
 def blurred(x, radius):
-    """Means over squares of 2 * radius + 1 pixels, edges repeated."""
+    """Return means over squares of 2 * radius + 1 pixels, with repeated edges."""
     return F.avg_pool2d(F.pad(x, [radius] * 4, mode="replicate"), 2 * radius + 1, 1)
 
 
 def ringing(x, strength):
-    """Edges overshot, as by quantised frequencies."""
+    """Return the picture with overshoot at edges, like that of coarse quantisation."""
     return (x + strength * (x - blurred(x, 2))).clamp(0, 1)
 
 
@@ -35,7 +35,7 @@ def error(x_hat, x):
     return float(perceptual_error(x_hat, x).detach())
 
 
-def test_linear_light_by_hand():
+def test_linear_light_values():
     x = torch.tensor([-1.0, 0, 0.02, 0.04045, 0.5, 1, 2])
     expected = [0, 0, 0.02 / 12.92, 0.04045 / 12.92, 0.21404, 1, 1]
     assert linear_light(x).tolist() == pytest.approx(expected, abs=1e-5)
@@ -45,14 +45,14 @@ def test_linear_light_by_hand():
     ("linear", "expected"),
     [
         ((0, 0, 0), (0.42, 0.01, 0.55)),
-        # Cube roots of 1.0037931 and 0.5037931, less that of 0.0037931, which is 0.1559542.
+        # Cube roots of 1.0037931 and 0.5037931, minus that of 0.0037931, which is 0.1559542.
         ((1, 1, 1), (0.42, 0.855308, 0.55)),
         ((0.5, 0.5, 0.5), (0.42, 0.649748, 0.55)),
-        # Roots of 0.3037931, 0.2337931 and 0.2472158, less the same.
+        # Cube roots of 0.3037931, 0.2337931 and 0.2472158, minus the same.
         ((1, 0, 0), (0.813401, 0.498188, 0.533471)),
     ],
 )
-def test_xyb_by_hand(linear, expected):
+def test_xyb_values(linear, expected):
     found = xyb(torch.tensor(linear, dtype=torch.float32)[None, :, None, None])
     assert found.flatten().tolist() == pytest.approx(expected, abs=1e-5)
 
@@ -93,7 +93,7 @@ def test_pictures_of_a_batch_do_not_mix(picture):
     assert perceptual_error(x_hat, x).tolist() == pytest.approx(alone, rel=1e-3, abs=1e-5)
 
 
-def test_noise_of_luma_counts_more_than_as_much_of_chroma(picture):
+def test_luma_noise_counts_more_than_chroma_noise(picture):
     x = 0.25 + picture / 2
     gray = noise(1).expand(1, 3, SIDE, SIDE)
     colour = noise(1) * torch.tensor([1.0, -0.5, -0.5])[:, None, None]
@@ -101,7 +101,7 @@ def test_noise_of_luma_counts_more_than_as_much_of_chroma(picture):
     assert error(x + 0.02 * gray, x) > 1.5 * error(x + 0.02 * colour, x)
 
 
-def test_noise_hides_in_texture():
+def test_texture_masks_noise():
     smooth = torch.full((1, 3, SIDE, SIDE), 0.5)
     texture = smooth + 0.15 * noise(1, seed=2).clamp(-3, 3)
     assert error(smooth + 0.03 * noise(1), smooth) > 2 * error(texture + 0.03 * noise(1), texture)

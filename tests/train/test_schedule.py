@@ -18,18 +18,18 @@ from codec.train.settings import TrainOptions, is_decaying, learning_rate_factor
     [(0, 0, 0.005), (99, 0.1, 0.5), (199, 0.2, 1), (5000, 0.5, 1), (5000, 0.85, 1), (5000, 0.925, 0.51),
      (5000, 1, 0.02), (99, 0.925, 0.255)],
 )  # fmt: skip
-def test_shape(step, progress, factor):
+def test_learning_rate_factor(step, progress, factor):
     assert learning_rate_factor(step, progress) == pytest.approx(factor, abs=1e-9)
 
 
-def test_decay_falls_and_begins_where_it_says():
+def test_decay_falls_and_starts_where_configured():
     assert not is_decaying(0.8499)
     assert is_decaying(0.8501)
     factors = [learning_rate_factor(10_000, 0.85 + 0.15 * i / 50) for i in range(51)]
     assert all(a > b for a, b in itertools.pairwise(factors))
 
 
-def test_average_by_hand():
+def test_weight_average_values():
     model = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         model.weight.fill_(10)
@@ -60,11 +60,11 @@ def test_lmbda_is_spaced_by_logarithm():
      {"luma_share": 0.3, "structure_share": 0.3, "perceptual_share": 0.5},
      {"model": {"m": 63}}, {"model": {"nonsense": 1}}, {"model": {"z_stride": 48}}, {"model": [1]}],
 )  # fmt: skip
-def test_bad_options(bad):
+def test_bad_options_are_refused(bad):
     with pytest.raises(UsageError):
         TrainOptions(**{"images": "", "out": "", **bad})
 
 
-def test_options_survive_their_file():
+def test_options_round_trip_through_a_file():
     options = TrainOptions("in", "out", steps=5, model={"m": 64})
     assert TrainOptions.from_json(options.to_json()) == options

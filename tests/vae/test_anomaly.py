@@ -1,4 +1,4 @@
-"""Anomalies of both kinds, dear and cheap, are told from a normal texture."""
+"""Anomalies of unusually high and low cost are detected on a texture."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_auroc_is_high_on_both_sides(model, kind):
     assert (bad[:, None] > good).mean() >= 0.95
 
 
-def test_the_heat_map_burns_at_the_damage(model):
+def test_heat_map_marks_the_damage(model):
     pixels = damaged(300, "noise")
     found = model.score(pixels)
     assert found.anomalous
@@ -54,19 +54,19 @@ def test_the_heat_map_burns_at_the_damage(model):
 def test_json_round_trip_and_refusals(model):
     assert AnomalyModel.from_json(model.to_json()) == model
     for text in ("", "{}", '{"kind": "other"}', "[1]"):
-        with pytest.raises(UsageError, match="no anomaly model"):
+        with pytest.raises(UsageError, match="not an anomaly model"):
             AnomalyModel.from_json(text)
     with pytest.raises(UsageError, match="no normal pictures"):
         AnomalyModel.fit([])
 
 
-def test_either_part_on_either_side_makes_a_cell_unusual(model):
+def test_unusual_rate_or_distortion_makes_a_cell_unusual(model):
     rate, distortion = model.rate, model.distortion
     cells = [
         [rate.median, distortion.median],
         [rate.high, distortion.median],
         [rate.median, distortion.low],
-        # Their sum is the normal one.
+        # The sum of both is the normal one.
         [rate.median + distortion.median - distortion.low, distortion.low],
         [rate.low, distortion.high],
     ]

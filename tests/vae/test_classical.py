@@ -1,4 +1,4 @@
-"""The classical VAE is the article's: closed-form KL, reproducible, and it learns."""
+"""The classical VAE: closed-form KL, reproducible training and sampling, and it learns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codec.vae.classical import ClassicalVae, kl_to_standard_normal
 
 
 def bars(count, seed=0):
-    """Pictures 8x8 of one bright row or column."""
+    """Return 8x8 pictures of one bright row or column."""
     rng = np.random.default_rng(seed)
     pictures = np.zeros((count, 8, 8), np.uint8)
     for picture in pictures:
@@ -26,7 +26,7 @@ def vae():
     return train_classical(bars(512), latent=4, epochs=60)
 
 
-def test_kl_is_that_of_torch():
+def test_kl_matches_torch():
     mean, log_variance = torch.randn(5, 3), torch.randn(5, 3)
     q = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
     p = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
@@ -34,12 +34,12 @@ def test_kl_is_that_of_torch():
     assert torch.allclose(kl_to_standard_normal(mean, log_variance), expected, atol=1e-5)
 
 
-def test_what_it_learnt_weighs_less_than_what_it_did_not(vae):
+def test_negative_elbo_is_lower_for_trained_patterns(vae):
     strange = np.random.default_rng(1).integers(0, 256, (50, 8, 8), np.uint8)
     assert vae.negative_elbo(bars(50, seed=9)).max() < vae.negative_elbo(strange).min()
 
 
-def test_samples_reproduce_and_models_survive_saving(vae, tmp_path):
+def test_samples_are_reproducible_and_models_can_be_saved(vae, tmp_path):
     path = tmp_path / "vae.safetensors"
     path.write_bytes(vae.to_bytes())
     again = ClassicalVae.load(path)

@@ -1,4 +1,4 @@
-"""The page about the other uses is what the committed numbers say."""
+"""docs/other-uses.md matches the committed results."""
 
 from __future__ import annotations
 

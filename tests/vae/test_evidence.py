@@ -1,4 +1,4 @@
-"""The bound is what the codec's own bits and error say it is."""
+"""The ELBO equals the bits and the error of the codec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codec.vae.evidence import cell_bits
 from codec.vae.picture_latents import choose, encode_latents
 
 
-def test_cells_add_up_to_the_bits_that_the_tables_promise(photo):
+def test_cell_bits_sum_to_the_ideal_bits_of_the_tables(photo):
     setting = choose(60)
     model, rate_index = setting.model, setting.rate_index
     (symbols,) = encode_latents(model, photo(90, 70), rate_index, threads=1).symbols
@@ -38,7 +38,7 @@ def test_parts_and_constants(photo):
     assert whole == pytest.approx(found.rate_z + found.rate_y + found.distortion)
 
 
-def test_noise_weighs_more_than_a_photo_and_flat_less(photo):
+def test_noise_costs_more_than_a_photo_and_flat_areas_less(photo):
     pixels = photo(96, 96)
     noise = np.random.default_rng(0).integers(0, 256, pixels.shape, np.uint8)
     flat = np.full_like(pixels, 120)
@@ -46,7 +46,7 @@ def test_noise_weighs_more_than_a_photo_and_flat_less(photo):
     assert weights[0] < weights[1] < weights[2]
 
 
-def test_beta_alone_chooses_the_rate_trained_for_it():
+def test_beta_selects_the_rate_trained_for_it():
     config = choose().model.config
     assert choose(beta=1 / config.lmbda(3)).rate_index == 3 * 256
     assert choose(beta=1e9).rate_index == 0

@@ -1,4 +1,4 @@
-"""Samples, walks and imputation: seeds reproduce, ends are the pictures, known pixels are kept."""
+"""Sampling, walks in the latent space and imputation: reproducible, exact at the ends, known pixels kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / np.square(a.astype(float) - b).mean())
 
 
-def test_samples_depend_on_the_seed_and_their_number_alone():
+def test_samples_depend_only_on_seed_and_number():
     first = sample(2, seed=7, side=64)
     again = sample(1, seed=7, side=64, threads=1)
     other = sample(1, seed=8, side=64)
@@ -26,7 +26,7 @@ def test_samples_depend_on_the_seed_and_their_number_alone():
     assert not np.array_equal(first[0], other[0])
 
 
-def test_cold_samples_are_plainer_than_warm_ones():
+def test_low_temperature_samples_have_less_contrast():
     cold = sample(3, seed=1, side=64, temperature_z=0.3, temperature_y=0.3)
     warm = sample(3, seed=1, side=64)
     assert np.std(cold) < np.std(warm)
@@ -48,7 +48,7 @@ def test_interpolation_starts_and_ends_at_its_pictures(photo, spherical):
     assert psnr(frames[1], a) < psnr(frames[0], a)
 
 
-def test_the_middle_of_a_traversal_is_the_coded_picture(photo):
+def test_middle_of_a_traversal_is_the_coded_picture(photo):
     pixels = photo(64, 64)
     frames = traverse(pixels, 0, (-40, 0, 40), quality=60)
     coded = np.asarray(decompress(compress(pixels, 60, effort=0)))
@@ -57,8 +57,8 @@ def test_the_middle_of_a_traversal_is_the_coded_picture(photo):
     assert psnr(frames[2], coded) < 35
 
 
-def test_walks_go_over_several_tiles_without_a_seam(photo):
-    """What becomes of a picture of four tiles is what a file would hold of it, whatever the threads."""
+def test_walks_over_several_tiles_have_no_seam(photo):
+    """The end frames of four-tile pictures equal the decoded files, and threads change nothing."""
     a = photo(528, 528)
     b = a[::-1, ::-1].copy()
     coded = [np.asarray(decompress(compress(pixels, 60, effort=0))).astype(int) for pixels in (a, b)]
@@ -76,12 +76,12 @@ def test_walks_go_over_several_tiles_without_a_seam(photo):
     assert np.abs(change[512:]).mean() > 1
 
 
-def test_the_way_along_an_arc_is_one_for_all_tiles(photo):
-    """The right one of two tiles is the same in both: the arc that the left one asks for bends it."""
+def test_spherical_path_is_shared_by_all_tiles(photo):
+    """The right tile is equal in both pictures, and still changes along the arc between the left tiles."""
     a = photo(640, 64)
     b = a.copy()
     b[:, :512] = a[::-1, :512]
-    # Beyond the reach of both transforms from the left tile.
+    # Columns beyond the reach of both transforms from the left tile.
     first, straight, _ = (frame[:, 600:].astype(int) for frame in interpolate(a, b, 3, quality=60))
     arc = interpolate(a, b, 3, spherical=True, quality=60)[1][:, 600:].astype(int)
     assert np.abs(straight - first).mean() < 1
@@ -97,7 +97,7 @@ def test_the_way_along_an_arc_is_one_for_all_tiles(photo):
         ((64, 48), (48, 64), "the second picture, of 48x64 pixels, is cut around its middle and scaled"),
     ],
 )
-def test_the_larger_of_two_pictures_is_brought_to_the_smaller(photo, first, second, told):
+def test_larger_of_two_pictures_is_fitted_to_the_smaller(photo, first, second, told):
     a, b = photo(*first), photo(*second)
     size = min(first, second, key=lambda side: side[0] * side[1])
     with pytest.warns(ConversionWarning, match=told):
@@ -108,7 +108,7 @@ def test_the_larger_of_two_pictures_is_brought_to_the_smaller(photo, first, seco
     assert psnr(frames[2], ends[1]) > 28
 
 
-def test_pictures_of_opposite_shapes_meet():
+def test_portrait_and_landscape_pictures_are_fitted():
     bar = np.tile(np.linspace(0, 255, 700).astype(np.uint8)[:, None, None], (1, 1, 3))
     with pytest.warns(ConversionWarning, match="700x1 pixels"):
         frames = interpolate(bar, bar.transpose(1, 0, 2).copy(), 2, quality=60)
@@ -122,7 +122,7 @@ def test_walks_refuse_what_does_not_fit(photo):
         traverse(photo(64, 48), 10_000)
 
 
-def test_imputation_keeps_what_is_known_and_beats_the_mean_colour(photo):
+def test_imputation_keeps_known_pixels_and_beats_the_mean_colour(photo):
     pixels = photo(70, 60)
     missing = np.zeros((60, 70), bool)
     missing[20:23, 10:60] = True

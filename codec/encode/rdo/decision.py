@@ -51,7 +51,7 @@ def ideal_bits(
         inside = np.abs(values) <= half
         bits += _cost(tables.r_table(index), np.where(inside, values + half, 2 * half + 1))
         left = values[~inside]
-        n, _ = coder.lengths(left, np.full(left.size, half, dtype=np.int32))
+        n, _ = coder.escape_codes(left, np.full(left.size, half, dtype=np.int32))
         bits += float(coder.LENGTH_BITS * left.size + int(n.sum()))
     return bits
 
