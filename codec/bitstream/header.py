@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from codec.bitstream.geometry import tile_count
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.bitstream.wire import VARINT_MAX, Reader, varint
 from codec.errors import (
     BadMagic,
@@ -22,7 +22,7 @@ from codec.errors import (
 from codec.limits import DEFAULT_LIMITS, Limits
 
 SIGNATURE = b"\x97VAE\r\n\x1a\n"
-VERSION = (0, 3)
+VERSION = (0, 4)
 
 
 class Layout(NamedTuple):
@@ -52,7 +52,7 @@ FIXED_BYTES = _FIXED.size + 4
 class Header:
     """The fields of the header.
 
-    width, height: pixels, 1..2**32 - 1. rate_index: 0..2560. model_id: 4 bytes.
+    width, height: pixels, 1..2**32 - 1. rate_index: 0..3840. model_id: 4 bytes.
     tile_log2: 6..12, the binary logarithm of the tile size in pixels.
     layout: a key of LAYOUTS. depth: 0 (8 bits per sample). Raises UsageError for values out of range.
     """
@@ -107,7 +107,7 @@ class Header:
         ranges = (
             ("width", self.width, 1, VARINT_MAX),
             ("height", self.height, 1, VARINT_MAX),
-            ("rate_index", self.rate_index, 0, MAX_RATE_INDEX),
+            ("rate_index", self.rate_index, 0, MAX_HEADER_RATE_INDEX),
             ("tile_log2", self.tile_log2, MIN_TILE_LOG2, MAX_TILE_LOG2),
             ("layout", self.layout, 0, max(LAYOUTS)),
             ("depth", self.depth, 0, 0),
@@ -127,7 +127,7 @@ class ImageInfo:
     if it is stored as RGB. bit_depth: bits per sample, 8.
     quality: 0..100, the quality for this rate index by the calibration of the file's model, clamped to the
     range of the calibration. None if the model is not installed.
-    rate_index: 0..2560, in 1/256 of the step between two of the model's eleven rate points.
+    rate_index: 0..3840, in 1/256 of the step between two of the model's eleven rate points.
     model_id: 8 hexadecimal digits. tile_size: pixels. tiles: number of tiles.
     lossless_tiles: number of tiles that are stored exactly. n_bytes: size of the whole file.
     version: of the format, such as '0.3'.

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from codec.bitstream.geometry import Tile
 
-FLAG_LIFT = 1
+FLAG_LIFT, FLAG_DETAIL = 1, 2
 MIN_TILE_BYTES = 6
+# Codes of the quantiser step of a detail layer, and its transforms.
+STEP_CODES, TRANSFORMS = 256, 2
 
 _TILE_HEAD = struct.Struct("<BbI")
+_DETAIL_HEAD = struct.Struct("<BBI")
 _VP8L_SIGNATURE = 0x2F
 _VP8L_MIN_BYTES = 6
 # Signature, then width - 1 and height - 1 in 14 bits each, a flag of alpha and the version.
@@ -31,53 +34,94 @@ _WEBP_HEAD_BYTES = 20
 
 
 @dataclass(frozen=True)
+class DetailPayload:
+    """The detail layer of a tile (FORMAT.md section 4.2).
+
+    step: code of the quantiser step, 0..255. transform: 0 or 1. crc: CRC-32 of the coefficients. words:
+    little-endian 32-bit words of the range coder.
+    """
+
+    step: int
+    transform: int
+    crc: int
+    words: bytes | memoryview
+
+
+@dataclass(frozen=True)
 class TilePayload:
     """A learned tile (FORMAT.md section 4.2).
 
     flags: FLAG_LIFT or 0. rate_offset: -128..127, in 1/16 of the step between rate points. crc: CRC-32 of the
-    symbols. words: little-endian 32-bit words of the range coder.
+    symbols. words: little-endian 32-bit words of the range coder. detail: None if the tile has none.
     """
 
     flags: int
     rate_offset: int
     crc: int
     words: bytes | memoryview
+    detail: DetailPayload | None = None
 
     @property
     def lift(self) -> bool:
-        """Whether scale index 0 is raised to 1, so that every residual is coded."""
+        """True if scale index 0 is raised to 1, so that every residual is coded."""
         return bool(self.flags & FLAG_LIFT)
 
-    def rate_index(self, header_rate_index: int) -> int:
-        """Return the tile's own rate index, 0..2560."""
-        return tile_rate_index(header_rate_index, self.rate_offset)
+    def rate_index(self, base_rate_index: int) -> int:
+        """Return the tile's own rate index, 0..2560, from that of the picture."""
+        return tile_rate_index(base_rate_index, self.rate_offset)
 
     def pack(self) -> bytes:
         """Return the payload of the TILE chunk. Raises UsageError for a field outside its range."""
-        if self.flags & ~FLAG_LIFT or len(self.words) % 4:
-            msg = f"tile: flags {self.flags} must be 0 or 1, and words, {len(self.words)} bytes, whole"
+        if self.flags & ~FLAG_LIFT or len(self.words) % 4 or (self.detail and len(self.detail.words) % 4):
+            msg = f"tile: flags {self.flags} must be 0 or 1, and words whole, 4 bytes each"
             raise UsageError(msg, field="tile")
+        flags = self.flags | (FLAG_DETAIL if self.detail else 0)
         try:
-            return _TILE_HEAD.pack(self.flags, self.rate_offset, self.crc) + bytes(self.words)
+            head = _TILE_HEAD.pack(flags, self.rate_offset, self.crc)
+            if self.detail is None:
+                return head + bytes(self.words)
+            head += _DETAIL_HEAD.pack(self.detail.step, self.detail.transform, self.detail.crc)
         except struct.error:
-            msg = "tile: rate_offset must lie in -128..127 and crc in 0..2**32 - 1"
+            msg = "tile: rate_offset must lie in -128..127, step in 0..255 and CRCs in 0..2**32 - 1"
             raise UsageError(msg, field="tile") from None
+        return head + varint(len(self.words) // 4) + bytes(self.words) + bytes(self.detail.words)
 
 
 def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
     """Parse the payload of a TILE chunk. index: of the tile, for messages.
 
-    Raises CorruptPayload for an impossible length, UnsupportedVersion for an unknown flag.
+    Raises CorruptPayload for an impossible length, UnsupportedVersion for an unknown flag or transform.
     """
     view = memoryview(payload)
-    if len(view) < MIN_TILE_BYTES or (len(view) - MIN_TILE_BYTES) % 4:
-        msg = f"tile {index}: {len(view)} bytes are not 6 plus a multiple of 4; the file is damaged"
-        raise CorruptPayload(msg, field="tile")
+    if len(view) < MIN_TILE_BYTES:
+        raise _impossible_length(index, len(view))
     flags, rate_offset, crc = _TILE_HEAD.unpack(view[:MIN_TILE_BYTES])
-    if flags & ~FLAG_LIFT:
+    if flags & ~(FLAG_LIFT | FLAG_DETAIL):
         msg = f"tile {index}: flags 0x{flags:02x} use a feature this release lacks; install a newer one"
         raise UnsupportedVersion(msg, field="tile")
-    return TilePayload(flags, rate_offset, crc, view[MIN_TILE_BYTES:])
+    reader, detail_head = Reader(view, MIN_TILE_BYTES), None
+    n_bytes = reader.left
+    if flags & FLAG_DETAIL:
+        try:
+            detail_head = _DETAIL_HEAD.unpack(reader.take(_DETAIL_HEAD.size, "tile"))
+            n_bytes = 4 * reader.varint("tile")
+        except TruncatedData:
+            raise _impossible_length(index, len(view)) from None
+    if n_bytes % 4 or reader.left % 4 or reader.left < n_bytes:
+        raise _impossible_length(index, len(view))
+    words = reader.take(n_bytes, "tile")
+    if detail_head is None:
+        return TilePayload(flags, rate_offset, crc, words)
+    if detail_head[1] >= TRANSFORMS:
+        msg = f"tile {index}: this release lacks transform {detail_head[1]}; install a newer one"
+        raise UnsupportedVersion(msg, field="tile")
+    detail = DetailPayload(*detail_head, reader.take(reader.left, "tile"))
+    return TilePayload(flags & FLAG_LIFT, rate_offset, crc, words, detail)
+
+
+def _impossible_length(index: int, length: int) -> CorruptPayload:
+    msg = f"tile {index}: {length} bytes are not fields and whole words; the file is damaged"
+    return CorruptPayload(msg, field="tile")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from codec.bitstream.metadata_chunks import parse_metadata
 from codec.bitstream.sequential_reader import read_file
 from codec.bitstream.tile_payloads import LosslessTile, TilePayload, parse_alpha
 from codec.bitstream.wire import Data, given
-from codec.decode.symbols import decode_symbols
+from codec.decode.symbols import decode_detail, decode_symbols
 from codec.errors import Failure, UsageError
 from codec.image.lossless import unpack, unpack_plane
 from codec.image.metadata import at_scale, attach
@@ -30,6 +30,7 @@ from codec.inference.threads import OnError, Progress, map_ahead, map_ordered, o
 from codec.inference.weights import load_model
 from codec.io.memory import memory_errors
 from codec.limits import DEFAULT_LIMITS, Limits
+from codec.tiles.detail import add_detail
 from codec.tiles.preview import SCALES
 from codec.tiles.quantise import dequantise_tile
 from codec.tiles.synthesis import affordable_workers, paint, window_over
@@ -198,23 +199,31 @@ class _DecodeTask:
                 self.scale,
             )
 
-        # Painted after the learned tiles, whose blocks extend into lossless ones.
-        def place(index: int) -> None:
-            tile, payload = self.grid[index], self.tiles[index]
-            if isinstance(payload, LosslessTile) and self._is_visible(tile):
-                samples = reduced(unpack(payload.stream, f"tile {index}"), self.scale)
-                canvas.paint(tile.x // self.scale, tile.y // self.scale, samples)
-                self._report_progress()
-
-        map_ordered(place, sorted(exact), self.threads)
+        # After the learned tiles, whose blocks extend into lossless ones.
+        visible = [self.grid[i] for i in sorted(self.tiles) if self._is_visible(self.grid[i])]
+        map_ordered(functools.partial(self._finish, canvas), visible, self.threads)
         return canvas.image
+
+    def _finish(self, canvas: Canvas, tile: Tile) -> None:
+        """Paint a lossless tile, or add the detail layer of a learned one; previews omit detail layers."""
+        payload = self.tiles[tile.index]
+        if isinstance(payload, LosslessTile):
+            samples = reduced(unpack(payload.stream, f"tile {tile.index}"), self.scale)
+            canvas.paint(tile.x // self.scale, tile.y // self.scale, samples)
+            self._report_progress()
+        elif payload.detail is not None and self.scale == 1:
+            detail = decode_detail(self.model, tile, payload.detail)
+            samples = canvas.read(tile.x, tile.y, tile.width, tile.height)
+            canvas.paint(tile.x, tile.y, add_detail(self.model, detail, samples))
 
     def _latents(self, tile: Tile) -> NDArray[np.float32]:
         payload = self.tiles[tile.index]
         if not isinstance(payload, TilePayload):
             raise TypeError("a lossless tile has no latents")
         symbols = decode_symbols(self.model, tile, payload, self.header.rate_index)
-        latents = dequantise_tile(self.model, symbols, payload.rate_index(self.header.rate_index))
+        latents = dequantise_tile(
+            self.model, symbols, payload.rate_index(self.model.config.base_rate_index(self.header.rate_index))
+        )
         self._report_progress()
         return latents
 

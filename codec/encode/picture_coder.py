@@ -18,7 +18,8 @@ from codec.bitstream.metadata_chunks import pack_metadata
 from codec.bitstream.rate_index import OFFSET_UNIT
 from codec.bitstream.tile_payloads import pack_alpha
 from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
-from codec.encode.tile_coder import CodedTile, code_learned, code_lossless, code_tile
+from codec.encode.rdo.decision import error_weight
+from codec.encode.tile_coder import CodedTile, code_learned, code_lossless, refine_tile
 from codec.encode.tile_view import TileView, view_tile
 from codec.errors import UsageError
 from codec.image.lossless import pack_plane
@@ -27,12 +28,16 @@ from codec.image.source import open_picture
 from codec.inference.threads import Progress, map_ordered
 from codec.inference.weights import LoadedModel
 from codec.model.index import HIGHEST, LOWEST, ModelEntry, from_rate_index, to_rate_index
+from codec.tiles.detail import add_detail
 from codec.tiles.quantise import dequantise_tile
 from codec.tiles.synthesis import paint, window_over
 from codec.tiles.transforms import has_neighbour, presence
 
 # Range of a tile's rate offset in the format.
 OFFSET_MIN, OFFSET_MAX = -128, 127
+# Where detail layers take over from higher rates of the base, PSNR drops at an equal price of errors. A price
+# that is so much higher makes up for it, so that PSNR and size rise with the rate index.
+DETAIL_LEAD = 112
 
 # Payload of alpha or None, and the (type, payload) of the metadata chunks.
 _AlphaAndMetadata: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
@@ -54,17 +59,18 @@ class RegionMap:
             stronger = np.abs(change) > np.abs(self._boost)
             self._boost = np.where(stronger, change, self._boost)
 
-    def offsets(self, rate_index: int, entry: ModelEntry) -> NDArray[np.int64]:
-        """Return the rate offset of each tile from the header's rate index, in 1/16 of a rate point."""
+    def rate_indices(self, rate_index: int, entry: ModelEntry) -> list[int]:
+        """Return the rate index of each tile, 0..3840, if that of the picture is rate_index."""
         quality = from_rate_index(rate_index, entry)
-        changed = (to_rate_index(min(max(quality + boost, LOWEST), HIGHEST), entry) for boost in self._boost)
-        return np.array([round((other - rate_index) / OFFSET_UNIT) for other in changed], np.int64)
+        return [
+            to_rate_index(min(max(quality + boost, LOWEST), HIGHEST), entry) if boost else rate_index
+            for boost in self._boost.tolist()
+        ]
 
 
-def clamped(offsets: NDArray[np.int64]) -> list[int]:
-    """Return offsets clipped to the range of the format, -128..127."""
-    clipped: list[int] = np.clip(offsets, OFFSET_MIN, OFFSET_MAX).tolist()
-    return clipped
+def rate_offset(rate_index: int, base: int) -> int:
+    """Return the offset, -128..127, that brings a tile nearest to a rate index; both 0..2560."""
+    return min(max(round((rate_index - base) / OFFSET_UNIT), OFFSET_MIN), OFFSET_MAX)
 
 
 def _shares(region: Region, width: int, height: int, tiles: Sequence[Tile]) -> NDArray[np.float64]:
@@ -138,18 +144,20 @@ class PictureCoder:
         self._alpha_and_metadata: _AlphaAndMetadata | None = None
 
     def code(self, rate_index: int, progress: Progress | None = None) -> Coded:
-        """Code all tiles at a rate index 0..2560. progress: called with the tiles done and their total."""
+        """Code all tiles at a rate index 0..3840. progress: called with the tiles done and their total."""
         picture = self._picture
         header = Header(
             picture.width, picture.height, rate_index, self._model.model_id, self._log2, layout=self._layout
         )
-        self._offsets = clamped(self._regions.offsets(rate_index, self._entry))
+        self._rate_indices = self._regions.rate_indices(rate_index, self._entry)
         tile_progress = _TileProgress(len(self.tiles), progress)
         work = functools.partial(self._code_tile, header, tile_progress)
         # With iterations, tiles report their own progress in hundredths.
         coarse = None if self._how.level.iterations else progress
         coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
-        self._recode_tiles_beside_lossless(coded)
+        if not self._options.lossless:
+            self._refine(coded, self.tiles, may_be_lossless=True)
+            self._refine(coded, self._recode_tiles_beside_lossless(coded), may_be_lossless=False)
         return coded
 
     def file(self, coded: Coded) -> bytes:
@@ -160,6 +168,21 @@ class PictureCoder:
 
     def decoded(self, coded: Coded) -> PillowSamples:
         """Return the colour samples that the file decodes to."""
+        canvas = self._painted(coded)
+
+        def place(tile: Tile) -> None:
+            detail = coded.tiles[tile.index].detail
+            if detail is not None:
+                samples = canvas.read(tile.x, tile.y, tile.width, tile.height)
+                canvas.paint(tile.x, tile.y, add_detail(self._model, detail, samples))
+            elif coded.tiles[tile.index].lossless:
+                canvas.paint(tile.x, tile.y, self._samples(tile))
+
+        map_ordered(place, self.tiles, self._threads)
+        return PillowSamples(canvas.image)
+
+    def _painted(self, coded: Coded) -> Canvas:
+        """Paint what the learned tiles decode to without detail layers."""
         header, model, lossless = coded.header, self._model, coded.lossless
         canvas = Canvas("RGB", 0, 0, header.width, header.height, None, gray=header.is_gray)
         window = window_over(header, model, (0, 0, header.width, header.height))
@@ -172,16 +195,43 @@ class PictureCoder:
             return dequantise_tile(model, coded_tile.symbols, coded_tile.rate_index)
 
         paint(canvas, model, header, window, latents, present, self._workers)
-        for index in lossless:
-            tile = self.tiles[index]
-            canvas.paint(tile.x, tile.y, self._samples(tile))
-        return PillowSamples(canvas.image)
+        return canvas
 
     def _code_tile(self, header: Header, tile_progress: _TileProgress, tile: Tile) -> CodedTile:
         if self._options.lossless:
             return code_lossless(self._samples(tile))
-        offset, budget = self._offsets[tile.index], self._budget(tile_progress, tile)
-        return code_tile(self._model, self._view(tile), header.rate_index, offset, self._how, budget)
+        return self._code_learned(header, self._view(tile), tile, self._budget(tile_progress, tile))
+
+    def _code_learned(self, header: Header, view: TileView, tile: Tile, budget: Budget) -> CodedTile:
+        config = self._model.config
+        base = config.base_rate_index(header.rate_index)
+        offset = rate_offset(config.base_rate_index(self._rate_indices[tile.index]), base)
+        return code_learned(self._model, view, base, offset, self._how, budget)
+
+    def _refine(self, coded: Coded, tiles: Sequence[Tile], *, may_be_lossless: bool) -> None:
+        """Add detail layers to tiles, or store them losslessly, where that costs less."""
+        if not tiles:
+            return
+        decoded = PillowSamples(self._painted(coded).image)
+
+        def refined(tile: Tile) -> CodedTile:
+            place = slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
+            learned, weight = coded.tiles[tile.index], self._weight(tile)
+            samples = self._samples(tile)
+            return refine_tile(
+                self._model, learned, samples, decoded[place], weight, may_be_lossless=may_be_lossless
+            )
+
+        found = map_ordered(refined, tiles, min(self._threads, len(tiles)))
+        for tile, coded_tile in zip(tiles, found, strict=True):
+            coded.tiles[tile.index] = coded_tile
+
+    def _weight(self, tile: Tile) -> float:
+        """Return the bits that a squared error of one level in one channel of a tile is worth."""
+        rate_index = self._rate_indices[tile.index]
+        if rate_index > self._model.config.detail_from:
+            rate_index += DETAIL_LEAD
+        return error_weight(self._model, rate_index)
 
     def _budget(self, tile_progress: _TileProgress, tile: Tile) -> Budget:
         """Return a tile's time limit: its share of the area and of the workers' time for the picture."""
@@ -198,25 +248,28 @@ class PictureCoder:
             self._views[tile.index] = view
         return view
 
-    def _recode_tiles_beside_lossless(self, coded: Coded) -> None:
-        """Code the learned neighbours of lossless tiles again, without latents there, as the decoder will."""
+    def _recode_tiles_beside_lossless(self, coded: Coded) -> list[Tile]:
+        """Code the learned neighbours of lossless tiles again, without latents there, as the decoder will.
+
+        Return them.
+        """
         lossless, header = coded.lossless, coded.header
         present = presence(header, lossless, self._model.config.z_stride)
         learned = [tile for tile in self.tiles if tile.index not in lossless]
         beside = [tile for tile in learned if has_neighbour(header, tile.index, lossless)]
         if not beside:
-            return
+            return []
         level, colour = self._how.level, self._picture.colour
         tile_progress = _TileProgress(len(beside), None)
 
         def recode(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
-            offset, budget = self._offsets[tile.index], self._budget(tile_progress, tile)
-            return code_learned(self._model, view, header.rate_index, offset, self._how, budget)
+            return self._code_learned(header, view, tile, self._budget(tile_progress, tile))
 
         recoded = map_ordered(recode, beside, min(self._threads, len(beside)))
         for tile, coded_tile in zip(beside, recoded, strict=True):
             coded.tiles[tile.index] = coded_tile
+        return beside
 
     def _pack_alpha_and_metadata(self) -> _AlphaAndMetadata:
         """Return the payload of alpha and the chunks of metadata; they do not depend on the rate index."""

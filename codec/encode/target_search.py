@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.encode.options import PSNR_ABOVE, SIZE_BYTES, SIZE_SHARE, SSIM_ABOVE, Target
 from codec.encode.picture_coder import Coded, PictureCoder
 from codec.errors import LimitExceeded
@@ -22,7 +22,7 @@ _MARGIN = 0.05
 
 
 class Trial(NamedTuple, Generic[T]):
-    """One attempt: the rate index 0..2560, the measured value, and the result, such as the file."""
+    """One attempt: the rate index 0..3840, the measured value, and the result, such as the file."""
 
     rate_index: int
     value: float
@@ -118,7 +118,7 @@ def encode_to_target(
 ) -> bytes:
     """Return a file that meets the target, found in at most MAX_TRIALS trials.
 
-    start: the rate index 0..2560 to try first. Raises LimitExceeded if no file meets the target; the message
+    start: the rate index 0..3840 to try first. Raises LimitExceeded if no file meets the target; the message
     names the closest value.
     """
     if target.is_size:
@@ -135,7 +135,7 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
         return math.log(len(data)), _File(data, bool(coded.lossless))
 
     band = (math.log(max(least, 1)), math.log(max(most, 1)))
-    found = search(attempt, band, start, MAX_RATE_INDEX, from_below=True)
+    found = search(attempt, band, start, MAX_HEADER_RATE_INDEX, from_below=True)
     if found.chosen is None:
         n_bytes = len(found.low.result.data)
         raise _missed(
@@ -143,9 +143,13 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
         )
     chosen = found.chosen.result
     # A file with lossless tiles may be smaller than the target even at the highest rate index.
-    if found.chosen.rate_index == MAX_RATE_INDEX and len(chosen.data) < least and not chosen.has_lossless:
+    if (
+        found.chosen.rate_index == MAX_HEADER_RATE_INDEX
+        and len(chosen.data) < least
+        and not chosen.has_lossless
+    ):
         what = f"{target}: the largest file possible, short of --lossless,"
-        raise _missed(what, MAX_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
+        raise _missed(what, MAX_HEADER_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
     return chosen.data
 
 
@@ -160,7 +164,7 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
         low, above = target.value, PSNR_ABOVE
     else:
         low, above = decibel(target.value), SSIM_ABOVE
-    found = search(attempt, (low, low + above), start, MAX_RATE_INDEX, from_below=False)
+    found = search(attempt, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
     if found.chosen is None:
         best = _shown(target, found.high.value)
         what = f"{target}: the best possible, short of --lossless,"

@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codec.bitstream.geometry import LATENT_STRIDE, Tile, y_shape
-from codec.bitstream.rate_index import STEP_UNITS, nearest_rate_point, tile_rate_index
-from codec.bitstream.tile_payloads import FLAG_LIFT, TilePayload
+from codec.bitstream.rate_index import nearest_rate_point, tile_rate_index
+from codec.bitstream.tile_payloads import FLAG_LIFT, DetailPayload, TilePayload, parse_tile
 from codec.encode.options import Budget, TileSettings
 from codec.encode.rdo.search import optimise_symbols
 from codec.encode.tile_view import TileView
 from codec.entropy.coder import symbol_crc
+from codec.entropy.detail_coder import detail_crc
 from codec.image.lossless import may_pay, pack
 from codec.image.picture import Samples
 from codec.inference.weights import LoadedModel
-from codec.tiles.quantise import Floats, TileSymbols, dequantise_tile, quantise_tile
-from codec.tiles.transforms import Block, analyse, synthesise
+from codec.tiles.detail import (
+    BIT_WORTH,
+    BLOCKS,
+    LAPPED,
+    TileDetail,
+    activity,
+    add_detail,
+    analyse_detail,
+    quantise_detail,
+    step_code,
+    step_size,
+)
+from codec.tiles.quantise import Floats, TileSymbols, quantise_tile
+from codec.tiles.transforms import Block, analyse
 
-# Mean squared error of mid-gray for black or white: a bound for learned tiles, known without decoding.
-WORST_MSE = 255**2 / 4
-
-
-def lossless_pays(
-    model: LoadedModel,
-    symbols: TileSymbols,
-    samples: NDArray[np.uint8],
-    rate_index: int,
-    extra_bytes: int,
-    *,
-    gray: bool,
-) -> bool:
-    """Return True if the error of a learned tile costs more than the extra bytes of lossless storage.
-
-    The cost is the training loss: bits + lmbda * squared error of 8-bit samples, averaged over channels, with
-    the lmbda of the rate index.
-    samples: of the tile, uint8 [h, w, 3]. rate_index: the tile's own, 0..2560. gray: as for synthesise.
-    """
-    lmbda = model.config.lmbda(rate_index / STEP_UNITS)
-    height, width = samples.shape[:2]
-    extra_error = 8 * extra_bytes / (lmbda * height * width)
-    if extra_error <= 0:
-        return True
-    if extra_error > WORST_MSE:
-        return False
-    latents = dequantise_tile(model, symbols, rate_index)
-    whole = Block(0, 0, *latents.shape[1:])
-    decoded = synthesise(model, latents, whole, rate_index, gray=gray)[:height, :width]
-    return bool(np.square(decoded.astype(np.float32) - samples).mean() > extra_error)
+# A coefficient of the detail layer may save bits from this many steps on, and a rare one costs about so many.
+_LARGE, _RARE_BITS = 1.2, 10.0
+# What a detail layer must seem to save before it is tried, in bits: fields, means, and as much again.
+_LEAST_SAVING = 400.0
 
 
 class CodedTile(NamedTuple):
-    """A coded tile: the payload of its chunk, its symbols (None if lossless), and its rate index 0..2560."""
+    """A coded tile: the payload of its chunk; of a learned one its symbols, rate index 0..2560 and detail."""
 
     payload: bytes
     symbols: TileSymbols | None
     rate_index: int = 0
+    detail: TileDetail | None = None
 
     @property
     def lossless(self) -> bool:
@@ -71,29 +61,67 @@ def code_lossless(samples: NDArray[np.uint8]) -> CodedTile:
 
 
 def code_learned(
-    model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
+    model: LoadedModel, view: TileView, base_rate_index: int, offset: int, how: TileSettings, budget: Budget
 ) -> CodedTile:
-    """Code a tile with the networks.
+    """Code a tile with the networks, without a detail layer.
 
-    header_rate_index: of the picture, 0..2560. offset: the tile's rate offset, -128..127.
+    base_rate_index: of the picture, 0..2560. offset: the tile's rate offset, -128..127.
     """
-    rate_index = tile_rate_index(header_rate_index, offset)
+    rate_index = tile_rate_index(base_rate_index, offset)
     symbols = quantise_tile(model, view.latent(model, rate_index), rate_index)
-    symbols = optimise_symbols(model, view, symbols, rate_index, header_rate_index, how, budget)
+    symbols = optimise_symbols(model, view, symbols, rate_index, base_rate_index, how, budget)
     return CodedTile(pack_symbols(model, symbols, rate_index, offset), symbols, rate_index)
 
 
-def code_tile(
-    model: LoadedModel, view: TileView, header_rate_index: int, offset: int, how: TileSettings, budget: Budget
+def refine_tile(
+    model: LoadedModel,
+    learned: CodedTile,
+    samples: NDArray[np.uint8],
+    decoded: NDArray[np.uint8],
+    weight: float,
+    *,
+    may_be_lossless: bool,
 ) -> CodedTile:
-    """Code a tile with the networks, or losslessly if that costs less; arguments as for code_learned."""
-    learned, samples = code_learned(model, view, header_rate_index, offset, how, budget), view.samples
-    if learned.symbols is not None and may_pay(samples, len(learned.payload)):
+    """Return what costs least: a learned tile as it is, with a detail layer, or stored losslessly.
+
+    The cost is bits + weight * squared error, summed over samples. samples, decoded: of the tile and of what
+    it decodes to without detail, uint8 [h, w, 3]. weight: see error_weight.
+    """
+    error = samples.astype(np.float32) - decoded
+    best, cost = learned, 8 * len(learned.payload) + weight * float(np.square(error).sum())
+    with_detail = _with_detail(model, learned, error, weight)
+    if with_detail is not None and with_detail.detail is not None:
+        left = samples - add_detail(model, with_detail.detail, decoded).astype(np.float32)
+        own_cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
+        if own_cost < cost:
+            best, cost = with_detail, own_cost
+    if may_be_lossless and may_pay(samples, math.ceil(cost / 8)):
         lossless = code_lossless(samples)
-        extra = len(lossless.payload) - len(learned.payload)
-        if lossless_pays(model, learned.symbols, samples, learned.rate_index, extra, gray=how.gray):
-            return lossless
-    return learned
+        if 8 * len(lossless.payload) < cost:
+            best = lossless
+    return best
+
+
+def _with_detail(
+    model: LoadedModel, learned: CodedTile, error: NDArray[np.float32], weight: float
+) -> CodedTile | None:
+    """Return a tile with a detail layer for its error, float32 [h, w, 3]; None if it is not worth trying."""
+    if model.detail is None:
+        return None
+    step = step_code(weight)
+    coefficients = {LAPPED: analyse_detail(error, LAPPED)}
+    size = np.abs(coefficients[LAPPED]) * np.float32(1 / step_size(step))
+    large = size[size > _LARGE]
+    if float(np.square(large).sum()) / BIT_WORTH - _RARE_BITS * large.size < _LEAST_SAVING:
+        return None
+    coefficients[BLOCKS] = analyse_detail(error, BLOCKS)
+    transform = min(coefficients, key=lambda t: activity(coefficients[t], step))
+    detail, means, _ = quantise_detail(model.detail.tables, coefficients[transform], transform, step)
+    words = model.detail.encode(detail.q, transform, means)
+    payload = dataclasses.replace(
+        parse_tile(learned.payload, 0), detail=DetailPayload(step, transform, detail_crc(detail.q), words)
+    )
+    return learned._replace(payload=payload.pack(), detail=TileDetail(detail, transform, step))
 
 
 def tile_symbols(

@@ -57,7 +57,7 @@ class TileCoder:
         self._encode_z(encoder, z, rate_point)
         flat_r, flat_index = (np.ascontiguousarray(a).reshape(-1) for a in (r, scale_index))
         for positions in step_positions(*scale_index.shape):
-            self._encode_step(encoder, flat_r[positions], flat_index[positions])
+            encode_residuals(self._models, encoder, flat_r[positions], flat_index[positions])
         words = np.trim_zeros(encoder.get_compressed(), "b")
         return bytes(words.astype("<u4").tobytes())
 
@@ -85,32 +85,38 @@ class TileCoder:
         for channel in np.flatnonzero(tables.z_size[rate_point] > 1).tolist():
             encoder.encode(symbols[channel], self._models.z(rate_point, channel))
 
-    def _encode_step(self, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]) -> None:
-        """Encode the residuals of one step; r and scale_index in channel-row-column order, [n]."""
-        order, counts = _group(scale_index)
-        grouped = r[order].astype(np.int32)
-        if np.count_nonzero(grouped) != np.count_nonzero(r):
-            msg = "r must be 0 wherever scale_index is 0; those places are not coded"
-            raise UsageError(msg, field="r")
-        half = np.repeat(self.tables.r_half, counts)
-        symbols = grouped + half
-        escaped = np.flatnonzero((symbols < 0) | (symbols > 2 * half))
-        left, left_half = grouped[escaped], half[escaped]
-        if left.size and int(np.abs(left).max()) > R_MAX:
-            msg = f"r must lie in -{R_MAX}..{R_MAX}, got magnitude {int(np.abs(left).max())}"
-            raise UsageError(msg, field="r")
-        symbols[escaped] = 2 * left_half + 1
-        stop = np.cumsum(counts).tolist()
-        for index in np.flatnonzero(counts).tolist():
-            encoder.encode(symbols[stop[index - 1] : stop[index]], self._models.r(index))
-        if left.size:
-            _write_escapes(left, left_half, lambda v, bits: encoder.encode(v, self._models.uniform(bits)))
+
+def encode_residuals(
+    models: TableModels, encoder: Any, r: NDArray[Any], scale_index: NDArray[np.uint8]
+) -> None:
+    """Encode the residuals of one step; r and scale_index [n] in coding order."""
+    order, counts = _group(scale_index)
+    grouped = r[order].astype(np.int32)
+    if np.count_nonzero(grouped) != np.count_nonzero(r):
+        msg = "r must be 0 wherever scale_index is 0; those places are not coded"
+        raise UsageError(msg, field="r")
+    half = np.repeat(models.tables.r_half, counts)
+    symbols = grouped + half
+    escaped = np.flatnonzero((symbols < 0) | (symbols > 2 * half))
+    left, left_half = grouped[escaped], half[escaped]
+    if left.size and int(np.abs(left).max()) > R_MAX:
+        msg = f"r must lie in -{R_MAX}..{R_MAX}, got magnitude {int(np.abs(left).max())}"
+        raise UsageError(msg, field="r")
+    symbols[escaped] = 2 * left_half + 1
+    stop = np.cumsum(counts).tolist()
+    for index in np.flatnonzero(counts).tolist():
+        encoder.encode(symbols[stop[index - 1] : stop[index]], models.r(index))
+    if left.size:
+        _write_escapes(left, left_half, lambda v, bits: encoder.encode(v, models.uniform(bits)))
 
 
-class TileDecoder:
-    """Decodes the words of one tile in order: z, then r four times, then finish. For one thread."""
+class WordsDecoder:
+    """Decode the words of one codestream; the caller names the model of each symbol in order.
 
-    def __init__(self, models: TableModels, words: bytes | memoryview, rate_point: int) -> None:
+    Not thread-safe.
+    """
+
+    def __init__(self, models: TableModels, words: bytes | memoryview) -> None:
         n_bytes = memoryview(words).nbytes
         if n_bytes % 4:
             msg = f"tile words: {n_bytes} bytes are not a multiple of 4; the file is damaged"
@@ -122,10 +128,57 @@ class TileDecoder:
             raise CorruptPayload(msg, field="words")
         self._coder = models.range_coder.decoder(array)
         self._models = models
-        self._tables = models.tables
-        self._rate_point = rate_point
         self._n_words = array.size
         self._n_coded = 0
+
+    def residuals(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Decode the residuals of one step: int16 [n]. scale_index: in coding order, [n]."""
+        order, counts = _group(scale_index)
+        half = np.repeat(self._models.tables.r_half, counts)
+        grouped = np.empty(order.size, dtype=np.int32)
+        stop = np.cumsum(counts).tolist()
+        for index in np.flatnonzero(counts).tolist():
+            start, end = stop[index - 1], stop[index]
+            grouped[start:end] = self.decode(self._models.r(index), end - start)
+        escaped = np.flatnonzero(grouped > 2 * half)
+        grouped -= half
+        if escaped.size:
+            grouped[escaped] = _read_escapes(half[escaped], self.uniform)
+        r = np.zeros(scale_index.size, dtype=np.int16)
+        r[order] = grouped
+        return r
+
+    def finish(self) -> None:
+        """Raise CorruptPayload unless the words end where the symbols end (FORMAT.md section 6.3)."""
+        if self._n_coded == 0 and self._n_words:
+            msg = f"tile words: {self._n_words} words, but the tile has no coded symbol; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+        if not self._coder.maybe_exhausted():
+            msg = "tile words: words are left over after the last symbol; the file is damaged"
+            raise CorruptPayload(msg, field="words")
+
+    def uniform(self, count: int, bits: int) -> NDArray[np.int32]:
+        """Decode symbols of 2**bits equal intervals."""
+        return self.decode(self._models.uniform(bits), count)
+
+    def decode(self, model: Model, count: int) -> NDArray[np.int32]:
+        """Decode symbols of one model. Raises CorruptPayload if the coder leaves its interval."""
+        self._n_coded += count
+        try:
+            symbols: NDArray[np.int32] = self._coder.decode(model, count)
+        except AssertionError as error:
+            msg = "tile words: the range coder left its interval; the file is damaged"
+            raise CorruptPayload(msg, field="words") from error
+        return symbols
+
+
+class TileDecoder(WordsDecoder):
+    """Decodes the words of one tile in order: z, then r four times, then finish. For one thread."""
+
+    def __init__(self, models: TableModels, words: bytes | memoryview, rate_point: int) -> None:
+        super().__init__(models, words)
+        self._tables = models.tables
+        self._rate_point = rate_point
         self._expected_call = "z"
         self._step = 0
         self._r: NDArray[np.int16] | None = None
@@ -137,7 +190,7 @@ class TileDecoder:
         z = np.empty((tables.z_channels, hz * wz), dtype=np.int16)
         z[:] = tables.z_lo[rate_point][:, None]
         for channel in np.flatnonzero(tables.z_size[rate_point] > 1).tolist():
-            z[channel] += self._decode(self._models.z(rate_point, channel), hz * wz).astype(np.int16)
+            z[channel] += self.decode(self._models.z(rate_point, channel), hz * wz).astype(np.int16)
         return z.reshape(tables.z_channels, hz, wz)
 
     def r(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -157,54 +210,20 @@ class TileDecoder:
             raise UsageError(msg, field="scale_index")
         positions = step_positions(*scale_index.shape)[self._step]
         self._step += 1
-        values = self._decode_step(np.ascontiguousarray(scale_index).reshape(-1)[positions])
+        values = self.residuals(np.ascontiguousarray(scale_index).reshape(-1)[positions])
         self._r.reshape(-1)[positions] = values
         return self._r
-
-    def _decode_step(self, scale_index: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Decode the residuals of one step: int16 [n]. scale_index: in channel-row-column order, [n]."""
-        order, counts = _group(scale_index)
-        half = np.repeat(self._tables.r_half, counts)
-        grouped = np.empty(order.size, dtype=np.int32)
-        stop = np.cumsum(counts).tolist()
-        for index in np.flatnonzero(counts).tolist():
-            start, end = stop[index - 1], stop[index]
-            grouped[start:end] = self._decode(self._models.r(index), end - start)
-        escaped = np.flatnonzero(grouped > 2 * half)
-        grouped -= half
-        if escaped.size:
-            grouped[escaped] = _read_escapes(half[escaped], self._uniform)
-        r = np.zeros(scale_index.size, dtype=np.int16)
-        r[order] = grouped
-        return r
 
     def finish(self) -> None:
         """Raise CorruptPayload unless the words end where the symbols end (FORMAT.md section 6.3)."""
         self._advance("finish", "done")
-        if self._n_coded == 0 and self._n_words:
-            msg = f"tile words: {self._n_words} words, but the tile has no coded symbol; the file is damaged"
-            raise CorruptPayload(msg, field="words")
-        if not self._coder.maybe_exhausted():
-            msg = "tile words: words are left over after the last symbol; the file is damaged"
-            raise CorruptPayload(msg, field="words")
+        super().finish()
 
     def _advance(self, step: str, following: str) -> None:
         if self._expected_call != step:
             msg = f"tile decoder: {step} was called where {self._expected_call} is due"
             raise UsageError(msg, field=step)
         self._expected_call = following
-
-    def _uniform(self, count: int, bits: int) -> NDArray[np.int32]:
-        return self._decode(self._models.uniform(bits), count)
-
-    def _decode(self, model: Model, count: int) -> NDArray[np.int32]:
-        self._n_coded += count
-        try:
-            symbols: NDArray[np.int32] = self._coder.decode(model, count)
-        except AssertionError as error:
-            msg = "tile words: the range coder left its interval; the file is damaged"
-            raise CorruptPayload(msg, field="words") from error
-        return symbols
 
 
 def symbol_crc(z: NDArray[Any], r: NDArray[Any]) -> int:

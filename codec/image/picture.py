@@ -128,6 +128,13 @@ class Canvas:
             part = np.dstack([part, self._alpha[y : y + height, x : x + width]])
         self.image.paste(Image.fromarray(part.squeeze(2) if part.shape[2] == 1 else part), (x, y))
 
+    def read(self, left: int, top: int, width: int, height: int) -> NDArray[np.uint8]:
+        """Return painted samples at a place of the picture, uint8 [h, w, 1 or 3]; 0 outside the canvas."""
+        x, y = left - self._left, top - self._top
+        part = self.image.crop((x, y, x + width, y + height))
+        samples = np.asarray(part.getchannel(0) if self.image.mode in ("L", "LA") else part)
+        return samples[:, :, None] if samples.ndim == 2 else samples[:, :, :3]
+
 
 def reduced(samples: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     """Reduce samples, uint8 [h, w] or [h, w, 3], by averaging squares of side `scale`; round sizes up."""

@@ -18,6 +18,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from codec.entropy.coder import TileCoder
+from codec.entropy.detail_coder import DetailCoder
+from codec.entropy.detail_context import PREFIX, DetailTables
 from codec.entropy.tables import EntropyTables
 from codec.errors import CodecError, WeightsError
 from codec.inference.backends import CPU, Runner, choose_backend
@@ -43,6 +45,7 @@ class LoadedModel:
         runner: computes the graphs.
         scale: integer scale network that has passed its known-answer test.
         coder: range coder over the stored tables.
+        detail: coder of the detail layer; None for a model without one.
     """
 
     model_id: bytes
@@ -51,6 +54,7 @@ class LoadedModel:
     runner: Runner
     scale: ScaleNetwork
     coder: TileCoder
+    detail: DetailCoder | None = None
 
 
 def read_verified(entry: ModelEntry) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -127,9 +131,10 @@ def build(
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError) as error:
         raise WeightsError(f"weights of model {model_id.hex()} do not fit this release: {error}") from error
-    return LoadedModel(
-        model_id, arch.config, floats, runner, scale, TileCoder(EntropyTables.from_arrays(arrays))
-    )
+    has_detail = any(name.startswith(PREFIX) for name in arrays)
+    detail = DetailCoder(DetailTables.from_arrays(arrays)) if has_detail else None
+    coder = TileCoder(EntropyTables.from_arrays(arrays))
+    return LoadedModel(model_id, arch.config, floats, runner, scale, coder, detail)
 
 
 def _scale_only(arch: Architecture, arrays: Arrays) -> Weights:

@@ -67,6 +67,8 @@ class ModelConfig:
         scale_context: channels of the scale context.
         lmbda_min: `lmbda` of rate point 0.
         lmbda_max: `lmbda` of the last rate point; those between are log-spaced.
+        detail_from: headers with a larger rate index, up to 3840, mean pictures with a detail layer,
+        detail_base: whose learned part is coded at this rate index.
     """
 
     c8: int = 128
@@ -80,6 +82,8 @@ class ModelConfig:
     scale_context: int = 64
     lmbda_min: float = 0.00018425
     lmbda_max: float = 0.2
+    detail_from: int = 2304
+    detail_base: int = 1664
 
     def __post_init__(self) -> None:
         if self.m % 4 or self.z_stride not in (16, 32, 64):
@@ -102,6 +106,10 @@ class ModelConfig:
         """Return lmbda of a rate point in 0..10, with fractions: loss = bpp + lmbda * 255^2 * MSE."""
         span = math.log(self.lmbda_max / self.lmbda_min)
         return self.lmbda_min * math.exp(span * rate_point / (RATE_POINTS - 1))
+
+    def base_rate_index(self, rate_index: int) -> int:
+        """Return the rate index 0..2560 of the learned part of a picture; rate_index: 0..3840, the header's."""
+        return rate_index if rate_index <= self.detail_from else self.detail_base
 
     def to_json(self) -> str:
         """Serialise to one line of JSON."""

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.errors import UnknownModel, UsageError, WeightsError
 
 # Environment variable that replaces the folder of weights.
@@ -32,7 +32,7 @@ class ModelEntry:
         name: for display.
         file: weights file in the same folder.
         sha256: of that file, as hex.
-        calibration: pairs (quality 0..100, rate index 0..2560), both increasing.
+        calibration: pairs (quality 0..100, rate index 0..3840), both increasing.
         training: record of the training run.
         graphs: file and sha256 of the graphs for onnxruntime, or None if exported without.
     """
@@ -77,8 +77,13 @@ def _parse_entry(key: str, value: dict[str, Any]) -> ModelEntry:
     if len(model_id) != ID_BYTES:
         raise ValueError(f"model id {key!r} does not have {ID_BYTES} bytes")
     rising = all(q0 < q1 and r0 < r1 for (q0, r0), (q1, r1) in itertools.pairwise(calibration))
-    if len(calibration) < 2 or not rising or calibration[0][1] < 0 or calibration[-1][1] > MAX_RATE_INDEX:
-        raise ValueError(f"calibration of model {key} does not increase within 0..{MAX_RATE_INDEX}")
+    if (
+        len(calibration) < 2
+        or not rising
+        or calibration[0][1] < 0
+        or calibration[-1][1] > MAX_HEADER_RATE_INDEX
+    ):
+        raise ValueError(f"calibration of model {key} does not increase within 0..{MAX_HEADER_RATE_INDEX}")
     graphs = (value["graphs"]["file"], value["graphs"]["sha256"]) if "graphs" in value else None
     return ModelEntry(
         model_id, value["name"], value["file"], value["sha256"], calibration, value["training"], graphs

@@ -22,7 +22,7 @@ from codec.tiles.transforms import Block, reach, synthesis_blocks, synthesise
 # Least number of tiles whose latents are held at a time: 21 MB, and enough work for many cores.
 TILES_AT_A_TIME = 16
 
-# Measured peaks of one worker, rounded up; tests/tiles/test_budget.py compares them with real ones. A worker
+# Measured peaks of one worker, rounded up; tests/tiles/test_decode_memory.py compares them with real ones. A worker
 # turns the words of one tile into latents, then synthesises blocks of bounded size.
 BYTES_PER_ELEMENT = 90
 BYTES_PER_BLOCK = 144 << 20
@@ -168,13 +168,15 @@ def _paint_strip(
     origin = held.block
     own = None if present is None else present[origin.top : origin.bottom, origin.left : origin.right]
 
+    rate_index = model.config.base_rate_index(header.rate_index)
+
     def work(block: Block) -> None:
         down, right = strip.top - origin.top, strip.left - origin.left
         local = Block(block.top + down, block.left + right, block.bottom + down, block.right + right)
         if own is not None and not own[local.top : local.bottom, local.left : local.right].any():
             return
         if scale == 1:
-            part = synthesise(model, held.map, local, header.rate_index, gray=header.is_gray, present=own)
+            part = synthesise(model, held.map, local, rate_index, gray=header.is_gray, present=own)
         else:
             part = preview(model, held.map, local, scale, gray=header.is_gray, present=own)
         step = LATENT_STRIDE // scale
