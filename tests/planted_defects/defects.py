@@ -57,7 +57,7 @@ DEFECTS = [
     Defect("tiles not compared with bytes", "codec/bitstream/container.py",
            "if reader.left < least:", "if reader.left < 0:", _CONTAINER),
     Defect("critical chunks skipped", "codec/bitstream/container.py",
-           "if not chunk.kind & chunks.ANCILLARY and chunk.kind not in _KNOWN:",
+           "if not chunk.kind & wire.ANCILLARY and chunk.kind not in _KNOWN:",
            "if not chunk.kind and chunk.kind not in _KNOWN:", _CONTAINER),
     Defect("tile of another length than the index", "codec/bitstream/container.py",
            "    if reader.left:\n        msg = f\"tile {index} at byte {span.offset}: the index",
