@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write the man pages anew, from the commands themselves: needs click-man.
+"""Generate the man pages from the help of the commands. Needs click-man.
 
     python man/make.py
 
-They are committed, so that a wheel holds them without building anything.
+The pages are committed, so that building a wheel does not need click-man.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from codec.cli.main import vaezip
 from codec.cli.report import EXIT_CODES_HELP
 
 FOLDER = Path(__file__).resolve().parent / "man1"
-# No date: that of the day would make every page differ from the one before.
+# No date: with the current one, every page would change on every day.
 NO_DATE = " "
 
 
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def load(group: click.Group) -> None:
-    """Give a group that loads its commands when they run all of them at once, as click-man expects."""
+    """Load all commands of a group that loads them lazily, as click-man expects."""
     context = click.Context(group, info_name=group.name)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -44,7 +44,7 @@ def load(group: click.Group) -> None:
 
 
 def exit_status() -> str:
-    """Return the section about exit codes."""
+    """Return the section EXIT STATUS in roff."""
     rows = (line.split(maxsplit=1) for line in EXIT_CODES_HELP.splitlines() if line.startswith("  "))
     return ".SH EXIT STATUS\n" + "".join(f".TP\n\\fB{code}\\fP\n{meaning}\n" for code, meaning in rows)
 

@@ -81,7 +81,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether the output exists: status done or skipped."""
+        """Return whether the output exists: status done or skipped."""
         return self.status in (Status.DONE, Status.SKIPPED)
 
     def record(self) -> dict[str, Any]:

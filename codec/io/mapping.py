@@ -135,7 +135,7 @@ class Claims:
         path = local_path(target)
         place = target if path is None else os.path.realpath(path)
         if place in self._owner:
-            also = f"is the output of {self._owner[place]}, too; rename one of the two"
+            also = f"is already the output of {self._owner[place]}; rename one of the two"
             raise FileExistsError(errno.EEXIST, also, target)
         self._owner[place] = source
 

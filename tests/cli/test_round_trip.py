@@ -73,7 +73,7 @@ def test_bad_file_does_not_stop_the_others(vaezip, tmp_path, small_picture):
     ]  # fmt: skip
     assert "vaezip: bad.png: " in message
     # Two inputs with the same stem: the second must not replace the output of the first, even with -f.
-    assert "photo.vae: is the output of photo.png, too" in message
+    assert "photo.vae: is already the output of photo.png" in message
     assert "warning" not in message
     assert (tmp_path / "out" / "photo.vae").stat().st_mode & 0o200
     assert small_picture.read_bytes() == data

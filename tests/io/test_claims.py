@@ -49,7 +49,7 @@ def test_no_two_inputs_have_one_output(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path)
     claims = Claims(["a.png", "a.jpg"])
     claims.claim("a.png", str(tmp_path / "a.vae"))
-    with pytest.raises(FileExistsError, match=r"is the output of a\.png, too"):
+    with pytest.raises(FileExistsError, match=r"is already the output of a\.png"):
         claims.claim("a.jpg", str(tmp_path / "link" / "a.vae"))
     claims.claim("b.png", str(tmp_path / "b.vae"))
     claims.claim("a.png", "memory://a.vae")

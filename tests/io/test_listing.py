@@ -132,7 +132,7 @@ def test_each_failure_affects_only_itself(album, capsys):
         (album / "sub").chmod(0o777)
     assert code == 1
     assert sorted(line.split(";")[0] for line in capsys.readouterr().err.splitlines()) == [
-        "vaezip: album/c.png: is a pipe, socket or device, no regular file",
+        "vaezip: album/c.png: is a pipe, socket or device, not a regular file",
         "vaezip: album/sub: is left out: Permission denied",
         "vaezip: gone.png: No such file or directory",
         "vaezip: secret.png: Permission denied",
