@@ -112,10 +112,11 @@ def parse_tile(payload: bytes | memoryview, index: int) -> TilePayload:
     words = reader.take(n_bytes, "tile")
     if detail_head is None:
         return TilePayload(flags, rate_offset, crc, words)
-    if detail_head[1] >= TRANSFORMS:
-        msg = f"tile {index}: this release lacks transform {detail_head[1]}; install a newer one"
+    step, transform, detail_crc = detail_head
+    if transform >= TRANSFORMS:
+        msg = f"tile {index}: this release lacks transform {transform}; install a newer one"
         raise UnsupportedVersion(msg, field="tile")
-    detail = DetailPayload(*detail_head, reader.take(reader.left, "tile"))
+    detail = DetailPayload(step, transform, detail_crc, reader.take(reader.left, "tile"))
     return TilePayload(flags & FLAG_LIFT, rate_offset, crc, words, detail)
 
 

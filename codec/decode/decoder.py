@@ -221,9 +221,8 @@ class _DecodeTask:
         if not isinstance(payload, TilePayload):
             raise TypeError("a lossless tile has no latents")
         symbols = decode_symbols(self.model, tile, payload, self.header.rate_index)
-        latents = dequantise_tile(
-            self.model, symbols, payload.rate_index(self.model.config.base_rate_index(self.header.rate_index))
-        )
+        base = self.model.config.base_rate_index(self.header.rate_index)
+        latents = dequantise_tile(self.model, symbols, payload.rate_index(base))
         self._report_progress()
         return latents
 

@@ -46,7 +46,7 @@ Symbols: TypeAlias = Callable[[Step, NDArray[np.uint8]], NDArray[Any]]
 
 
 class Detail(NamedTuple):
-    """A tile's coefficients, int16 [3, 16, 16, rows, columns], and their scale_indices, uint8, 0 where none."""
+    """Coefficients of a tile, int16 [3, 16, 16, rows, columns], and their scale indices, 0 where not coded."""
 
     q: NDArray[np.int16]
     scale_index: NDArray[np.uint8]
@@ -62,8 +62,8 @@ class DetailCoder:
     def encode(self, q: NDArray[Any], transform: int, codes: NDArray[np.uint8] | None = None) -> bytes:
         """Return the words of coefficients q, integers [3, 16, 16, rows, columns] in -32767..32767.
 
-        transform: of the transform. codes: the mean codes that the coefficients were decided with, uint8 [3, 8];
-        by default those that fit best. Where a code is 0, so must be the coefficients.
+        transform: 0 or 1. codes: the mean codes that the coefficients were decided with, uint8 [3, 8]; by
+        default those that fit best. Where a code is 0, the coefficients must be 0.
         """
         codes = mean_codes(q) if codes is None else codes
         encoder = self._models.range_coder.encoder()
@@ -169,7 +169,10 @@ def steps(codes: NDArray[np.uint8]) -> Iterator[tuple[Step, int]]:
 
 @functools.cache
 def scale_index_starts() -> NDArray[np.int32]:
-    """Return the least expectation E of each scale_index 2..63, three to an octave: E**3 >= 2**(17 + scale_index)."""
+    """Return the least expected magnitude E of scale indices i = 2..63, three to an octave.
+
+    E**3 >= 2**(17 + i), in 2**-16.
+    """
     starts = []
     for scale_index in range(2, 64):
         bound = 1 << (17 + scale_index)

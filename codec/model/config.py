@@ -108,7 +108,7 @@ class ModelConfig:
         return self.lmbda_min * math.exp(span * rate_point / (RATE_POINTS - 1))
 
     def base_rate_index(self, rate_index: int) -> int:
-        """Return the rate index 0..2560 of the learned part of a picture; rate_index: 0..3840, the header's."""
+        """Return the rate index 0..2560 of the learned part. rate_index: of the header, 0..3840."""
         return rate_index if rate_index <= self.detail_from else self.detail_base
 
     def to_json(self) -> str:

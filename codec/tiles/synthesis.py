@@ -22,8 +22,8 @@ from codec.tiles.transforms import Block, reach, synthesis_blocks, synthesise
 # Least number of tiles whose latents are held at a time: 21 MB, and enough work for many cores.
 TILES_AT_A_TIME = 16
 
-# Measured peaks of one worker, rounded up; tests/tiles/test_decode_memory.py compares them with real ones. A worker
-# turns the words of one tile into latents, then synthesises blocks of bounded size.
+# Measured peaks of one worker, rounded up; tests/tiles/test_decode_memory.py compares them with real ones. A
+# worker turns the words of one tile into latents, then synthesises blocks of bounded size.
 BYTES_PER_ELEMENT = 90
 BYTES_PER_BLOCK = 144 << 20
 # Pillow holds RGB in four bytes; alpha takes one more until it is painted.
