@@ -45,7 +45,7 @@ class TilePayload:
 
     @property
     def lift(self) -> bool:
-        """Whether scale index 0 is raised to 1, so that every residual is coded."""
+        """True if scale index 0 is raised to 1, so that every residual is coded."""
         return bool(self.flags & FLAG_LIFT)
 
     def rate_index(self, header_rate_index: int) -> int:
