@@ -83,12 +83,12 @@ class Header:
 
     @property
     def is_gray(self) -> bool:
-        """Whether the picture has no colour: one channel, or three that are equal."""
+        """True if the picture has no colour: one channel, or three that are equal."""
         return LAYOUTS[self.layout].gray
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the file must have an ALPHA chunk."""
+        """True if the file must have an ALPHA chunk."""
         return self.mode in ("LA", "RGBA")
 
     @property

@@ -162,11 +162,11 @@ def _spans_by_order(pieces: list[_Piece], header: Header, end: int) -> list[Span
         return list(sound)
     gaps = [i for i, p in enumerate(tile_pieces) if p.kind is None]
     before = tile_pieces[: gaps[0]] if gaps else tile_pieces
-    behind = tile_pieces[gaps[-1] + 1 :] if gaps and last == end else []
-    if len(before) + len(behind) > tiles:
+    after = tile_pieces[gaps[-1] + 1 :] if gaps and last == end else []
+    if len(before) + len(after) > tiles:
         return [None] * tiles
-    missing: list[Span | None] = [None] * (tiles - len(before) - len(behind))
-    return [*map(_span, before), *missing, *map(_span, behind)]
+    missing: list[Span | None] = [None] * (tiles - len(before) - len(after))
+    return [*map(_span, before), *missing, *map(_span, after)]
 
 
 def _span(piece: _Piece) -> Span | None:

@@ -76,7 +76,7 @@ class RangeDecoder:
         return symbol
 
     def uniform(self, bits: int) -> int:
-        """Return a number of so many bits, all equally likely."""
+        """FORMAT.md 6.2: decode a number of `bits` bits, all values equally likely."""
         return self.decode([2 ** (24 - bits)] * 2**bits) if bits else 0
 
     def finish(self) -> None:

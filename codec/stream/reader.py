@@ -91,12 +91,12 @@ class Reader:
 
     @property
     def ended(self) -> bool:
-        """Whether the end of the stream was found."""
+        """True once the end of the stream has been read."""
         return self._ended
 
     @property
     def complete(self) -> bool:
-        """Whether the end of the stream was found, and nothing was lost."""
+        """True once the end of the stream has been read, if no frame was lost."""
         return self._ended and not self.lost
 
     def __iter__(self) -> Iterator[Frame]:

@@ -219,7 +219,7 @@ def test_symbol_crc_detects_damage_under_a_valid_chunk_crc():
 def test_names_and_numbers_match_the_code():
     assert f"Version {VERSION[0]}.{VERSION[1]}," in TEXT
     assert f"| rate index | 0..{MAX_RATE_INDEX} |" in TEXT
-    assert f"clamp(rate index + {OFFSET_UNIT} * rate offset, 0, {MAX_RATE_INDEX})" in TEXT
+    assert f"clamp(header rate index + {OFFSET_UNIT} * rate offset, 0, {MAX_RATE_INDEX})" in TEXT
     assert f"b = min((q + 128) >> 8, {RATE_POINTS - 1})" in TEXT
     for tensor in (f"int16 [{RATE_POINTS}, H]", f"int32 [{RATE_POINTS}, H]", f"int16 [{RATE_POINTS}, M]"):
         assert tensor in TEXT
