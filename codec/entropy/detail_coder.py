@@ -46,7 +46,7 @@ Symbols: TypeAlias = Callable[[Step, NDArray[np.uint8]], NDArray[Any]]
 
 
 class Detail(NamedTuple):
-    """Coefficients of a tile, int16 [3, 16, 16, rows, columns], and their scale indices, 0 where not coded."""
+    """Coefficients of a tile, int16 [3, 16, 16, rows, columns], and their scale indices, 0 if not coded."""
 
     q: NDArray[np.int16]
     scale_index: NDArray[np.uint8]
