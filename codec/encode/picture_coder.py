@@ -19,7 +19,7 @@ from codec.bitstream.rate_index import OFFSET_UNIT
 from codec.bitstream.tile_payloads import pack_alpha
 from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
 from codec.encode.rdo.decision import error_weight
-from codec.encode.tile_coder import CodedTile, code_learned, code_lossless, refine_tile
+from codec.encode.tile_coder import CodedTile, code_learned, code_lossless, may_refine, refine_tile
 from codec.encode.tile_view import TileView, view_tile
 from codec.errors import UsageError
 from codec.image.lossless import pack_plane
@@ -156,7 +156,9 @@ class PictureCoder:
         coarse = None if self._how.level.iterations else progress
         coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
         if not self._options.lossless:
-            self._refine(coded, self.tiles, may_be_lossless=True)
+            wanted = map_ordered(functools.partial(self._may_refine, coded), self.tiles, self._threads)
+            refinable = [tile for tile, yes in zip(self.tiles, wanted, strict=True) if yes]
+            self._refine(coded, refinable, may_be_lossless=True)
             self._refine(coded, self._recode_tiles_beside_lossless(coded))
             self._lower_bases(coded)
         return coded
@@ -232,6 +234,11 @@ class PictureCoder:
         same = indices if len(lower) == len(hard) else set()
         learned = [t for t in self.tiles if not coded.tiles[t.index].lossless and t.index not in same]
         self._refine(coded, [t for t in learned if has_neighbour(coded.header, t.index, indices)])
+
+    def _may_refine(self, coded: Coded, tile: Tile) -> bool:
+        if self._rate_indices[tile.index] > self._model.config.detail_from:
+            return True
+        return may_refine(coded.tiles[tile.index], self._samples(tile), self._weight(tile))
 
     def _refine(self, coded: Coded, tiles: Sequence[Tile], *, may_be_lossless: bool = False) -> None:
         """Add detail layers to tiles, or store them losslessly, where that costs less."""

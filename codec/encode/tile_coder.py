@@ -21,27 +21,31 @@ from codec.image.lossless import may_pay, pack
 from codec.image.picture import Samples
 from codec.inference.weights import LoadedModel
 from codec.tiles.detail import (
-    BIT_WORTH,
     BLOCKS,
     LAPPED,
     TileDetail,
     activity,
     add_detail,
     analyse_detail,
+    estimated_saving,
     quantise_detail,
     step_code,
-    step_size,
+    unrepresented,
 )
 from codec.tiles.quantise import Floats, TileSymbols, quantise_tile
 from codec.tiles.transforms import Block, analyse
 
-# A coefficient of the detail layer may save bits from this many steps on, and a rare one costs about so many.
-_LARGE, _RARE_BITS = 1.2, 10.0
 # The learned part of photographs has a third of this mean squared error at most at this rate index, and half
 # of that for so much more.
 _HARD_MSE, _HARD_AT, _HARD_HALVES = 90.0, 1664, 427
+# First u + v, by colour, of the frequencies of a 16x16 block that the latent does not represent: it has 320
+# channels for 768 samples (benchmarks/studies/coverage.py).
+_UNREPRESENTED = (25, 10, 6)
 # What a detail layer must seem to save before it is tried, in bits: fields, means, and as much again.
 _LEAST_SAVING = 400.0
+# A detail layer must save this share of the cost, for it takes longer to decode; so photographs rarely have
+# one.
+_LEAST_SHARE = 0.01
 
 
 class CodedTile(NamedTuple):
@@ -105,7 +109,7 @@ def refine_tile(
     if with_detail is not None and with_detail.detail is not None:
         left = samples - add_detail(model, with_detail.detail, decoded).astype(np.float32)
         cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
-        if cost < best.cost:
+        if cost < (1 - _LEAST_SHARE) * best.cost:
             hard = squared / error.size > _HARD_MSE * 2 ** ((_HARD_AT - learned.rate_index) / _HARD_HALVES)
             best = with_detail._replace(cost=cost, hard=hard)
     if may_be_lossless and may_pay(samples, math.ceil(best.cost / 8)):
@@ -113,6 +117,16 @@ def refine_tile(
         if 8 * len(lossless.payload) < best.cost:
             best = lossless
     return best
+
+
+def may_refine(learned: CodedTile, samples: NDArray[np.uint8], weight: float) -> bool:
+    """Return False if refine_tile would hardly change a tile, as is so of most photographs.
+
+    That is cheap to tell, where refine_tile takes what the tile decodes to. Arguments as for refine_tile.
+    """
+    saving = estimated_saving(unrepresented(samples, _UNREPRESENTED), step_code(weight))
+    least = max(_LEAST_SAVING, _LEAST_SHARE * 8 * len(learned.payload))
+    return saving > least or may_pay(samples, len(learned.payload))
 
 
 def _with_detail(
@@ -123,9 +137,8 @@ def _with_detail(
         return None
     step = step_code(weight)
     coefficients = {LAPPED: analyse_detail(error, LAPPED)}
-    size = np.abs(coefficients[LAPPED]) * np.float32(1 / step_size(step))
-    large = size[size > _LARGE]
-    if float(np.square(large).sum()) / BIT_WORTH - _RARE_BITS * large.size < _LEAST_SAVING:
+    least = max(_LEAST_SAVING, _LEAST_SHARE * learned.cost)
+    if estimated_saving(coefficients[LAPPED], step) < least:
         return None
     coefficients[BLOCKS] = analyse_detail(error, BLOCKS)
     transform = min(coefficients, key=lambda t: activity(coefficients[t], step))

@@ -92,6 +92,8 @@ def _dct(n: int) -> Floats:
 
 # Steps lie 32 to an octave, from one scale_index of a sample on.
 STEPS_PER_OCTAVE = 32
+# A coefficient may save bits from this many steps on, and a rare one costs about so many bits.
+_LARGE, _RARE_BITS = 1.2, 10.0
 # The first guess, by which the stated means are decided, rounds less away than rate and error will.
 DEAD_ZONE = 0.65
 # Error in squared steps that a bit is worth: 6 dB a bit at uniform quantisation, ln(2) / 6.
@@ -107,6 +109,35 @@ def step_code(weight: float) -> int:
     """Return the code of the step at which a bit is worth as much error as `weight` says: bits per error."""
     octaves = math.log2(1 / (BIT_WORTH * weight)) / 2
     return min(max(round(STEPS_PER_OCTAVE * octaves), 0), STEP_CODES - 1)
+
+
+def estimated_saving(coefficients: Floats, step: int) -> float:
+    """Return the bits that coding these coefficients seems to save, error included, if it saves any."""
+    size = np.abs(coefficients) * np.float32(1 / step_size(step))
+    large = size[size > _LARGE]
+    return float(np.square(large).sum()) / BIT_WORTH - _RARE_BITS * large.size
+
+
+def unrepresented(samples: NDArray[np.uint8], starts: tuple[int, ...]) -> Floats:
+    """Return coefficients of samples, uint8 [h, w, 3], at high frequencies of 16x16 blocks: float32 [n].
+
+    starts: by colour, the first u + v to return. Blocks do not overlap here; those cut by an edge are left
+    out.
+    """
+    height, width = (side // BLOCK * BLOCK for side in samples.shape[:2])
+    channels = [samples[:height, :width, c].astype(np.float32) for c in range(COLOURS)]
+    u, v = np.indices((BLOCK, BLOCK))
+    found = []
+    for weights, start in zip(_dct(COLOURS).tolist(), starts, strict=True):
+        plane = sum(weight * channel for weight, channel in zip(weights, channels, strict=True))
+        blocks = (
+            np.asarray(plane).reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(0, 2, 1, 3)
+        )
+        # Rows and columns before this one hold no frequency that is wanted.
+        first = max(0, start - BLOCK + 1)
+        dct = _dct(BLOCK)[first:]
+        found.append((dct @ blocks @ dct.T)[:, :, (u + v >= start)[first:, first:]].ravel())
+    return np.concatenate(found)
 
 
 def activity(coefficients: Floats, step: int) -> float:
