@@ -6,7 +6,7 @@ blocks make one cell; their coefficients interleave, so that it has the layout o
 through a 3-point DCT.
 
 Everything is orthonormal, so the squared error of the coefficients is that of the samples. The arithmetic is
-floating point: no symbol depends on it.
+floating point: no symbol depends on it. See FORMAT.md section 9.5.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _dct(n: int) -> Floats:
     return dct2(n).astype(np.float32)
 
 
-# Steps lie 32 to an octave, from one scale_index of a sample on.
+# Steps lie 32 to an octave, from one level of a sample on.
 STEPS_PER_OCTAVE = 32
 # The first guess, by which the stated means are decided, rounds less away than rate and error will.
 DEAD_ZONE = 0.65
@@ -99,7 +99,7 @@ BIT_WORTH = math.log(2) / 6
 
 
 def step_size(code: int) -> float:
-    """Return the quantiser step of a code 0..255, in scale_indices of samples."""
+    """Return the quantiser step of a code 0..255, in levels of samples."""
     return math.exp2(code / STEPS_PER_OCTAVE)
 
 
