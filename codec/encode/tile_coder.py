@@ -91,7 +91,7 @@ def refine_tile(
     best, cost = learned, 8 * len(learned.payload) + weight * float(np.square(error).sum())
     with_detail = _with_detail(model, learned, error, weight)
     if with_detail is not None and with_detail.detail is not None:
-        left = samples - add_detail(model, with_detail.detail, decoded).astype(np.float32)
+        left = samples - add_detail(model, with_detail.detail, decoded, gray=False).astype(np.float32)
         own_cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
         if own_cost < cost:
             best, cost = with_detail, own_cost

@@ -159,16 +159,21 @@ class TileDetail(NamedTuple):
     step: int
 
 
-def add_detail(model: LoadedModel, detail: TileDetail, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the decoded samples of a tile, uint8 [h, w, 1 or 3], with its detail layer added."""
+def add_detail(
+    model: LoadedModel, detail: TileDetail, samples: NDArray[np.uint8], *, gray: bool
+) -> NDArray[np.uint8]:
+    """Return the decoded samples of a tile, uint8 [h, w, 1 or 3], with its detail layer added.
+
+    gray: True if the picture is; then all channels get the mean of the three.
+    """
     if model.detail is None:
         raise TypeError("the model has no detail layer")
     coefficients = dequantise(model.detail.tables, detail.coefficients, detail.step)
     added = synthesise_detail(coefficients, detail.transform, *samples.shape[:2])
-    if samples.shape[2] == 1:
+    if gray:
         added = added.mean(2, keepdims=True)
-    added += samples
-    return np.rint(added, out=added).clip(0, 255).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(added + samples).clip(0, 255).astype(np.uint8)
+    return found
 
 
 def dequantise(tables: DetailTables, detail: Detail, code: int) -> Floats:
