@@ -130,7 +130,7 @@ class ImageInfo:
     rate_index: 0..3840, in 1/256 of the step between two of the model's eleven rate points.
     model_id: 8 hexadecimal digits. tile_size: pixels. tiles: number of tiles.
     lossless_tiles: number of tiles that are stored exactly. n_bytes: size of the whole file.
-    version: of the format, such as '0.3'.
+    version: of the format, such as '0.4'.
     chunks: (name, payload size in bytes) of every chunk before the first tile, in file order.
     """
 

@@ -214,7 +214,7 @@ class _DecodeTask:
         elif payload.detail is not None and self.scale == 1:
             detail = decode_detail(self.model, tile, payload.detail)
             samples = canvas.read(tile.x, tile.y, tile.width, tile.height)
-            canvas.paint(tile.x, tile.y, add_detail(self.model, detail, samples))
+            canvas.paint(tile.x, tile.y, add_detail(self.model, detail, samples, gray=self.header.is_gray))
 
     def _latents(self, tile: Tile) -> NDArray[np.float32]:
         payload = self.tiles[tile.index]

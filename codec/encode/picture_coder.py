@@ -177,7 +177,8 @@ class PictureCoder:
             detail = coded.tiles[tile.index].detail
             if detail is not None:
                 samples = canvas.read(tile.x, tile.y, tile.width, tile.height)
-                canvas.paint(tile.x, tile.y, add_detail(self._model, detail, samples))
+                samples = add_detail(self._model, detail, samples, gray=coded.header.is_gray)
+                canvas.paint(tile.x, tile.y, samples)
             elif coded.tiles[tile.index].lossless:
                 canvas.paint(tile.x, tile.y, self._samples(tile))
 

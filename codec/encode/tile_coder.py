@@ -107,7 +107,7 @@ def refine_tile(
     best = learned._replace(payload=plain, detail=None, cost=8 * len(plain) + weight * squared)
     with_detail = _with_detail(model, best, error, weight)
     if with_detail is not None and with_detail.detail is not None:
-        left = samples - add_detail(model, with_detail.detail, decoded).astype(np.float32)
+        left = samples - add_detail(model, with_detail.detail, decoded, gray=False).astype(np.float32)
         cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
         if cost < (1 - _LEAST_SHARE) * best.cost:
             hard = squared / error.size > _HARD_MSE * 2 ** ((_HARD_AT - learned.rate_index) / _HARD_HALVES)

@@ -1,4 +1,4 @@
-"""Code the coefficients of a tile's detail layer: integers <-> range coder words (FORMAT.md section 13)."""
+"""Code the coefficients of a tile's detail layer: integers <-> range coder words (FORMAT.md section 7.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contexts and tables of the detail layer (FORMAT.md section 13). All of it is integer arithmetic.
+"""Contexts and tables of the detail layer (FORMAT.md sections 5.3 and 8.4). All of it is integer arithmetic.
 
 The coefficients of a tile are q[c, u, v, y, x]: frequency c across colours, vertical and horizontal
 frequencies u and v, cell (y, x). They are coded in steps: by colour, within it by band of u + v, within that
@@ -202,7 +202,7 @@ class DetailTables:
         return EntropyTables(self.half, self.freq, none, one, np.full(RATE_POINTS, TOTAL, np.uint32))
 
     def validate(self) -> None:
-        """Raise WeightsError unless all arrays are as FORMAT.md says."""
+        """Raise WeightsError unless all arrays are as FORMAT.md section 5.3 says."""
         wanted = {
             "weight": ((TRANSFORMS, COLOURS, DIAGONALS, PARITIES, len(FEATURES)), np.int32),
             "shape": ((TRANSFORMS, COLOURS, SIDE, SIDE), np.int32),
@@ -215,7 +215,9 @@ class DetailTables:
             _require(
                 array.shape == shape and array.dtype == dtype, name, f"must be {np.dtype(dtype)} {shape}"
             )
-        _require(int(_largest_sum(self.weight)) < 1 << 30, "weight", "has rows whose sums may not fit")
+        fits = int(_largest_sum(self.weight)) < 1 << 30
+        fits = fits and int(np.abs(self.weight[..., -1].astype(np.int64)).max()) < 1 << 30
+        _require(fits, "weight", "has rows whose sums may not fit")
         _require(bool(((self.shape >= 0) & (self.shape <= SHAPE_MAX)).all()), "shape", "is out of range")
         self.entropy.validate()
         _require(bool((np.abs(self.lean) < 1).all()), "lean", "must lie between -1 and 1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from codec.errors import CorruptPayload
@@ -123,22 +124,33 @@ def decode_step(
 
     where: elements of the step, (channel, row, column), in channel-row-column order.
     """
-    escaped = []
+    indices = [scale_index[c][y][x] for c, y, x in where]
+    found = decode_residuals(decoder, tables.r_half, tables.r_freq, indices)
+    for (c, y, x), value in zip(where, found, strict=True):
+        r[c][y][x] = value
+
+
+def decode_residuals(
+    decoder: RangeDecoder, half: list[int], freq: list[list[int]], indices: list[int]
+) -> list[int]:
+    """FORMAT.md 7.2 and 7.3: decode residuals that have these scale indices, 0 without a symbol."""
+    found, escaped = [0] * len(indices), []
     for index in range(1, 64):
-        for c, y, x in where:
-            if scale_index[c][y][x] == index:
-                symbol = decoder.decode(tables.r_freq[index])
-                r[c][y][x] = symbol - tables.r_half[index]
-                if symbol == 2 * tables.r_half[index] + 1:
-                    escaped.append((c, y, x))
+        for i, own in enumerate(indices):
+            if own == index:
+                symbol = decoder.decode(freq[index])
+                found[i] = symbol - half[index]
+                if symbol == 2 * half[index] + 1:
+                    escaped.append(i)
     lengths = [decoder.uniform(4) for _ in escaped]
     for n in range(16):
-        for (c, y, x), length in zip(escaped, lengths, strict=True):
+        for i, length in zip(escaped, lengths, strict=True):
             if length == n:
                 e = 2**n + decoder.uniform(n) - 1
-                magnitude = e // 2 + tables.r_half[scale_index[c][y][x]] + 1
+                magnitude = e // 2 + half[indices[i]] + 1
                 check(magnitude <= 32767, "a residual is outside -32767..32767")
-                r[c][y][x] = -magnitude if e % 2 else magnitude
+                found[i] = -magnitude if e % 2 else magnitude
+    return found
 
 
 def convolve(planes: Planes, layer: Layer) -> Planes:
@@ -206,4 +218,126 @@ def scale_indices(s: Planes, offset: list[list[int]], rate_index: int, lift: boo
 def symbol_crc(z: Planes, r: Planes) -> int:
     """FORMAT.md 7.4: return the CRC-32 over z then r as little-endian int16."""
     values = [v for planes in (z, r) for plane in planes for row in plane for v in row]
+    return zlib.crc32(struct.pack(f"<{len(values)}h", *values))
+
+
+# FORMAT.md 7.5: u + v of each band, and the frequencies (u, v) that have them.
+BANDS = [range(first, end) for first, end in pairwise((0, 1, 2, 3, 5, 8, 12, 17, 31))]
+FREQUENCIES = [[(u, v) for u in range(16) for v in range(16) if u + v in band] for band in BANDS]
+
+# c, u, v, y, x -> a value; coefficients that are not known are absent.
+Coefficients = dict[tuple[int, int, int, int, int], int]
+
+
+class DetailTables(NamedTuple):
+    """The tensors of FORMAT.md 5.3 without lean; freq: by scale index 1..63, the one of 0 is unused."""
+
+    weight: list[list[list[list[list[int]]]]]
+    shape: list[list[list[list[int]]]]
+    half: list[int]
+    freq: list[list[int]]
+
+
+class DetailContext:
+    """FORMAT.md 8.4: the features of one step, from the coefficients of earlier steps."""
+
+    def __init__(self, known: Coefficients, rows: int, columns: int, c: int, n: int, p: int) -> None:
+        self.rows, self.columns, self.c, self.n, self.p = rows, columns, c, n, p
+        self.known = {at: min(abs(value), 4095) for at, value in known.items()}
+        nothing = [[0] * columns] * rows
+        self.below = self.means(c, n - 1) if n > 0 else nothing
+        self.below2 = self.means(c, n - 2) if n > 1 else nothing
+        self.here = self.means(c, n, half=True) if p == 1 else nothing
+        self.luma = self.means(0, n) if c > 0 else nothing
+        self.chroma = self.means(1, n) if c > 1 else nothing
+
+    def means(self, c: int, n: int, *, half: bool = False) -> list[list[int]]:
+        """Return the mean magnitude of a band in each cell. half: divide by the elements of parity 0."""
+        found = []
+        for y in range(self.rows):
+            found.append([0] * self.columns)
+            for x in range(self.columns):
+                total = sum(self.known.get((c, u, v, y, x), 0) for u, v in FREQUENCIES[n])
+                even = sum((u + v + y + x) % 2 == 0 for u, v in FREQUENCIES[n])
+                found[y][x] = 16 * total // (max(even, 1) if half else len(FREQUENCIES[n]))
+        return found
+
+    def around(self, means: list[list[int]], y: int, x: int) -> int:
+        """Return the mean of the eight cells around one; cells outside are the nearest inside."""
+        total = -means[y][x]
+        for i in (y - 1, y, y + 1):
+            for j in (x - 1, x, x + 1):
+                total += means[min(max(i, 0), self.rows - 1)][min(max(j, 0), self.columns - 1)]
+        return total // 8
+
+    def beside(self, u: int, v: int, y: int, x: int) -> int:
+        """Return the magnitudes in the four cells beside one, mirrored at the edges of the tile."""
+        total = 0
+        for i, j in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+            row = 1 if i == -1 else self.rows - 2 if i == self.rows else i
+            column = 1 if j == -1 else self.columns - 2 if j == self.columns else j
+            total += self.known.get((self.c, u, v, row, column), 0)
+        return total
+
+    def features(self, u: int, v: int, y: int, x: int) -> list[int]:
+        """Return features 0 to 15 of an element."""
+
+        def near(*steps: tuple[int, int]) -> int:
+            return sum(self.known.get((self.c, u + du, v + dv, y, x), 0) for du, dv in steps)
+
+        found = [
+            near((-1, 0), (0, -1)) if self.n > 0 else 0,
+            near((1, 0), (0, 1)) if self.n > 0 and self.p == 1 else 0,
+            near((-2, 0), (0, -2), (-1, -1)) if self.n > 0 else 0,
+            self.beside(u, v, y, x) if self.p == 1 else 0,
+            self.known.get((0, u, v, y, x), 0) if self.c > 0 else 0,
+            self.known.get((1, u, v, y, x), 0) if self.c > 1 else 0,
+        ]
+        for means in (self.below, self.below2, self.here, self.luma, self.chroma):
+            found += [means[y][x], self.around(means, y, x)]
+        return found
+
+
+def detail_scale_index(weight: list[int], shape: int, g: int, features: list[int]) -> int:
+    """FORMAT.md 8.4: return the scale index of an element. g: mean code of its band."""
+    mean = ((256 if g % 2 else 362) << (g - 1) // 2) >> 2
+    stated = (shape * mean >> 12) * weight[16] >> 12
+    expected = min(max(stated, -(2**29)), 2**29)
+    expected += sum(w * feature for w, feature in zip(weight[:16], features, strict=True))
+    return 1 + sum(expected > 0 and expected**3 >= 1 << (17 + index) for index in range(2, 64))
+
+
+def decode_detail(
+    data: bytes, tables: DetailTables, transform: int, rows: int, columns: int
+) -> tuple[Coefficients, Coefficients]:
+    """FORMAT.md 7.5: return the coefficients and scale indices of a tile; those not coded are absent."""
+    decoder = RangeDecoder(data)
+    codes = [[decoder.uniform(6) for _ in BANDS] for _ in range(3)]
+    check(max(map(max, codes)) <= 45, "a mean code is out of range")
+    d: Coefficients = {}
+    scale_index: Coefficients = {}
+    for c, n, p in [(c, n, p) for c in range(3) for n in range(8) if codes[c][n] for p in range(2)]:
+        context = DetailContext(d, rows, columns, c, n, p)
+        where = [
+            (c, u, v, y, x)
+            for u, v in FREQUENCIES[n]
+            for y in range(rows)
+            for x in range(columns)
+            if (u + v + y + x) % 2 == p
+        ]
+        for _, u, v, y, x in where:
+            weight, shape = tables.weight[transform][c][u + v][p], tables.shape[transform][c][u][v]
+            index = detail_scale_index(weight, shape, codes[c][n], context.features(u, v, y, x))
+            scale_index[c, u, v, y, x] = index
+        found = decode_residuals(decoder, tables.half, tables.freq, [scale_index[at] for at in where])
+        d.update(zip(where, found, strict=True))
+    decoder.finish()
+    return d, scale_index
+
+
+def detail_crc(d: Coefficients, rows: int, columns: int) -> int:
+    """FORMAT.md 7.5: return the CRC-32 over the coefficients as little-endian int16."""
+    frequencies = [(c, u, v) for c in range(3) for u in range(16) for v in range(16)]
+    cells = [(y, x) for y in range(rows) for x in range(columns)]
+    values = [d.get((*at, *cell), 0) for at in frequencies for cell in cells]
     return zlib.crc32(struct.pack(f"<{len(values)}h", *values))

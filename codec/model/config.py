@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS, SCALE_COUNT
 from codec.entropy.steps import STEPS
 
 # Negative slope of the leaky ReLU, the only non-linearity of the float networks.
@@ -67,8 +67,8 @@ class ModelConfig:
         scale_context: channels of the scale context.
         lmbda_min: `lmbda` of rate point 0.
         lmbda_max: `lmbda` of the last rate point; those between are log-spaced.
-        detail_from: headers with a larger rate index, up to 3840, mean pictures with a detail layer,
-        detail_base: whose learned part is coded at this rate index.
+        detail_from: the largest rate index of a header, 0..2560, that is also the base rate index.
+        detail_base: the base rate index of pictures with a larger one, 0..2560 (FORMAT.md section 4.3).
     """
 
     c8: int = 128
@@ -88,6 +88,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.m % 4 or self.z_stride not in (16, 32, 64):
             raise ValueError("m must be a multiple of 4 and z_stride 16, 32 or 64")
+        if not {self.detail_from, self.detail_base} <= set(range(MAX_RATE_INDEX + 1)):
+            raise ValueError(f"detail_from and detail_base must be integers in 0..{MAX_RATE_INDEX}")
 
     @property
     def scale_layers(self) -> tuple[ScaleLayer, ...]:

@@ -6,7 +6,7 @@ blocks make one cell; their coefficients interleave, so that it has the layout o
 through a 3-point DCT.
 
 Everything is orthonormal, so the squared error of the coefficients is that of the samples. The arithmetic is
-floating point: no symbol depends on it.
+floating point: no symbol depends on it. See FORMAT.md section 9.5.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _dct(n: int) -> Floats:
     return dct2(n).astype(np.float32)
 
 
-# Steps lie 32 to an octave, from one scale_index of a sample on.
+# Steps lie 32 to an octave, from one level of a sample on.
 STEPS_PER_OCTAVE = 32
 # A coefficient may save bits from this many steps on, and a rare one costs about so many bits.
 _LARGE, _RARE_BITS = 1.2, 10.0
@@ -101,7 +101,7 @@ BIT_WORTH = math.log(2) / 6
 
 
 def step_size(code: int) -> float:
-    """Return the quantiser step of a code 0..255, in scale_indices of samples."""
+    """Return the quantiser step of a code 0..255, in levels of samples."""
     return math.exp2(code / STEPS_PER_OCTAVE)
 
 
@@ -190,16 +190,21 @@ class TileDetail(NamedTuple):
     step: int
 
 
-def add_detail(model: LoadedModel, detail: TileDetail, samples: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the decoded samples of a tile, uint8 [h, w, 1 or 3], with its detail layer added."""
+def add_detail(
+    model: LoadedModel, detail: TileDetail, samples: NDArray[np.uint8], *, gray: bool
+) -> NDArray[np.uint8]:
+    """Return the decoded samples of a tile, uint8 [h, w, 1 or 3], with its detail layer added.
+
+    gray: True if the picture is; then all channels get the mean of the three.
+    """
     if model.detail is None:
         raise TypeError("the model has no detail layer")
     coefficients = dequantise(model.detail.tables, detail.coefficients, detail.step)
     added = synthesise_detail(coefficients, detail.transform, *samples.shape[:2])
-    if samples.shape[2] == 1:
+    if gray:
         added = added.mean(2, keepdims=True)
-    added += samples
-    return np.rint(added, out=added).clip(0, 255).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(added + samples).clip(0, 255).astype(np.uint8)
+    return found
 
 
 def dequantise(tables: DetailTables, detail: Detail, code: int) -> Floats:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from codec.bitstream.container import locate_tiles, parse_container, read_info, read_tile, write_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.header import Header
-from codec.bitstream.tile_payloads import TilePayload, pack_alpha, parse_alpha, parse_tile
+from codec.bitstream.tile_payloads import DetailPayload, TilePayload, pack_alpha, parse_alpha, parse_tile
 from codec.bitstream.wire import ALPHA, EXIF, ICC, INDEX, TILE, pack_chunk
 from codec.errors import (
     ChecksumMismatch,
@@ -27,6 +27,9 @@ from codec.limits import UNLIMITED, Limits
 
 ONE = Header(64, 48, 512, b"\xde\xad\xbe\xef")
 FOUR = Header(100, 100, 512, b"\xde\xad\xbe\xef", tile_log2=6)
+
+# Written by hand from FORMAT.md section 4.2: step 96, transform 1, two words and one of the detail layer.
+DETAIL = bytes.fromhex("02 ff 78563412  60 01 f0debc9a  02 aabbccdd 11223344  0a0b0c0d")
 
 
 def tile(words=b"\1\2\3\4", **fields):
@@ -46,7 +49,7 @@ def with_crc(body):
 
 
 def test_exact_bytes_of_one_tile():
-    header = with_crc(bytes.fromhex("97564145 0d0a1a0a 03 40 30 00 0002 deadbeef 09"))
+    header = with_crc(bytes.fromhex("97564145 0d0a1a0a 04 40 30 00 0002 deadbeef 09"))
     chunk = with_crc(bytes.fromhex("01 0a  01 fe 78563412  aabbccdd"))
     payload = TilePayload(flags=1, rate_offset=-2, crc=0x12345678, words=bytes.fromhex("aabbccdd"))
     assert write_container(ONE, [payload.pack()]) == header + chunk
@@ -56,6 +59,39 @@ def test_exact_bytes_of_one_tile():
     assert back.chunks == []
     assert back.tiles[0].lift
     assert back.tiles[0].rate_index(512) == 480
+
+
+def test_exact_bytes_of_a_tile_with_detail():
+    detail = DetailPayload(step=96, transform=1, crc=0x9ABCDEF0, words=bytes.fromhex("0a0b0c0d"))
+    payload = TilePayload(0, -1, 0x12345678, bytes.fromhex("aabbccdd 11223344"), detail)
+    assert payload.pack() == DETAIL
+    assert parse_tile(DETAIL, 0) == payload
+
+
+@given(
+    st.integers(0, 1),
+    st.integers(-128, 127),
+    st.integers(0, 300),
+    st.builds(
+        DetailPayload,
+        st.integers(0, 255),
+        st.integers(0, 1),
+        st.integers(0, 2**32 - 1),
+        st.integers(0, 3).map(lambda n: bytes(4 * n)),
+    ),
+)
+def test_tiles_with_detail_come_back(flags, offset, n_words, detail):
+    payload = TilePayload(flags, offset, 7, bytes(4 * n_words), detail)
+    assert parse_tile(payload.pack(), 0) == payload
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"step": 256}, {"step": -1}, {"transform": 256}, {"crc": 2**32}, {"words": b"abc"}]
+)
+def test_detail_outside_the_format_is_not_written(wrong):
+    detail = DetailPayload(**({"step": 0, "transform": 0, "crc": 0, "words": b""} | wrong))
+    with pytest.raises(UsageError):
+        tile(detail=detail)
 
 
 def test_exact_bytes_of_an_index():
@@ -206,7 +242,17 @@ def test_index_must_match_the_tiles():
         (b"", CorruptPayload),
         (bytes(5), CorruptPayload),
         (bytes(7), CorruptPayload),
-        (b"\2" + bytes(5), UnsupportedVersion),
+        (b"\4" + bytes(5), UnsupportedVersion),
+        (b"\x80" + bytes(5), UnsupportedVersion),
+        (b"\2" + bytes(5), CorruptPayload),
+        (DETAIL[:12], CorruptPayload),
+        (DETAIL[:-1], CorruptPayload),
+        (DETAIL + b"\0", CorruptPayload),
+        (DETAIL[:12] + b"\4" + DETAIL[13:], CorruptPayload),
+        (DETAIL[:12] + b"\x82\0" + DETAIL[13:], CorruptPayload),
+        (DETAIL[:12] + b"\xff\xff\xff\xff\x0f", CorruptPayload),
+        (DETAIL[:7] + b"\2" + DETAIL[8:], UnsupportedVersion),
+        (DETAIL[:7] + b"\xff" + DETAIL[8:], UnsupportedVersion),
     ],
 )
 def test_tile_payload_violations(payload, error):

@@ -19,7 +19,7 @@ from codec.errors import (
 from codec.limits import UNLIMITED, Limits
 
 # Written by hand from FORMAT.md section 2: 300 x 5 pixels, rate_index 1000, model 01020304, tiles of 512.
-BODY = bytes.fromhex("97 56 41 45 0d 0a 1a 0a  03  ac 02  05  00  e8 03  01 02 03 04  09")
+BODY = bytes.fromhex("97 56 41 45 0d 0a 1a 0a  04  ac 02  05  00  e8 03  01 02 03 04  09")
 HEADER = Header(300, 5, 1000, bytes([1, 2, 3, 4]))
 
 
@@ -37,7 +37,7 @@ def test_exact_bytes():
         Header,
         width=st.integers(1, 2**32 - 1),
         height=st.integers(1, 2**32 - 1),
-        rate_index=st.integers(0, 2560),
+        rate_index=st.integers(0, 3840),
         model_id=st.binary(min_size=4, max_size=4),
         tile_log2=st.integers(6, 12),
         layout=st.integers(0, 5),
@@ -51,8 +51,8 @@ def test_round_trip(header):
 @pytest.mark.parametrize(
     ("at", "value", "error"),
     [
-        (8, 0x02, UnsupportedVersion),
-        (8, 0x04, UnsupportedVersion),
+        (8, 0x03, UnsupportedVersion),
+        (8, 0x05, UnsupportedVersion),
         (8, 0x11, UnsupportedVersion),
         (12, 0x06, UnsupportedVersion),
         (12, 0x10, UnsupportedVersion),
@@ -103,7 +103,7 @@ def test_other_files_get_errors_of_their_own(data, words):
     [
         {"width": 0},
         {"height": 2**32},
-        {"rate_index": 2561},
+        {"rate_index": 3841},
         {"model_id": b"abc"},
         {"tile_log2": 5},
         {"layout": 6},

@@ -1,4 +1,4 @@
-"""Synthetic tables for all corner cases of the format, and a plain encoder as a reference."""
+"""Synthetic tables for all corner cases of the format, drawn symbols, and a plain encoder as a reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.entropy import reference
 from codec.entropy.coder import TileCoder
+from codec.entropy.detail_context import FEATURES, DetailTables
 from codec.entropy.range_coder import BEST, PLAIN
 from codec.entropy.reference import Tables, step_of
 from codec.entropy.tables import TOTAL, EntropyTables
@@ -144,3 +146,54 @@ def plain_encode(plain):
                     encoder.put([2 ** (24 - n)] * 2**n, value - 2**n)
 
     return _encode
+
+
+@pytest.fixture(scope="session")
+def detail_tables():
+    """Tables of the detail layer: random weights, geometric distributions."""
+    rng = np.random.default_rng(3)
+    half, freq = np.zeros(SCALE_COUNT, np.int32), []
+    for scale_index in range(1, SCALE_COUNT):
+        mean = 2.0 ** ((scale_index - 0.5) / 3 - 10)
+        half[scale_index] = int(np.clip(6 * mean, 1, 40))
+        size = np.append(np.abs(np.arange(-half[scale_index], half[scale_index] + 1)), 7)
+        share = (mean / (1 + mean)) ** size
+        k = 1 + (share / share.sum() * (TOTAL // 2)).astype(np.int64)
+        k[half[scale_index]] += TOTAL - k.sum()
+        freq.append(k.astype(np.uint32))
+    built = DetailTables(
+        weight=rng.integers(-300, 1300, (2, 3, 31, 2, len(FEATURES))).astype(np.int32),
+        shape=rng.integers(1000, 9000, (2, 3, 16, 16)).astype(np.int32),
+        half=half,
+        freq=np.concatenate(freq),
+        lean=np.full((SCALE_COUNT, 3), -0.1, np.float32),
+    )
+    built.validate()
+    return built
+
+
+@pytest.fixture(scope="session")
+def plain_detail():
+    """Return a function: DetailTables -> the same as plain lists, for the reference decoder."""
+
+    def _plain(tables):
+        freq = [[]] + [tables.entropy.r_table(index).tolist() for index in range(1, SCALE_COUNT)]
+        return reference.DetailTables(
+            tables.weight.tolist(), tables.shape.tolist(), tables.half.tolist(), freq
+        )
+
+    return _plain
+
+
+@pytest.fixture(scope="session")
+def draw_detail():
+    """Return a function that draws coefficients of falling spectra, int16 [3, 16, 16, rows, columns]."""
+
+    def _draw(rows, columns, spread, seed=0):
+        rng = np.random.default_rng(seed)
+        u, v = np.indices((16, 16))
+        scale = spread * np.exp(-(u + v) / 6) / np.array([1, 2, 4])[:, None, None]
+        drawn = rng.laplace(size=(3, 16, 16, rows, columns)) * scale[..., None, None]
+        return np.rint(drawn).clip(-32767, 32767).astype(np.int16)
+
+    return _draw
