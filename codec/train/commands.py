@@ -164,8 +164,8 @@ def calibrate(images: Path, weights: Path) -> None:
     """Calibrate -q so that quality Q gives the mean PSNR of WebP at quality Q on these pictures."""
     from codec.train.calibrate import calibrate as measure
 
-    for quality, rate_index in measure(images, weights):
-        click.echo(f"quality {quality:g}: rate index {rate_index}")
+    for quality, rate_index, decibel in measure(images, weights):
+        click.echo(f"quality {quality:g}: rate index {rate_index}, {decibel:.2f} dB")
 
 
 @train.command()
