@@ -29,7 +29,7 @@ from codec.bench.plots import (
     percent,
 )
 from codec.bench.results import Results, load_results
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.errors import BenchmarkError
 from codec.image.load import RgbArray
 from codec.io.files import write_atomic
@@ -123,7 +123,7 @@ def side_by_side(path: Path) -> SideBySide:
 
 
 def _version(row: BenchCodec, pixels: RgbArray, limit: int) -> Version:
-    highest = MAX_RATE_INDEX if row.name == OURS else 100
+    highest = MAX_HEADER_RATE_INDEX if row.name == OURS else 100
     data = largest_within(lambda quality: row.encode(pixels, quality), highest, limit)
     decoded = row.decode(data)
     mime = _MIME.get(row.name)

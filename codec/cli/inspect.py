@@ -10,7 +10,7 @@ import click
 
 from codec.api import info as read_info
 from codec.bitstream.container import parse_container
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.cli.jobs import STANDARD, Job, drop_empty_sources, read_input, run
 from codec.cli.parameters import limit_option, quiet_option, threads_option
 from codec.cli.report import EXIT_CODES_HELP, describe, is_expected, printable, say
@@ -42,16 +42,6 @@ def info(files: tuple[str, ...], limits: Limits, as_json: bool) -> int:
     return run([Job(source, STANDARD) for source in files], work)
 
 
-def _clamped(facts: ImageInfo) -> str | None:
-    """Return the end of the quality scale, "low" or "high", at which the rate index is clamped, or None."""
-    if facts.quality is None:
-        return None
-    points = model_entry(bytes.fromhex(facts.model_id)).calibration
-    return (
-        "low" if facts.rate_index <= points[0][1] else "high" if facts.rate_index >= points[-1][1] else None
-    )
-
-
 def _as_record(facts: ImageInfo) -> dict[str, object]:
     return {
         "width": facts.width,
@@ -62,7 +52,6 @@ def _as_record(facts: ImageInfo) -> dict[str, object]:
         "version": facts.version,
         "model_id": facts.model_id,
         "quality": None if facts.quality is None else round(facts.quality, 2),
-        "quality_clamped": _clamped(facts),
         "rate_index": facts.rate_index,
         "tile_size": facts.tile_size,
         "tiles": facts.tiles,
@@ -79,7 +68,7 @@ def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
         ("version", facts.version),
         ("model", facts.model_id),
         ("quality", _describe_quality(facts)),
-        ("rate index", f"{facts.rate_index} of {MAX_RATE_INDEX}"),
+        ("rate index", f"{facts.rate_index} of {MAX_HEADER_RATE_INDEX}"),
         ("tiles", _describe_tiles(facts)),
         ("bytes", f"{facts.n_bytes}"),
         ("bpp", f"{_bpp(facts):.3f}"),
@@ -102,13 +91,7 @@ def _describe_quality(facts: ImageInfo) -> str:
         return "lossless"
     if facts.quality is None:
         return "unknown, as the model is not installed"
-    shown = f"{facts.quality:.1f}"
-    match _clamped(facts):
-        case "low":
-            return f"{shown} (lowest rate: -q below {facts.quality:g} gives the same)"
-        case "high":
-            return f"{shown} (highest rate: -q above {facts.quality:g} gives the same)"
-    return shown
+    return f"{facts.quality:.1f}"
 
 
 def _bpp(facts: ImageInfo) -> float:

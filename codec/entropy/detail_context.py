@@ -175,6 +175,8 @@ PREFIX = "detail."
 # Magnitudes with reconstruction points of their own; larger ones share the last.
 POINTS = 3
 SHAPE_MAX = 1 << 17
+# Bound of the weighted sums of features, the stated mean left out, so that int32 holds them.
+SUM_MAX = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +217,8 @@ class DetailTables:
             _require(
                 array.shape == shape and array.dtype == dtype, name, f"must be {np.dtype(dtype)} {shape}"
             )
-        fits = int(_largest_sum(self.weight)) < 1 << 30
-        fits = fits and int(np.abs(self.weight[..., -1].astype(np.int64)).max()) < 1 << 30
+        fits = bool((largest_sums(self.weight) < SUM_MAX).all())
+        fits = fits and int(np.abs(self.weight[..., -1].astype(np.int64)).max()) < SUM_MAX
         _require(fits, "weight", "has rows whose sums may not fit")
         _require(bool(((self.shape >= 0) & (self.shape <= SHAPE_MAX)).all()), "shape", "is out of range")
         self.entropy.validate()
@@ -238,10 +240,10 @@ class DetailTables:
         return tables
 
 
-def _largest_sum(weight: NDArray[np.int32]) -> np.int64:
-    """Return the largest magnitude of a weighted sum of features, the stated mean left out."""
+def largest_sums(weight: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the largest magnitude of each weighted sum of features, the stated mean left out."""
     largest = np.array([MAGNITUDE_MAX * LOCAL_TERMS.get(name, 16) for name in FEATURES[:-1]], np.int64)
-    found: np.int64 = (np.abs(weight[..., :-1].astype(np.int64)) * largest).sum(-1).max()
+    found: NDArray[np.int64] = (np.abs(weight[..., :-1].astype(np.int64)) * largest).sum(-1)
     return found
 
 

@@ -32,7 +32,7 @@ class ModelEntry:
         name: for display.
         file: weights file in the same folder.
         sha256: of that file, as hex.
-        calibration: pairs (quality 0..100, rate index 0..3840), both increasing.
+        calibration: pairs (quality, rate index 0..3840), both increasing, from quality 0 to 100.
         training: record of the training run.
         graphs: file and sha256 of the graphs for onnxruntime, or None if exported without.
     """
@@ -113,7 +113,7 @@ def check_quality(quality: float) -> None:
 
 
 def to_rate_index(quality: float, entry: ModelEntry) -> int:
-    """Return the rate index of a quality by the calibration, clamped at its ends. Raises UsageError."""
+    """Return the rate index of a quality by the calibration. Raises UsageError."""
     check_quality(quality)
     points = entry.calibration
     if quality <= points[0][0]:
@@ -134,16 +134,6 @@ def from_rate_index(rate_index: int, entry: ModelEntry) -> float:
         if rate_index <= r1:
             return q0 + (q1 - q0) * (rate_index - r0) / (r1 - r0)
     return points[-1][0]
-
-
-def clamped_below(entry: ModelEntry) -> float:
-    """Return the quality at and below which the rate index is constant."""
-    return entry.calibration[0][0]
-
-
-def clamped_above(entry: ModelEntry) -> float:
-    """Return the quality at and above which the rate index is constant."""
-    return entry.calibration[-1][0]
 
 
 def write_index(folder: Path, index: dict[str, Any]) -> None:

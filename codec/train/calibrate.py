@@ -13,19 +13,30 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, RATE_POINTS
 from codec.decode.decoder import Decoder
 from codec.encode.encoder import Encoder
 from codec.errors import TrainingError
 from codec.image.similarity import psnr
+from codec.inference.weights import load_model
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
-from codec.model.index import INDEX, select_folder, write_index
+from codec.model.index import (
+    HIGHEST,
+    INDEX,
+    LOWEST,
+    default_model_id,
+    select_folder,
+    write_index,
+)
 from codec.train.crops import list_pictures
 from codec.train.model import TrainModel
 
-# Rate indices of vaezip and qualities of WebP that are measured for the calibration.
-RATE_INDICES = np.linspace(0, MAX_RATE_INDEX, 21).round().astype(int)
-QUALITIES = np.arange(0, 101, 5)
+# Qualities that are matched with WebP.
+QUALITIES = np.arange(5, 100, 5)
+# Spacing of the rate indices that are measured for that.
+RATE_INDEX_STEP = 128
+# Rate index of quality 100: WebP reaches no PSNR as high, because it halves the resolution of colour.
+TOP = 3328
 
 
 @dataclasses.dataclass
@@ -91,40 +102,56 @@ def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
         return np.asarray(image.convert("RGB"))
 
 
-def calibrate(images: Path, weights: Path) -> list[tuple[float, int]]:
+def measured_rate_indices(detail_from: int) -> NDArray[np.int64]:
+    """Return the rate indices to measure, and among them both sides of where detail layers begin."""
+    every = range(0, MAX_HEADER_RATE_INDEX + 1, RATE_INDEX_STEP)
+    return np.array(sorted({*every, detail_from, detail_from + 1}))
+
+
+def calibrate(images: Path, weights: Path) -> list[tuple[float, int, float]]:
     """Calibrate the model in folder `weights` on a folder of pictures.
 
-    Write the pairs (quality, rate index) to the index of the folder and return them. Raises TrainingError.
+    Write the pairs (quality, rate index) to the index of the folder; return them with the mean PSNR at each.
+    Raises TrainingError.
     """
     select_folder(weights)
     pictures = [np.asarray(Image.open(path).convert("RGB")) for path in list_pictures(images)]
     encoder, decoder = Encoder(), Decoder()
+    detail_from = load_model(default_model_id()).config.detail_from
+    rate_indices = measured_rate_indices(detail_from)
     ours = []
-    for rate_index in RATE_INDICES:
+    for rate_index in rate_indices:
         encoder.rate_index = int(rate_index)
         ours.append(np.mean([psnr(p, np.asarray(decoder.decode(encoder.encode(p)))) for p in pictures]))
     theirs = [np.mean([psnr(p, _webp(p, int(q))) for p in pictures]) for q in QUALITIES]
-    points = match(np.array(theirs), np.array(ours))
+    points = match(np.array(theirs), np.array(ours), rate_indices, detail_from)
     index = json.loads((weights / INDEX).read_text(encoding="utf-8"))
     index["models"][index["default"]]["calibration"] = points
     write_index(weights, index)
-    return points
+    return [(q, r, float(np.interp(r, rate_indices, ours))) for q, r in points]
 
 
-def match(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> list[tuple[float, int]]:
-    """Return pairs (quality, rate index) of equal mean PSNR.
+def match(
+    theirs: NDArray[np.float64],
+    ours: NDArray[np.float64],
+    rate_indices: NDArray[np.int64],
+    detail_from: int,
+) -> list[tuple[float, int]]:
+    """Return pairs (quality, rate index) of equal mean PSNR, between those of qualities 0 and 100.
 
-    theirs: mean PSNR of WebP at QUALITIES. ours: that of vaezip at RATE_INDICES. An end of ours outside the
-    range of theirs gets quality 0 or 100. Raises TrainingError unless both increase.
+    theirs: mean PSNR of WebP at QUALITIES. ours: that of vaezip at rate_indices. Qualities that have no rate
+    index between their neighbours' are left out. The PSNR may jump after detail_from, so the rate indices up
+    to there and those beyond are matched apart. Raises TrainingError unless the PSNR increases in both.
     """
-    if (np.diff(ours) <= 0).any() or (np.diff(theirs) <= 0).any():
+    base = rate_indices <= detail_from
+    if any((np.diff(part) <= 0).any() for part in (theirs, ours[base], ours[~base])):
         raise TrainingError(
             "mean PSNR does not increase with the rate index, so quality cannot be calibrated; train longer"
         )
-    low = float(np.interp(ours[0], theirs, QUALITIES))
-    high = float(np.interp(ours[-1], theirs, QUALITIES))
-    inner = [float(q) for q in QUALITIES if low < q < high]
-    wanted = np.interp(inner, QUALITIES, theirs)
-    matched = np.interp(wanted, ours, RATE_INDICES).round().astype(int)
-    middle = [(q, int(r)) for q, r in zip(inner, matched, strict=True)]
-    return [(round(low, 2), 0), *middle, (round(high, 2), MAX_RATE_INDEX)]
+    points = [(LOWEST, 0)]
+    for quality, wanted in zip(QUALITIES.tolist(), theirs, strict=True):
+        part = base if wanted <= ours[base][-1] else ~base
+        matched = round(float(np.interp(wanted, ours[part], rate_indices[part])))
+        if points[-1][1] < matched < TOP:
+            points.append((float(quality), matched))
+    return [*points, (HIGHEST, TOP)]

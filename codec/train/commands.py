@@ -124,7 +124,14 @@ def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **se
     help="Folder to write to  [default: RUN/export]",
 )
 @click.option("--name", default="vaezip", show_default=True, help="Name of the model.")
-def export(run_folder: Path, out: Path | None, name: str) -> None:
+@click.option(
+    "--detail-pictures",
+    type=click.IntRange(min=1),
+    default=48,
+    show_default=True,
+    help="Number of pictures that the detail layer is fitted on.",
+)
+def export(run_folder: Path, out: Path | None, name: str, detail_pictures: int) -> None:
     """Write the weights of a run, the graphs for onnxruntime, and an index.
 
     Set VAEZIP_MODEL_DIR to the folder to make the codec use them.
@@ -133,7 +140,7 @@ def export(run_folder: Path, out: Path | None, name: str) -> None:
     from codec.train.export import export_graphs
 
     folder = out or run_folder / "export"
-    model_id = write(run_folder, folder, name)
+    model_id = write(run_folder, folder, name, detail_pictures)
     export_graphs(folder)
     click.echo(f"{folder}: model {model_id}")
 
@@ -164,8 +171,8 @@ def calibrate(images: Path, weights: Path) -> None:
     """Calibrate -q so that quality Q gives the mean PSNR of WebP at quality Q on these pictures."""
     from codec.train.calibrate import calibrate as measure
 
-    for quality, rate_index in measure(images, weights):
-        click.echo(f"quality {quality:g}: rate index {rate_index}")
+    for quality, rate_index, decibel in measure(images, weights):
+        click.echo(f"quality {quality:g}: rate index {rate_index}, {decibel:.2f} dB")
 
 
 @train.command()

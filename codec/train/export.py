@@ -14,18 +14,19 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from codec.bitstream.rate_index import MAX_RATE_INDEX
 from codec.entropy.tables import Z_MAX
 from codec.errors import TrainingError
 from codec.inference.folding import NETWORK, scale_weights
 from codec.inference.graphs import Architecture
 from codec.inference.scale_network import TILE, ScaleNetwork
 from codec.inference.torch_backend import TorchRunner
-from codec.inference.weights import architecture, folded_weights, read_verified
+from codec.inference.weights import architecture, build, folded_weights, read_verified
 from codec.model.index import INDEX, default_model_id, model_entry, select_folder, write_index
 from codec.networks.integer_scales import FakeQuantisedConv
+from codec.train.calibrate import TOP
 from codec.train.checkpoint import AVERAGE, load_parameters, read_tensors
 from codec.train.crops import CropSource
+from codec.train.detail_tables import DETAIL_PICTURES, fit_detail
 from codec.train.model import TrainModel
 from codec.train.probability_tables import make_tables
 from codec.train.settings import TrainOptions
@@ -38,12 +39,15 @@ TABLE_PICTURES = 160
 WINDOWS = ("g_a.lap.matrix", "g_s.unlap.matrix")
 INT16_MAX = np.iinfo(np.int16).max
 ID_BYTES = 4
+# Seed of the choice of pictures that the detail layer is fitted on.
+DETAIL_SEED = 5
 
 
-def export(run: Path, out: Path, name: str) -> str:
+def export(run: Path, out: Path, name: str, detail_pictures: int = DETAIL_PICTURES) -> str:
     """Write `<name>-<id>.safetensors` and an index to folder `out`; return the model id as hex.
 
-    run: folder of a finished run. Raises TrainingError.
+    run: folder of a finished run. detail_pictures: how many training tiles the tables of the detail layer are
+    fitted on, some seconds each. Raises TrainingError.
     """
     model, options = averaged_model(run)
     crops = CropSource(run / "cache.npy", seed=options.seed, rank=0)
@@ -56,6 +60,11 @@ def export(run: Path, out: Path, name: str) -> str:
     meta = {"config": model.config.to_json()}
     for key in ("scale_layers", "context_layers"):
         meta[key] = json.dumps([dataclasses.asdict(layer) for layer in getattr(model.config, key)])
+    count = min(detail_pictures, len(crops.train))
+    chosen = np.random.default_rng(DETAIL_SEED).choice(crops.train, count, replace=False)
+    # The tables are of the weights as they are stored; the model has no id yet.
+    stored = build(bytes(ID_BYTES), arrays, meta)
+    arrays |= fit_detail(stored, (crops.tiles[index] for index in chosen)).to_arrays()
     out.mkdir(parents=True, exist_ok=True)
     partial = out / f"{name}.part"
     save_file(arrays, partial, meta)
@@ -68,7 +77,7 @@ def export(run: Path, out: Path, name: str) -> str:
         "name": name,
         "file": file,
         "sha256": digest,
-        "calibration": [[0, 0], [100, MAX_RATE_INDEX]],
+        "calibration": [[0, 0], [100, TOP]],
         "training": record,
     }
     write_index(out, {"default": model_id, "models": {model_id: entry}})

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from codec.entropy.detail_context import SHAPE_MAX
 from codec.errors import BackendMismatch, UnknownModel, WeightsError
 from codec.inference.weights import build, load_model, read_verified
 from codec.model.config import ModelConfig, parameter_shapes
@@ -118,6 +119,48 @@ def test_table_with_wrong_sum(arrays, meta):
     arrays["entropy.z_freq"] = arrays["entropy.z_freq"].copy()
     arrays["entropy.z_freq"][0] += 1
     with pytest.raises(WeightsError, match=r"2\*\*24"):
+        build(ID, arrays, meta)
+
+
+DETAIL = ("weight", "shape", "half", "freq", "lean")
+
+
+@pytest.mark.parametrize("name", DETAIL)
+def test_missing_array_of_the_detail_layer(arrays, meta, name):
+    del arrays[f"detail.{name}"]
+    with pytest.raises(WeightsError, match=rf"detail\.{name} is missing"):
+        build(ID, arrays, meta)
+
+
+def test_model_without_a_detail_layer(arrays, meta):
+    for name in DETAIL:
+        del arrays[f"detail.{name}"]
+    assert build(ID, arrays, meta).detail is None
+
+
+@pytest.mark.parametrize("name", DETAIL)
+@pytest.mark.parametrize(
+    "damage", [lambda a: a[:-1], lambda a: a[0], lambda a: a[..., None], lambda a: a.astype(np.float64)],
+    ids=["short", "first", "deep", "double"],
+)  # fmt: skip
+def test_wrong_shape_or_type_of_the_detail_layer(arrays, meta, name, damage):
+    arrays[f"detail.{name}"] = damage(arrays[f"detail.{name}"])
+    with pytest.raises(WeightsError, match="weights file"):
+        build(ID, arrays, meta)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weight", 1 << 18), ("weight", -(1 << 31)), ("shape", -1), ("shape", SHAPE_MAX + 1), ("lean", 1.0),
+     ("lean", -1.0), ("lean", np.nan), ("lean", np.inf), ("half", 0), ("half", -1), ("half", 40000),
+     ("freq", 0), ("freq", 1 << 24)],
+)  # fmt: skip
+def test_value_out_of_range_in_the_detail_layer(arrays, meta, name, value):
+    damaged = arrays[f"detail.{name}"].copy()
+    # The first entry of `half` must be 0.
+    damaged.flat[1] = value
+    arrays[f"detail.{name}"] = damaged
+    with pytest.raises(WeightsError, match="weights file"):
         build(ID, arrays, meta)
 
 
