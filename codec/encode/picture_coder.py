@@ -157,7 +157,8 @@ class PictureCoder:
         coded = Coded(header, map_ordered(work, self.tiles, self._threads, coarse))
         if not self._options.lossless:
             self._refine(coded, self.tiles, may_be_lossless=True)
-            self._refine(coded, self._recode_tiles_beside_lossless(coded), may_be_lossless=False)
+            self._refine(coded, self._recode_tiles_beside_lossless(coded))
+            self._lower_bases(coded)
         return coded
 
     def file(self, coded: Coded) -> bytes:
@@ -202,13 +203,37 @@ class PictureCoder:
             return code_lossless(self._samples(tile))
         return self._code_learned(header, self._view(tile), tile, self._budget(tile_progress, tile))
 
-    def _code_learned(self, header: Header, view: TileView, tile: Tile, budget: Budget) -> CodedTile:
+    def _code_learned(
+        self, header: Header, view: TileView, tile: Tile, budget: Budget, *, low: bool = False
+    ) -> CodedTile:
+        """Code the learned part of a tile at its own rate index, or the lowest that an offset reaches."""
         config = self._model.config
         base = config.base_rate_index(header.rate_index)
-        offset = rate_offset(config.base_rate_index(self._rate_indices[tile.index]), base)
-        return code_learned(self._model, view, base, offset, self._how, budget)
+        wanted = 0 if low else config.base_rate_index(self._rate_indices[tile.index])
+        return code_learned(self._model, view, base, rate_offset(wanted, base), self._how, budget)
 
-    def _refine(self, coded: Coded, tiles: Sequence[Tile], *, may_be_lossless: bool) -> None:
+    def _lower_bases(self, coded: Coded) -> None:
+        """Code hard tiles with hardly any learned part beside their detail layer, where that costs less.
+
+        Drawn content, such as thin lines, takes many bits of the learned part and still leaves an error as
+        complicated as itself.
+        """
+        hard = [tile for tile in self.tiles if coded.tiles[tile.index].hard]
+        if not hard:
+            return
+        trial = Coded(coded.header, list(coded.tiles))
+        self._recode(trial, hard, low=True)
+        self._refine(trial, hard)
+        lower = [t for t in hard if trial.tiles[t.index].cost < coded.tiles[t.index].cost]
+        for tile in lower:
+            coded.tiles[tile.index] = trial.tiles[tile.index]
+        # What g_s makes of a tile depends on its neighbours' latents.
+        indices = {tile.index for tile in lower}
+        same = indices if len(lower) == len(hard) else set()
+        learned = [t for t in self.tiles if not coded.tiles[t.index].lossless and t.index not in same]
+        self._refine(coded, [t for t in learned if has_neighbour(coded.header, t.index, indices)])
+
+    def _refine(self, coded: Coded, tiles: Sequence[Tile], *, may_be_lossless: bool = False) -> None:
         """Add detail layers to tiles, or store them losslessly, where that costs less."""
         if not tiles:
             return
@@ -254,22 +279,26 @@ class PictureCoder:
         Return them.
         """
         lossless, header = coded.lossless, coded.header
-        present = presence(header, lossless, self._model.config.z_stride)
         learned = [tile for tile in self.tiles if tile.index not in lossless]
         beside = [tile for tile in learned if has_neighbour(header, tile.index, lossless)]
-        if not beside:
-            return []
+        self._recode(coded, beside)
+        return beside
+
+    def _recode(self, coded: Coded, tiles: Sequence[Tile], *, low: bool = False) -> None:
+        """Code the learned part of tiles again, without latents in lossless tiles; low: see _code_learned."""
+        if not tiles:
+            return
+        present = presence(coded.header, coded.lossless, self._model.config.z_stride)
         level, colour = self._how.level, self._picture.colour
-        tile_progress = _TileProgress(len(beside), None)
+        tile_progress = _TileProgress(len(tiles), None)
 
         def recode(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
-            return self._code_learned(header, view, tile, self._budget(tile_progress, tile))
+            return self._code_learned(coded.header, view, tile, self._budget(tile_progress, tile), low=low)
 
-        recoded = map_ordered(recode, beside, min(self._threads, len(beside)))
-        for tile, coded_tile in zip(beside, recoded, strict=True):
+        recoded = map_ordered(recode, tiles, min(self._threads, len(tiles)))
+        for tile, coded_tile in zip(tiles, recoded, strict=True):
             coded.tiles[tile.index] = coded_tile
-        return beside
 
     def _pack_alpha_and_metadata(self) -> _AlphaAndMetadata:
         """Return the payload of alpha and the chunks of metadata; they do not depend on the rate index."""

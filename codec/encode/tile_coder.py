@@ -37,17 +37,27 @@ from codec.tiles.transforms import Block, analyse
 
 # A coefficient of the detail layer may save bits from this many steps on, and a rare one costs about so many.
 _LARGE, _RARE_BITS = 1.2, 10.0
+# The learned part of photographs has a third of this mean squared error at most at this rate index, and half
+# of that for so much more.
+_HARD_MSE, _HARD_AT, _HARD_HALVES = 90.0, 1664, 427
 # What a detail layer must seem to save before it is tried, in bits: fields, means, and as much again.
 _LEAST_SAVING = 400.0
 
 
 class CodedTile(NamedTuple):
-    """A coded tile: the payload of its chunk; of a learned one its symbols, rate index 0..2560 and detail."""
+    """A coded tile.
+
+    payload: of its chunk. symbols: of the learned part; None if the tile is lossless. rate_index: of the
+    learned part, 0..2560. detail: None if there is no detail layer. cost: bits + weight * squared error, as
+    refine_tile weighs them. hard: the learned part represents the tile badly for its rate.
+    """
 
     payload: bytes
     symbols: TileSymbols | None
     rate_index: int = 0
     detail: TileDetail | None = None
+    cost: float = math.inf
+    hard: bool = False
 
     @property
     def lossless(self) -> bool:
@@ -87,17 +97,20 @@ def refine_tile(
     The cost is bits + weight * squared error, summed over samples. samples, decoded: of the tile and of what
     it decodes to without detail, uint8 [h, w, 3]. weight: see error_weight.
     """
+    plain = dataclasses.replace(parse_tile(learned.payload, 0), detail=None).pack()
     error = samples.astype(np.float32) - decoded
-    best, cost = learned, 8 * len(learned.payload) + weight * float(np.square(error).sum())
-    with_detail = _with_detail(model, learned, error, weight)
+    squared = float(np.square(error).sum())
+    best = learned._replace(payload=plain, detail=None, cost=8 * len(plain) + weight * squared)
+    with_detail = _with_detail(model, best, error, weight)
     if with_detail is not None and with_detail.detail is not None:
         left = samples - add_detail(model, with_detail.detail, decoded).astype(np.float32)
-        own_cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
-        if own_cost < cost:
-            best, cost = with_detail, own_cost
-    if may_be_lossless and may_pay(samples, math.ceil(cost / 8)):
+        cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
+        if cost < best.cost:
+            hard = squared / error.size > _HARD_MSE * 2 ** ((_HARD_AT - learned.rate_index) / _HARD_HALVES)
+            best = with_detail._replace(cost=cost, hard=hard)
+    if may_be_lossless and may_pay(samples, math.ceil(best.cost / 8)):
         lossless = code_lossless(samples)
-        if 8 * len(lossless.payload) < cost:
+        if 8 * len(lossless.payload) < best.cost:
             best = lossless
     return best
 

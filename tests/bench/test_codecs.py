@@ -51,7 +51,7 @@ def test_every_codec_has_ten_qualities_and_a_unique_name():
 
 
 def test_error_names_an_unknown_codec():
-    with pytest.raises(UsageError, match="'gif'; known: vaezip, jpeg"):
+    with pytest.raises(UsageError, match="'gif'; choose from vaezip, jpeg"):
         find_codec("gif")
 
 

@@ -131,7 +131,7 @@ def test_sizes_are_parsed(text, n_bytes):
 
 @pytest.mark.parametrize("text", ["", "kB", "-5", "1e3", "5 parsecs", "0x10", "nan"])
 def test_bad_sizes_are_refused(text):
-    with pytest.raises(codec.UsageError, match="no size"):
+    with pytest.raises(codec.UsageError, match="is not a size"):
         parse_size(text)
 
 

@@ -141,6 +141,6 @@ def test_imputation_refuses(photo):
     pixels = photo(32, 32)
     with pytest.raises(UsageError, match="size"):
         impute(pixels, np.zeros((32, 31), bool))
-    with pytest.raises(UsageError, match="no pixel"):
+    with pytest.raises(UsageError, match="covers the whole picture"):
         impute(pixels, np.ones((32, 32), bool))
     assert np.array_equal(impute(pixels, np.zeros((32, 32), bool))[0], pixels)
