@@ -43,7 +43,7 @@ STEPS = {
 }
 # Scripts that run alone: their arguments and their output; None if the output is what they print.
 ALONE = {
-    "content": (("{pictures}", "{out}/content.json"), "content.json"),
+    "content": (("{out}/content.json", "{out}/README.md", "{out}/docs/benchmarks.md"), "content.json"),
     "memory": (("0.05",), None),
     "resources": (("0.1",), None),
     "safety": (("{out}/safety", "{out}/docs/security.md"), "safety/bomb.json"),
