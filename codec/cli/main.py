@@ -49,7 +49,7 @@ _COMMANDS = {
     "impute": ("codec.cli.generate:impute", "Fill in missing parts of a picture."),
     "train": ("codec.train.commands:train", "Train weights and export them."),
     "bench": ("codec.cli.bench:bench", "Compare vaezip with other codecs."),
-    "data": ("codec.cli.data:data", "Download pictures for training and measuring."),
+    "data": ("codec.cli.bench:data", "Download pictures for training and measuring."),
     "completion": ("codec.cli.main:completion", "Print a shell completion script."),
 }
 

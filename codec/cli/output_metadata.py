@@ -124,7 +124,7 @@ def _tiff(given: _Source, options: dict[str, Any], refused: list[str]) -> dict[s
 
     from codec.image import tiff
     from codec.image.exif import thumbnail_of, upright_exif, without_prefix
-    from codec.image.photoshop import IPTC, read_resources
+    from codec.image.jpeg import IPTC, read_resources
 
     exif = without_prefix(options.pop("exif", b""))
     tags = tiff.tags_for_writing(exif)
@@ -179,7 +179,7 @@ def _segment(marker: int, payload: bytes) -> bytes:
 
 def _without_iptc(text: dict[str, str]) -> tuple[dict[str, str], bytes]:
     """Return the texts without the one that contains IPTC, and its content as Photoshop image resources."""
-    from codec.image.photoshop import IPTC, pack_resource, read_resources
+    from codec.image.jpeg import IPTC, pack_resource, read_resources
     from codec.image.png import profile_kind, read_profile
 
     for key, value in text.items():

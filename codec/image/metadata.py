@@ -15,8 +15,7 @@ from codec.image.exif import (
     upright_exif,
     without_prefix,
 )
-from codec.image.jpeg import other_segments, segments, stored_profile
-from codec.image.photoshop import stored_resources
+from codec.image.jpeg import other_segments, segments, stored_profile, stored_resources
 from codec.image.png import profile_kind, read_profile, repeated_texts, write_profile
 from codec.image.tiff import stored_dpi
 from codec.image.xmp import (

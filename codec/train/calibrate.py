@@ -20,14 +20,7 @@ from codec.errors import TrainingError
 from codec.image.similarity import psnr
 from codec.inference.weights import load_model
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
-from codec.model.index import (
-    HIGHEST,
-    INDEX,
-    LOWEST,
-    default_model_id,
-    select_folder,
-    write_index,
-)
+from codec.model.index import HIGHEST, INDEX, LOWEST, default_model_id, select_folder, write_index
 from codec.train.crops import list_pictures
 from codec.train.model import TrainModel
 

@@ -104,8 +104,7 @@ def train() -> None:
 @click.option("--model", "sizes", default="{}", help="Model sizes that differ from the defaults, as JSON.")
 def run(images: Path, out: Path, procs: int, init: Path | None, sizes: str, **settings: float) -> None:
     """Train for a given time or number of steps, and resume an interrupted run."""
-    from codec.train.ranks import launch
-    from codec.train.settings import TrainOptions
+    from codec.train.settings import TrainOptions, launch
 
     try:
         model = json.loads(sizes)

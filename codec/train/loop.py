@@ -1,4 +1,4 @@
-"""The training loop of one rank, with checkpoints and a log."""
+"""The training loop of one rank, with checkpoints and a log: `python -m codec.train.loop OPTIONS.json`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import csv
 import dataclasses
 import json
 import logging
+import os
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +269,23 @@ class _Log:
             writer.writerow([state.step, f"{state.seconds:.1f}", state.pixels, f"{loss:.5f}", *values])
         self.rows.clear()
         self.since, self.pixels = time.monotonic(), state.pixels
+
+
+def main() -> None:
+    """Join the process group if there is one, and train."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    options = TrainOptions.from_json(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        run(options)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

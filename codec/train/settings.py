@@ -1,16 +1,19 @@
-"""Options of a training run, its learning-rate schedule, and the choice of bf16."""
+"""Options of a training run, its learning-rate schedule, the choice of bf16, and the start of its ranks."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from codec.bitstream.rate_index import RATE_POINTS
-from codec.errors import UsageError
+from codec.errors import TrainingError, UsageError
 from codec.model.config import ModelConfig
 
 # Least side of crops for MS-SSIM and the perceptual error: their five scales need 176 pixels; this is the
@@ -147,3 +150,27 @@ def learning_rate_factor(step: int, progress: float) -> float:
 def is_decaying(progress: float) -> bool:
     """Return True if the learning rate is decaying. progress: share of the run, 0..1."""
     return progress >= 1.0 - DECAY_SHARE
+
+
+def launch(options: TrainOptions, procs: int) -> None:
+    """Store the options in the folder of the run and train with `procs` ranks.
+
+    Raises TrainingError if a rank fails.
+    """
+    options.run.mkdir(parents=True, exist_ok=True)
+    stored = options.run / "options.json"
+    stored.write_text(options.to_json(), encoding="utf-8")
+    start: list[str] = []
+    if procs > 1:
+        # Without --log-dir, torch creates a folder in the system's temporary directory and leaves it there.
+        start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={procs}"]
+        start.append(f"--log-dir={os.devnull}")
+    command = [sys.executable, *start, "-m", "codec.train.loop", str(stored)]
+    # torch creates this folder even if nothing is compiled; by default it is in the temporary directory.
+    environment = {"TORCHINDUCTOR_CACHE_DIR": str(options.run), **os.environ}
+    if not torch.cuda.is_available():
+        # Two ranks with one thread each train 1.6 times faster than one rank with two threads.
+        environment["OMP_NUM_THREADS"] = "1"
+    code = subprocess.run(command, env=environment, check=False).returncode
+    if code:
+        raise TrainingError(f"training ended with exit code {code}; see the messages above")

@@ -11,8 +11,8 @@ from PIL import Image
 
 import codec
 from codec.cli.output_formats import FORMATS, losses, save
+from codec.image.jpeg import pack_resource, read_resources
 from codec.image.load import load_picture
-from codec.image.photoshop import pack_resource, read_resources
 from codec.image.png import read_profile, write_profile
 
 SUFFIXES = [suffix for suffix in FORMATS if suffix not in (".jpeg", ".tiff")]

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from codec.bitstream.metadata_chunks import pack_metadata
 from codec.image.exif import exif_orientation, thumbnail_of
+from codec.image.jpeg import pack_resource, read_resources
 from codec.image.load import load_picture
 from codec.image.metadata import attach
-from codec.image.photoshop import pack_resource, read_resources
 from codec.image.png import read_profile, write_profile
 from codec.image.xmp import EXTENDED_PREFIX, MAIN_PREFIX, has_reference, split_extended
 from codec.limits import Limits

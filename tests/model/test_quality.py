@@ -17,13 +17,7 @@ from codec.bitstream.rate_index import (
 )
 from codec.bitstream.tile_payloads import TilePayload
 from codec.errors import UsageError
-from codec.model.index import (
-    ModelEntry,
-    default_model_id,
-    from_rate_index,
-    model_entry,
-    to_rate_index,
-)
+from codec.model.index import ModelEntry, default_model_id, from_rate_index, model_entry, to_rate_index
 
 ENTRY = ModelEntry(b"abcd", "", "", "", ((0.0, 0), (50.0, 800), (52.0, 1000), (100.0, 3400)), {})
 
