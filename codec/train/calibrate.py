@@ -17,7 +17,7 @@ from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, RATE_POINTS
 from codec.decode.decoder import Decoder
 from codec.encode.encoder import Encoder
 from codec.errors import TrainingError
-from codec.image.similarity import psnr
+from codec.image.similarity import MAX_DB, psnr
 from codec.inference.weights import load_model
 from codec.model.config import SCALE_LOG_STEP, SCALE_MIN
 from codec.model.index import HIGHEST, INDEX, LOWEST, default_model_id, select_folder, write_index
@@ -134,10 +134,12 @@ def match(
 
     theirs: mean PSNR of WebP at QUALITIES. ours: that of vaezip at rate_indices. Qualities that have no rate
     index between their neighbours' are left out. The PSNR may jump after detail_from, so the rate indices up
-    to there and those beyond are matched apart. Raises TrainingError unless the PSNR increases in both.
+    to there and those beyond are matched apart. Raises TrainingError unless the PSNR increases in both,
+    up to where all pictures are lossless.
     """
     base = rate_indices <= detail_from
-    if any((np.diff(part) <= 0).any() for part in (theirs, ours[base], ours[~base])):
+    parts = theirs, ours[base], ours[~base]
+    if any(((np.diff(part) <= 0) & (part[1:] < MAX_DB)).any() for part in parts):
         raise TrainingError(
             "mean PSNR does not increase with the rate index, so quality cannot be calibrated; train longer"
         )

@@ -67,3 +67,11 @@ def test_psnr_that_does_not_increase():
         match(THEIRS, flat, RATE_INDICES, DETAIL_FROM)
     with pytest.raises(TrainingError, match="train longer"):
         match(THEIRS[::-1], ours(0), RATE_INDICES, DETAIL_FROM)
+
+
+def test_lossless_pictures_at_the_highest_rates():
+    lossless = ours(0)
+    lossless[-3:] = 100
+    assert match(THEIRS, lossless, RATE_INDICES, DETAIL_FROM) == match(
+        THEIRS, ours(0), RATE_INDICES, DETAIL_FROM
+    )
