@@ -4,18 +4,18 @@
 
 Writes RESULT.json after each kind of hard_content.py, then a line each for the median and the worst kind in
 README and a table in PAGE, which is docs/benchmarks.md. --only measures these kinds again and keeps the
-others; --tables measures none. The pictures have SIDE x SIDE pixels. vaezip encodes them at RATE_INDICES
-with effort 0, WebP with method 6, AVIF with 4:2:0 and 4:4:4 at speed 6, at the qualities of `vaezip bench
-rd`; vaezip and WebP also without loss.
+others; --tables measures none, and compares again. The pictures have SIDE x SIDE pixels. vaezip encodes them
+at RATE_INDICES with effort 0, WebP with method 6, AVIF with 4:2:0 and 4:4:4 at speed 6, both at half of the
+qualities of `vaezip bench rd`; vaezip and WebP also without loss. All kinds take 4 minutes of one core.
 
 The bytes that a codec needs for a PSNR are those of its curve there, by piecewise cubic interpolation of
 log(bytes), or those of its smallest exact file if that is smaller or the curve ends below. Exact files thus
 bound a curve, and their infinite PSNR enters nowhere. Exact are the lossless files and those of the curve
 that vaezip made lossless by itself. Of AVIF's two curves the one with fewer bytes counts at each PSNR.
 
-BD-rate is the mean of log(bytes of vaezip / bytes of the other) from the lowest PSNR that both reach to
-TOP_DB, or to the end of a curve that ends earlier and has no exact file. A curve's own lowest point can be an
-exact file; it then reaches down to any PSNR. Needs vaezip[bench].
+BD-rate is the mean of log(bytes of vaezip / bytes of the other). Its range starts at the lowest PSNR of one
+of the curves, the higher, but at START_DB at the latest; below its lowest PSNR a codec needs its smallest
+file. It ends at TOP_DB, or where a curve without an exact file ends. Needs vaezip[bench].
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import argparse
 import io
 import json
 import statistics
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -44,16 +45,17 @@ from codec.bench.readme import replace_between
 from codec.bitstream.container import parse_container
 from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.bitstream.tile_payloads import LosslessTile
-from codec.model.index import default_model_id
 
-SIDE = usual(384, small=128)
-RATE_INDICES = (0, 640, 1280, 1920, 2560, 3200, MAX_HEADER_RATE_INDEX)
+SIDE = usual(256, small=128)
+RATE_INDICES = (0, 320, 640, 960, 1280, 1920, 2560, 3200, MAX_HEADER_RATE_INDEX)
 WEBP, AVIF = ("webp",), ("avif", "avif-444")
 LABELS = {"webp": "WebP", "avif": "AVIF"}
 # PSNR of `Point` for an exact copy, in place of infinity.
 EXACT_DB = 100.0
 # Above, differences are hard to see, and lossless files come near.
 TOP_DB = 45.0
+# The range starts here at the latest, so that a codec whose smallest files are nearly exact is compared.
+START_DB = 30.0
 GRID_DB = 0.05
 # The range of the comparison at equal bytes.
 EQUAL_DB = (25.0, 35.0)
@@ -83,8 +85,8 @@ class Costs:
         for points in curves:
             lossy = [point for point in points if point.psnr < EXACT_DB]
             curve = rising([float(point.n_bytes) for point in lossy], [point.psnr for point in lossy])
-            if len(curve.bpp) > 1:
-                self._curves.append((curve.value, PchipInterpolator(curve.value, np.log(curve.bpp))))
+            if lossy:
+                self._curves.append((curve.value, np.log(curve.bpp)))
 
     @property
     def low(self) -> float:
@@ -101,15 +103,16 @@ class Costs:
     def log_bytes(self, psnr: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return log(bytes) at each PSNR; infinite where none is reached. Below `low` it is that of `low`."""
         found = np.full(psnr.shape, np.inf if self._exact is None else np.log(self._exact))
-        for values, interpolate in self._curves:
-            lossy = interpolate(np.maximum(psnr, values[0]))
+        for values, sizes in self._curves:
+            inside = np.clip(psnr, values[0], values[-1])
+            lossy = PchipInterpolator(values, sizes)(inside) if len(values) > 1 else sizes
             found = np.minimum(found, np.where(psnr <= values[-1], lossy, np.inf))
         return found
 
 
 def bd_rate(ours: Costs, other: Costs) -> Record | None:
-    """Return the BD-rate in percent and its range in dB; None if the ranges do not overlap."""
-    low, high = max(ours.low, other.low), min(ours.high, other.high, TOP_DB)
+    """Return the BD-rate in percent and its range in dB; None if the range is empty."""
+    low, high = min(max(ours.low, other.low), START_DB), min(ours.high, other.high, TOP_DB)
     if high <= low:
         return None
     grid = np.linspace(low, high, max(round((high - low) / GRID_DB), 2))
@@ -137,7 +140,8 @@ def least_gain(ours: Costs, other: Costs) -> float | None:
 def classical(name: str, pixels: Pixels) -> list[Point]:
     """Return the curve of a codec of `vaezip bench rd`."""
     other = find_codec(name)
-    files = [other.encode(pixels, quality) for quality in usual(other.qualities, small=other.qualities[::4])]
+    qualities = {*other.qualities[:: usual(2, small=4)], other.qualities[-1]}
+    files = [other.encode(pixels, quality) for quality in sorted(qualities)]
     return [Point(len(data), rounded_psnr(pixels, other.decode(data))) for data in files]
 
 
@@ -169,10 +173,13 @@ def measure(name: str, pixels: Pixels) -> Record:
     """Measure the curves of all codecs on one picture."""
     ours = find_codec("vaezip")
     rows = []
-    for rate_index in usual(RATE_INDICES, small=RATE_INDICES[::3]):
+    for rate_index in usual(RATE_INDICES, small=RATE_INDICES[::4]):
         data = ours.encode(pixels, rate_index)
         point = Point(len(data), rounded_psnr(pixels, ours.decode(data)))
         rows.append({"rate_index": rate_index, **point._asdict(), **parts(data)})
+        if point.psnr >= EXACT_DB:
+            # A higher rate values errors higher, so that the file stays exact.
+            break
     return {
         "kind": name,
         "vaezip": rows,
@@ -257,27 +264,33 @@ def update(record: Record, readme: Path, page: Path) -> None:
         path.write_text(replace_between(text, START, END, block), encoding="utf-8")
 
 
-def stored(target: Path) -> dict[str, Record]:
-    """Return the kinds of an earlier record by name; none if there is no record."""
-    if not target.exists():
-        return {}
-    record = json.loads(target.read_text(encoding="utf-8"))
-    return {kind["kind"]: kind for kind in record["kinds"]}
-
-
-def written(kinds: dict[str, Record], target: Path) -> Record:
-    """Write and return the record of the kinds measured so far, in the order of KINDS."""
-    record = {
-        "model": default_model_id().hex(),
-        "versions": {name: find_codec(name).version() for name in ("vaezip", *WEBP, *AVIF)},
-        "settings": {name: find_codec(name).settings for name in (*WEBP, *AVIF)},
+def facts() -> Record:
+    """Return a record without kinds: what must be equal for kinds to stand in one record."""
+    codecs = ("vaezip", *WEBP, *AVIF)
+    return {
+        "versions": {name: find_codec(name).version() for name in codecs},
+        "settings": {name: find_codec(name).settings for name in codecs},
         "side": SIDE,
+        "start_db": START_DB,
         "top_db": TOP_DB,
         "exact_db": EXACT_DB,
-        "kinds": [compared(kinds[kind.name]) for kind in KINDS if kind.name in kinds],
     }
+
+
+def stored(target: Path) -> list[Record]:
+    """Return the kinds of a record. Exit if other versions or settings measured them."""
+    record = json.loads(target.read_text(encoding="utf-8"))
+    kinds: list[Record] = record.pop("kinds")
+    if record != facts():
+        sys.exit(f"{target}: other versions or settings measured the kinds of this record; measure all again")
+    return kinds
+
+
+def write(record: Record, target: Path) -> None:
+    """Write a record, with its kinds in the order of KINDS."""
+    order = [kind.name for kind in KINDS]
+    record["kinds"].sort(key=lambda kind: order.index(kind["kind"]))
     target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return record
 
 
 def parsed() -> argparse.Namespace:
@@ -286,23 +299,36 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("target", type=Path)
     parser.add_argument("readme", type=Path)
     parser.add_argument("page", type=Path)
-    parser.add_argument("--only", nargs="+", choices=[kind.name for kind in KINDS], metavar="NAME")
-    parser.add_argument("--tables", action="store_true")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--only", nargs="+", choices=[kind.name for kind in KINDS], metavar="NAME")
+    chosen.add_argument("--tables", action="store_true")
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure the kinds, write the record and the pages, and print one line per kind."""
     arguments = parsed()
-    wanted = [kind for kind in KINDS if not arguments.only or kind.name in arguments.only]
-    kinds = stored(arguments.target) if arguments.only or arguments.tables else {}
-    for kind in [] if arguments.tables else usual(wanted, small=wanted[:3]):
-        kinds[kind.name] = measure(kind.name, picture(kind, SIDE))
-        written(kinds, arguments.target)
-        print(line(compared(kinds[kind.name])), flush=True)
-    record = written(kinds, arguments.target)
+    if arguments.tables:
+        record = json.loads(arguments.target.read_text(encoding="utf-8"))
+        record["kinds"] = [compared(kind) for kind in record["kinds"]]
+        write(record, arguments.target)
+    else:
+        record = measured(arguments.target, arguments.only)
     update(record, arguments.readme, arguments.page)
     print(summary(record))
+
+
+def measured(target: Path, only: list[str] | None) -> Record:
+    """Measure all kinds, or only some of a record; write the record after each."""
+    wanted = [kind for kind in KINDS if not only or kind.name in only]
+    kept = [kind for kind in stored(target) if kind["kind"] not in only] if only else []
+    record = {**facts(), "kinds": kept}
+    for kind in usual(wanted, small=wanted[:3]):
+        found = compared(measure(kind.name, picture(kind, SIDE)))
+        record["kinds"].append(found)
+        write(record, target)
+        print(line(found), flush=True)
+    return record
 
 
 def line(kind: Record) -> str:

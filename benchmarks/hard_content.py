@@ -3,7 +3,8 @@
 `KINDS` lists a name, a function and a line for each. A function takes a side in pixels and a random
 generator, and returns uint8 [side, side, 3]; the same side and seed give the same picture with the same
 Pillow. The photographs below some kinds come with scikit-image: coffee by Rachel Michetti, CC0, and rocket
-by SpaceX, public domain; neither is a training tile. Text uses the font that Pillow includes.
+by SpaceX, public domain; neither is a training tile, but altered parts of coffee appear in plots among them.
+Text uses the font that Pillow includes.
 """
 
 from __future__ import annotations
@@ -203,10 +204,11 @@ def checkers_on_a_ramp(side: int, rng: np.random.Generator) -> Pixels:
 
 
 def coloured_checkers(side: int, rng: np.random.Generator) -> Pixels:
-    """Return red and blue checkers of 2 pixels."""
+    """Return checkers of 2 pixels in saturated pairs of colours, which change every 24 pixels."""
     rows, columns = np.indices((side, side))
-    checks = 255.0 * ((rows // 2 + columns // 2) % 2)
-    return _pixels(np.dstack([checks, 0 * checks, 255 - checks]))
+    patch = rows // 24 * math.ceil(side / 24) + columns // 24
+    pairs = 255 * rng.integers(0, 2, (int(patch.max()) + 1, 2, 3), dtype=np.uint8)
+    return pairs[patch, (rows // 2 + columns // 2) % 2]
 
 
 def checkers_in_perspective(side: int, rng: np.random.Generator) -> Pixels:
@@ -622,7 +624,7 @@ KINDS: tuple[Kind, ...] = tuple(
         ("hard lines at 8 angles", hard_lines_at_eight_angles),
         ("moire", moire),
         ("checkers on a ramp", checkers_on_a_ramp),
-        ("checkers, red and blue", coloured_checkers),
+        ("checkers in many colours", coloured_checkers),
         ("checkers in perspective", checkers_in_perspective),
         ("halftone", halftone),
         ("halftone in colour", colour_halftone),

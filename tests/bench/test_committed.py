@@ -58,6 +58,14 @@ def test_effort_tables_agree_with_the_record(script):
     assert between("docs/guide/size-and-effort.md", effort.START, effort.END) == effort.table(record)
 
 
+def test_hard_content_agrees_with_the_record(script):
+    content = script("content")
+    record = json.loads((ROOT / FOLDER / "content.json").read_text(encoding="utf-8"))
+    assert len(record["kinds"]) == len(content.KINDS) >= 24
+    assert between("README.md", content.START, content.END) == content.summary(record)
+    assert between("docs/benchmarks.md", content.START, content.END) == content.table(record, f"../{FOLDER}")
+
+
 def test_safety_table_agrees_with_the_records(script):
     safety = script("safety")
     assert between("docs/security.md", safety.START, safety.END) == safety.table(ROOT / FOLDER / "safety")
