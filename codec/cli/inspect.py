@@ -10,7 +10,7 @@ import click
 
 from codec.api import info as read_info
 from codec.bitstream.container import parse_container
-from codec.bitstream.rate_index import MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.cli.jobs import STANDARD, Job, drop_empty_sources, read_input, run
 from codec.cli.parameters import limit_option, quiet_option, threads_option
 from codec.cli.report import EXIT_CODES_HELP, describe, is_expected, printable, say
@@ -79,7 +79,7 @@ def _as_rows(facts: ImageInfo) -> list[tuple[str, str]]:
         ("version", facts.version),
         ("model", facts.model_id),
         ("quality", _describe_quality(facts)),
-        ("rate index", f"{facts.rate_index} of {MAX_RATE_INDEX}"),
+        ("rate index", f"{facts.rate_index} of {MAX_HEADER_RATE_INDEX}"),
         ("tiles", _describe_tiles(facts)),
         ("bytes", f"{facts.n_bytes}"),
         ("bpp", f"{_bpp(facts):.3f}"),

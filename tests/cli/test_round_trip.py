@@ -181,10 +181,10 @@ def test_info_reports_quality_and_clamping(vaezip, tmp_path, stream):
     text = done.stdout.decode()
     assert "  quality: 75.0\n" in text
     parsed = parse_container(stream)
-    assert f"  rate index: {parsed.header.rate_index} of 2560\n" in text
+    assert f"  rate index: {parsed.header.rate_index} of 3840\n" in text
     assert f"  bpp: {8 * len(stream) / (451 * 300):.3f}\n" in text
     tiles = [tile.pack() for tile in parsed.tiles]
-    for rate_index, words in ((0, "lowest rate"), (2560, "highest rate")):
+    for rate_index, words in ((0, "lowest rate"), (3840, "highest rate")):
         header = Header(451, 300, rate_index, parsed.header.model_id, parsed.header.tile_log2)
         (tmp_path / "end.vae").write_bytes(write_container(header, tiles))
         assert words in vaezip("info", "end.vae").stdout.decode()

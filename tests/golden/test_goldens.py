@@ -20,7 +20,7 @@ from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.tile_payloads import LosslessTile
 from codec.decode.decoder import Decoder
-from codec.decode.symbols import decode_symbols
+from codec.decode.symbols import decode_detail, decode_symbols
 from codec.encode.encoder import Encoder
 from codec.image.lossless import unpack
 from codec.inference.weights import load_model
@@ -93,6 +93,9 @@ def describe(data: bytes, pixels: np.ndarray) -> dict[str, object]:
         decoded = decode_symbols(model, tile, payload, header.rate_index)
         for part in (decoded.z, decoded.r):
             symbols.update(part.astype("<i2").tobytes())
+        if payload.detail is not None:
+            detail = decode_detail(model, tile, payload.detail)
+            symbols.update(detail.coefficients.q.astype("<i2").tobytes())
     error = np.square(np.asarray(Decoder().decode(data)).astype(float) - pixels).mean()
     return {
         "file": hashlib.sha256(data).hexdigest(),
