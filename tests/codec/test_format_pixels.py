@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from codec.inference.weights import read_verified
+from codec.decode.symbols import decode_detail
+from codec.inference.weights import load_model, read_verified
 from codec.model.config import ModelConfig
 from codec.model.index import model_entry
+from codec.tiles.detail import dequantise, synthesise_detail
 
 
 def act(t):
@@ -96,7 +98,8 @@ def test_decoder_follows_the_format(photo, encoder, decode, symbols, size, quali
     header, tiles = symbols(data)
     arrays, meta = read_verified(model_entry(header.model_id))
     config = ModelConfig.from_json(meta["config"])
-    plain = Plain(arrays, header.rate_index)
+    base = header.rate_index if header.rate_index <= config.detail_from else config.detail_base
+    plain = Plain(arrays, base)
     stride = config.z_stride
     unscaled = np.full((config.m, *(-(-n // stride) * stride // 16 for n in size[::-1])), np.nan)
     for tile, _, decoded in tiles:
@@ -104,6 +107,15 @@ def test_decoder_follows_the_format(photo, encoder, decode, symbols, size, quali
         top, left = tile.y // 16, tile.x // 16
         unscaled[:, top : top + part.shape[1], left : left + part.shape[2]] = part
     expected = plain.synthesis(unscaled, config).transpose(1, 2, 0)[: size[1], : size[0]]
+    for tile, payload, _ in tiles:
+        assert (payload.detail is not None) == (quality == 100)
+        if payload.detail is not None:
+            model = load_model(header.model_id)
+            detail = decode_detail(model, tile, payload.detail)
+            coefficients = dequantise(model.detail.tables, detail.coefficients, detail.step)
+            added = synthesise_detail(coefficients, detail.transform, tile.height, tile.width)
+            here = expected[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+            here[:] = np.rint(here + added).clip(0, 255)
     difference = np.abs(expected - decode(data))
     assert difference.max() <= 1
     assert np.count_nonzero(difference) <= 1e-3 * difference.size + 1

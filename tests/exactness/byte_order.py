@@ -35,6 +35,9 @@ def computed(files: list[Path], out: Path) -> None:
         found = parse_container(file.read_bytes())
         header, model = found.header, load_model(found.header.model_id)
         arrays |= model.coder.tables.to_arrays()
+        if model.detail is not None:
+            arrays |= model.detail.tables.to_arrays()
+        arrays[f"{file.stem} base"] = np.array(model.config.base_rate_index(header.rate_index))
         for tile in tile_grid(header.width, header.height, header.tile_size):
             payload = found.tiles[tile.index]
             if isinstance(payload, TilePayload):
@@ -52,6 +55,8 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
     from codec.bitstream.rate_index import nearest_rate_point
     from codec.bitstream.tile_payloads import TilePayload, parse_alpha
     from codec.entropy.coder import TileCoder, symbol_crc
+    from codec.entropy.detail_coder import DetailCoder, detail_crc
+    from codec.entropy.detail_context import DetailTables
     from codec.entropy.range_coder import BEST
     from codec.entropy.steps import STEPS
     from codec.entropy.tables import EntropyTables
@@ -70,13 +75,20 @@ def child(given: Path, files: list[Path]) -> dict[str, object]:
             if not isinstance(payload, TilePayload):
                 digest.update(unpack(payload.stream, file.name).tobytes())
                 continue
-            decoder = coder.decoder(payload.words, nearest_rate_point(payload.rate_index(header.rate_index)))
+            rate_index = payload.rate_index(int(arrays[f"{file.stem} base"]))
+            decoder = coder.decoder(payload.words, nearest_rate_point(rate_index))
             z = decoder.z(*arrays[f"{file.stem} z {tile.index}"].tolist())
             for _ in range(STEPS):
                 r = decoder.r(arrays[f"{file.stem} scale_index {tile.index}"])
             decoder.finish()
             assert symbol_crc(z, r) == payload.crc, file.name
             digest.update(z.astype("<i2").tobytes() + r.astype("<i2").tobytes())
+            if payload.detail is not None:
+                detail = DetailCoder(DetailTables.from_arrays(arrays))
+                cells = -(-tile.height // 16), -(-tile.width // 16)
+                q = detail.decode(payload.detail.words, payload.detail.transform, *cells).q
+                assert detail_crc(q) == payload.detail.crc, file.name
+                digest.update(q.astype("<i2").tobytes())
         for chunk in found.chunks:
             if chunk.kind == wire.ALPHA:
                 for tile, part in zip(grid, parse_alpha(chunk.payload, grid), strict=True):

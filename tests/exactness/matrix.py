@@ -5,7 +5,8 @@
 One process runs for each of 48 settings: threads 1 and 2, with and without oneDNN, two instruction sets of
 ATen, three of oneDNN, channels innermost or planes row by row. The library has no option for planes, so the
 probe changes the stored weights. Each process decodes files with tiles of 64, 128 and 512 pixels a side, one
-tile at a time and four at a time. The library never puts two tiles into one tensor, so these are all batches.
+of them with a detail layer, one tile at a time and four at a time. The library never puts two tiles into one
+tensor, so these are all batches.
 
 Symbols must be identical. Samples may differ by one level, at most one in 10,000. ATen and oneDNN replace
 instruction sets that the processor lacks; `instructions` in the result names the ones in use.
@@ -34,8 +35,10 @@ AXES = {
     "memory": ("channels", "rows"),
 }
 AT_ONCE = (1, 4)
-# Picture, rate_index 0..2560, binary logarithm of the tiles' side.
-FILES = (("photo", 2560, 6), ("photo", 2560, 7), ("photo", 1168, 9), ("noise", 2168, 7))
+# Picture, rate_index 0..2304, binary logarithm of the tiles' side.
+FILES = (("photo", 2304, 6), ("photo", 2304, 7), ("photo", 1168, 9), ("noise", 2168, 7))
+# Quality of a file with detail layers.
+FINE = 96
 MAX_LEVELS, MAX_SHARE = 1, 1e-4
 
 
@@ -59,6 +62,8 @@ def encoded(pixels: np.ndarray, rate_index: int, tile_log2: int) -> bytes:
 
 def make_files(folder: Path) -> list[Path]:
     """Write small files with many kinds of tiles, symbols and rates; return their paths."""
+    from codec.encode.encoder import Encoder
+
     with Image.open(PICTURE) as photo:
         shown = {"photo": np.asarray(photo.convert("RGB").crop((130, 90, 330, 218)))}
     # Unlike photographs: most residuals are escapes.
@@ -67,6 +72,8 @@ def make_files(folder: Path) -> list[Path]:
     for name, rate_index, log2 in FILES:
         files.append(folder / f"{name}-{rate_index}-{log2}.vae")
         files[-1].write_bytes(encoded(shown[name], rate_index, log2))
+    files.append(folder / f"photo-detail-{FINE}.vae")
+    files[-1].write_bytes(Encoder(FINE, threads=1).encode(shown["photo"]))
     return files
 
 

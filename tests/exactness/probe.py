@@ -27,7 +27,7 @@ from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.tile_payloads import TilePayload
 from codec.decode.decoder import Decoder
-from codec.decode.symbols import decode_symbols
+from codec.decode.symbols import decode_detail, decode_symbols
 from codec.encode.encoder import Encoder
 from codec.inference.torch_backend import TorchOps, TorchRunner
 from codec.inference.weights import LoadedModel, load_model
@@ -58,12 +58,15 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
 
     def one(tile: Tile, payload: TilePayload) -> tuple[bytes, bytes]:
         decoded = decode_symbols(model, tile, payload, header.rate_index)
+        base = model.config.base_rate_index(header.rate_index)
         with torch.inference_mode():
-            y_hat = torch.from_numpy(dequantise_tile(model, decoded, header.rate_index))[None]
-            floats = (
-                model.network.g_s(y_hat, rate_point_tensor(header.rate_index)).contiguous().numpy().tobytes()
-            )
-        return decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes(), floats
+            y_hat = torch.from_numpy(dequantise_tile(model, decoded, base))[None]
+            floats = model.network.g_s(y_hat, rate_point_tensor(base)).contiguous().numpy().tobytes()
+        symbols = decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes()
+        if payload.detail is not None:
+            detail = decode_detail(model, tile, payload.detail).coefficients
+            symbols += detail.q.astype("<i2").tobytes() + detail.scale_index.tobytes()
+        return symbols, floats
 
     tiles = tile_grid(header.width, header.height, header.tile_size)
     if at_once == 1:

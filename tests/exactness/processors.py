@@ -64,19 +64,23 @@ def child(out: Path, files: list[Path]) -> dict[str, object]:
 
 
 def symbol_hash(data: bytes, load_model: Callable[[bytes], LoadedModel]) -> str:
-    """Return the sha256 of all symbols of a file's learned tiles."""
+    """Return the sha256 of all symbols of a file's learned tiles and their detail layers."""
     from codec.bitstream.container import parse_container
     from codec.bitstream.geometry import tile_grid
     from codec.bitstream.tile_payloads import TilePayload
-    from codec.decode.symbols import decode_symbols
+    from codec.decode.symbols import decode_detail, decode_symbols
 
     found = parse_container(data)
     header, digest = found.header, hashlib.sha256()
     grid = tile_grid(header.width, header.height, header.tile_size)
     for tile, payload in zip(grid, found.tiles, strict=True):
         if isinstance(payload, TilePayload):
-            decoded = decode_symbols(load_model(header.model_id), tile, payload, header.rate_index)
+            model = load_model(header.model_id)
+            decoded = decode_symbols(model, tile, payload, header.rate_index)
             digest.update(decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes())
+            if payload.detail is not None:
+                detail = decode_detail(model, tile, payload.detail).coefficients
+                digest.update(detail.q.astype("<i2").tobytes() + detail.scale_index.tobytes())
     return digest.hexdigest()
 
 

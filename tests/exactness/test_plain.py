@@ -13,7 +13,7 @@ from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid, z_shape
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT, nearest_rate_point
 from codec.bitstream.tile_payloads import TilePayload
-from codec.decode.symbols import decode_symbols
+from codec.decode.symbols import decode_detail, decode_symbols
 from codec.encode.encoder import Encoder
 from codec.entropy import reference
 from codec.entropy.tables import EntropyTables
@@ -53,9 +53,11 @@ def layers(shipped, prefix, name):
 
 def plain_symbols(shipped, tables, tile, payload, header_rate_index):
     """Decode the symbols of one tile by FORMAT.md sections 6 to 8."""
-    rate_index = payload.rate_index(header_rate_index)
+    config = ModelConfig.from_json(shipped[1]["config"])
+    above = header_rate_index > config.detail_from
+    rate_index = payload.rate_index(config.detail_base if above else header_rate_index)
     decoder = reference.RangeDecoder(bytes(payload.words))
-    stride = ModelConfig.from_json(shipped[1]["config"]).z_stride
+    stride = config.z_stride
     z = reference.decode_z(
         decoder, tables, nearest_rate_point(rate_index), *z_shape(tile.width, tile.height, stride)
     )
@@ -84,12 +86,30 @@ def test_same_symbols(shipped, tables, photo, monkeypatch, quality, noise):
     header, payload = found.header, found.tiles[0]
     assert isinstance(payload, TilePayload)
     (tile,) = tile_grid(header.width, header.height, header.tile_size)
-    fast = decode_symbols(load_model(header.model_id), tile, payload, header.rate_index)
+    model = load_model(header.model_id)
+    fast = decode_symbols(model, tile, payload, header.rate_index)
     z, r = plain_symbols(shipped, tables, tile, payload, header.rate_index)
     assert fast.z.tolist() == z
     assert fast.r.tolist() == r
     assert np.count_nonzero(fast.r) > 20
     assert reference.symbol_crc(z, r) == payload.crc
+    assert (payload.detail is not None) == (quality == 100)
+    if payload.detail is not None:
+        assert_same_detail(shipped, payload.detail, decode_detail(model, tile, payload.detail).coefficients)
+
+
+def assert_same_detail(shipped, payload, fast):
+    arrays, (rows, columns) = shipped[0], fast.q.shape[3:]
+    half = arrays["detail.half"].tolist()
+    starts = np.cumsum([0, *(2 * h + 2 for h in half[1:])])
+    freq = [part.tolist() for part in np.split(arrays["detail.freq"], starts[1:-1])]
+    weight, shape = arrays["detail.weight"].tolist(), arrays["detail.shape"].tolist()
+    tables = reference.DetailTables(weight, shape, half, [[], *freq])
+    d, scale_index = reference.decode_detail(bytes(payload.words), tables, payload.transform, rows, columns)
+    for at in np.ndindex(fast.q.shape):
+        assert (d.get(at, 0), scale_index.get(at, 0)) == (fast.q[at], fast.scale_index[at])
+    assert any(d.values())
+    assert reference.detail_crc(d, rows, columns) == payload.crc
 
 
 def test_digests_compared_between_byte_orders(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHEAP = ("header", "container", "metadata", "frames")
-FULL = ("entropy", "decode", "salvage", "splits", "roundtrip")
+FULL = ("entropy", "detail", "decode", "salvage", "splits", "roundtrip")
 NAMES = CHEAP + FULL
 Record = dict[str, object]
 

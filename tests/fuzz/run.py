@@ -29,8 +29,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 SECONDS = 0.5 + 4e-6 * (1 << 16)
 MEMORY = 1 << 30
 # Shares of the targets in each total.
-SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.3, "decode": 0.4,
-          "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
+SHARES = {"header": 0.3, "container": 0.4, "metadata": 0.15, "frames": 0.15, "entropy": 0.2, "detail": 0.1,
+          "decode": 0.4, "salvage": 0.1, "splits": 0.1, "roundtrip": 0.1}  # fmt: skip
 
 
 def _status(name: str) -> int:

@@ -5,6 +5,7 @@ They must not catch `Exception`. Decoding uses a tiny model instead of the shipp
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import random
 from collections.abc import Callable
@@ -20,16 +21,17 @@ import codec.decode.symbols
 import codec.encode.encoder
 from codec.bitstream import wire
 from codec.bitstream.container import parse_container, read_info, write_container
-from codec.bitstream.geometry import tile_grid
+from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, parse_header
 from codec.bitstream.metadata_chunks import Metadata, pack_metadata, parse_metadata
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
-from codec.bitstream.tile_payloads import LosslessTile, pack_alpha, parse_alpha
+from codec.bitstream.tile_payloads import DetailPayload, LosslessTile, pack_alpha, parse_alpha, parse_tile
 from codec.cli import output_formats
 from codec.decode.decoder import shown_box
 from codec.encode.tile_coder import encode_tile
 from codec.entropy import reference
 from codec.entropy.coder import TileCoder, symbol_crc
+from codec.entropy.detail_coder import DetailCoder, detail_crc
 from codec.entropy.range_coder import PLAIN
 from codec.entropy.steps import STEPS, step_of
 from codec.errors import CodecError
@@ -37,6 +39,7 @@ from codec.image.lossless import pack, pack_plane
 from codec.image.metadata import attach
 from codec.limits import UNLIMITED, Limits
 from codec.stream import Index, Reader, Writer
+from codec.tiles.detail import cells
 from codec.tiles.preview import SCALES
 
 LIMITS = Limits(max_pixels=1 << 16, max_side=1 << 12, max_chunks=50, max_metadata_bytes=1 << 16)
@@ -166,6 +169,66 @@ def _words(seed: int) -> bytes:
     return coder.encode(z, r, index, 0)
 
 
+@functools.cache
+def _detail_decoders() -> tuple[tuple[DetailCoder, DetailCoder], reference.DetailTables]:
+    assert TINY.detail is not None
+    tables = TINY.detail.tables
+    plain = reference.DetailTables(
+        tables.weight.tolist(),
+        tables.shape.tolist(),
+        tables.half.tolist(),
+        [[]] + [tables.entropy.r_table(index).tolist() for index in range(1, SCALE_COUNT)],
+    )
+    return (TINY.detail, DetailCoder(tables, PLAIN)), plain
+
+
+def detail(data: bytes) -> None:
+    """Decode words of a detail layer: both decoders and the reference agree on coefficients and refusal.
+
+    The first byte selects the transform and the rows and columns of cells. The reference is slow, so it takes
+    part only where there is one cell.
+    """
+    coders, plain = _detail_decoders()
+    first, words = (data[0], data[1:]) if data else (0, data)
+    transform, rows, columns = first & 1, 1 + (first >> 1) % 3, 1 + (first >> 3) % 3
+
+    def coded(coder: DetailCoder) -> int:
+        return detail_crc(coder.decode(words, transform, rows, columns).q)
+
+    def slow() -> int:
+        return reference.detail_crc(
+            reference.decode_detail(words, plain, transform, rows, columns)[0], rows, columns
+        )
+
+    decoders: list[Callable[[], int]] = [functools.partial(coded, coder) for coder in coders]
+    decoders += [slow] * (rows * columns == 1)
+    outcomes: list[object] = []
+    for decode in decoders:
+        try:
+            outcomes.append(decode())
+        except CodecError as error:
+            outcomes.append(type(error))
+    assert len(set(outcomes)) == 1, outcomes
+    if isinstance(outcomes[0], type):
+        raise outcomes[0]("refused by all")
+
+
+def _coefficients(seed: int, rows: int, columns: int) -> np.ndarray:
+    """Return coefficients of a tile, most of them 0 and some far outside the tables."""
+    rng = np.random.default_rng(seed)
+    shape = (3, 16, 16, rows, columns)
+    drawn = rng.choice([-1, 1], shape) * rng.choice([3, 3, 3, 20000], shape) ** rng.random(shape)
+    drawn *= rng.random(shape) < 0.03
+    return np.rint(drawn).astype(np.int16)
+
+
+def _detail_words(seed: int) -> bytes:
+    """Return an input of the target `detail` that it accepts."""
+    (coder, _), _ = _detail_decoders()
+    transform, rows, columns = seed & 1, 1 + (seed >> 1) % 3, 1 + (seed >> 3) % 3
+    return bytes([seed]) + coder.encode(_coefficients(seed, rows, columns), transform)
+
+
 def _is_sound(data: bytes) -> bool:
     try:
         codec.decode.symbols.verify(data, threads=1, limits=LIMITS)
@@ -271,9 +334,18 @@ def frames(data: bytes) -> None:
 Target = Callable[[bytes], None]
 CHEAP: dict[str, Target] = {"header": header, "container": container, "metadata": metadata, "frames": frames}
 FULL: dict[str, Target] = {
-    "entropy": entropy, "decode": decode, "salvage": salvage, "splits": splits, "roundtrip": roundtrip,
+    "entropy": entropy, "detail": detail, "decode": decode, "salvage": salvage, "splits": splits,
+    "roundtrip": roundtrip,
 }  # fmt: skip
 TARGETS = {**CHEAP, **FULL}
+
+
+def _with_detail(payload: bytes, tile: Tile) -> bytes:
+    """Return the payload of a tile with a detail layer added."""
+    (coder, _), _ = _detail_decoders()
+    q, transform = _coefficients(tile.index, *cells(tile.height, tile.width)), tile.index // 2 % 2
+    layer = DetailPayload(90, transform, detail_crc(q), coder.encode(q, transform))
+    return dataclasses.replace(parse_tile(payload, tile.index), detail=layer).pack()
 
 
 @functools.cache
@@ -296,6 +368,8 @@ def files() -> list[bytes]:
                 payloads.append(pack(pixels[here]))
             else:
                 payloads.append(encode_tile(TINY, pixels, tile, rate_index=700))
+                if tile.index % 2 == layout % 2:
+                    payloads[-1] = _with_detail(payloads[-1], tile)
             parts.append(pack_plane(pixels[here][..., 1]))
         alpha = pack_alpha(parts) if head.has_alpha else None
         beside = Metadata(
@@ -315,6 +389,10 @@ def seeds(name: str) -> list[bytes]:
         return [bytes([order.index(c.kind)]) + bytes(c.payload) for c in found if c.kind in order]
     if name == "entropy":
         return [np.random.default_rng(i).bytes(4 * i) for i in range(1, 40)] + [_words(i) for i in range(20)]
+    if name == "detail":
+        return [np.random.default_rng(i).bytes(1 + 4 * i) for i in range(20)] + [
+            _detail_words(i) for i in range(0, 40, 3)
+        ]
     if name == "frames":
         streams = []
         for count in range(4):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from codec.bitstream.rate_index import RATE_POINTS, SCALE_COUNT
+from codec.entropy.detail_context import FEATURES, DetailTables
 from codec.entropy.tables import TOTAL, EntropyTables
 from codec.inference.folding import NETWORK, scale_weights
 from codec.inference.graphs import Architecture
@@ -34,6 +35,21 @@ def tables(channels: int) -> EntropyTables:
         z_lo=np.full((RATE_POINTS, channels), -4, np.int16),
         z_size=np.full((RATE_POINTS, channels), 8, np.int32),
         z_freq=np.array(z * RATE_POINTS * channels, np.uint32),
+    )
+
+
+def detail_tables(rng) -> DetailTables:
+    """Return tables of a detail layer: random weights, small and peaked tables."""
+    half = np.array([0, *(1 + index // 16 for index in range(1, SCALE_COUNT))], np.int32)
+    freq = [np.full(2 * h + 2, TOTAL // 64, np.uint32) for h in half[1:]]
+    for h, table in zip(half[1:], freq, strict=True):
+        table[h] += TOTAL - int(table.sum())
+    return DetailTables(
+        weight=rng.integers(-300, 1300, (2, 3, 31, 2, len(FEATURES))).astype(np.int32),
+        shape=rng.integers(1000, 9000, (2, 3, 16, 16)).astype(np.int32),
+        half=half,
+        freq=np.concatenate(freq),
+        lean=rng.uniform(-0.2, 0.2, (SCALE_COUNT, 3)).astype(np.float32),
     )
 
 
@@ -68,6 +84,6 @@ def tiny_model() -> LoadedModel:
     runner = TorchRunner(arch, scale_weights(*parts.values(), arrays))
     network = ScaleNetwork(*parts.values(), config.z_stride, arrays, runner)
     arrays["scale.kat_crc"] = np.array([network.known_answer(arrays["scale.kat_z"])], np.int64)
-    arrays |= tables(config.h).to_arrays()
+    arrays |= tables(config.h).to_arrays() | detail_tables(rng).to_arrays()
     layers = {name: json.dumps([dataclasses.asdict(layer) for layer in part]) for name, part in parts.items()}
     return build(MODEL_ID, arrays, {"config": config.to_json(), **layers})

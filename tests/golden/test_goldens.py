@@ -20,7 +20,7 @@ from codec.bitstream.container import parse_container
 from codec.bitstream.geometry import tile_grid
 from codec.bitstream.tile_payloads import LosslessTile
 from codec.decode.decoder import Decoder
-from codec.decode.symbols import decode_symbols
+from codec.decode.symbols import decode_detail, decode_symbols
 from codec.encode.encoder import Encoder
 from codec.image.lossless import unpack
 from codec.inference.weights import load_model
@@ -34,6 +34,8 @@ GOLDENS = {
     "stripes-70x50-q10.vae": ("stripes", 70, 50, 10),
     "page-120x40-q50.vae": ("page", 120, 40, 50),
     "faded-90x70-q50.vae": ("faded", 90, 70, 50),
+    "lined-120x90-q40.vae": ("lined", 120, 90, 40),
+    "cat-130x70-q97.vae": ("cat", 130, 70, 97),
 }
 
 
@@ -70,7 +72,15 @@ def source(photo):
         alpha = np.linspace(1, 255, width).astype(np.uint8)
         return np.dstack([photo(width, height), np.tile(alpha, (height, 1))])
 
-    kinds = {"cat": photo, "stripes": stripes, "page": page, "faded": faded}
+    def lined(width, height):
+        """White lines at 45 degrees, which take a detail layer."""
+        image = Image.fromarray(photo(width, height))
+        pen = ImageDraw.Draw(image)
+        for x in range(-height, width, 13):
+            pen.line((x, 0, x + height, height), fill="white")
+        return np.asarray(image)
+
+    kinds = {"cat": photo, "stripes": stripes, "page": page, "faded": faded, "lined": lined}
 
     def make(name):
         kind, width, height, _ = GOLDENS[name]
@@ -93,6 +103,9 @@ def describe(data: bytes, pixels: np.ndarray) -> dict[str, object]:
         decoded = decode_symbols(model, tile, payload, header.rate_index)
         for part in (decoded.z, decoded.r):
             symbols.update(part.astype("<i2").tobytes())
+        if payload.detail is not None:
+            detail = decode_detail(model, tile, payload.detail)
+            symbols.update(detail.coefficients.q.astype("<i2").tobytes())
     error = np.square(np.asarray(Decoder().decode(data)).astype(float) - pixels).mean()
     return {
         "file": hashlib.sha256(data).hexdigest(),
@@ -135,3 +148,10 @@ def test_every_golden_has_an_entry():
 
 def test_goldens_cover_several_tiles():
     assert any(len(parse_container((FOLDER / name).read_bytes()).tiles) > 1 for name in NAMES)
+
+
+def test_goldens_cover_the_detail_layer():
+    tiles = [tile for name in NAMES for tile in parse_container((FOLDER / name).read_bytes()).tiles]
+    details = [tile.detail for tile in tiles if not isinstance(tile, LosslessTile) and tile.detail]
+    assert len(details) >= 2
+    assert any(tile.detail is None for tile in tiles if not isinstance(tile, LosslessTile))

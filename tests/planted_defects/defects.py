@@ -25,6 +25,8 @@ _FILES = "tests/io/test_files.py"
 _WEIGHTS = "tests/model/test_weights.py"
 _CODER = "tests/entropy/test_coder.py"
 _RANGE_CODER = "tests/entropy/test_range_coder.py"
+_DETAIL_CODER = "tests/entropy/test_detail_coder.py"
+_DETAIL = "tests/round_trips/test_detail.py"
 
 DEFECTS = [
     Defect("header CRC unchecked", "codec/bitstream/header.py",
@@ -34,7 +36,7 @@ DEFECTS = [
            'if zlib.crc32(body) != reader.uint(4, "chunk CRC"):',
            'if zlib.crc32(body) == -reader.uint(4, "chunk CRC") - 1:', _CONTAINER),
     Defect("symbol CRC unchecked", "codec/decode/symbols.py",
-           "!= payload.crc:", "== -1:", _DAMAGE),
+           "if symbol_crc(z, r) != payload.crc:", "if symbol_crc(z, r) == -1:", _DAMAGE),
     Defect("limit off by one", "codec/limits.py",
            "if cap is not None and value > cap:", "if cap is not None and value > cap + 1:",
            f"{_CONTAINER} {_METADATA} tests/cli/test_limits.py"),
@@ -71,6 +73,19 @@ DEFECTS = [
            "if found != (width, height) or bits >> 29:", "if bits >> 29:", _CONTAINER),
     Defect("escape beyond 16 bits", "codec/entropy/coder.py",
            "int(magnitude.max()) > R_MAX:", "int(magnitude.max()) > 2 * R_MAX:", _CODER),
+    Defect("detail CRC unchecked", "codec/decode/symbols.py",
+           "if detail_crc(detail.q) != payload.crc:", "if detail_crc(detail.q) == -1:", _DETAIL),
+    Defect("detail of tiles unverified", "codec/decode/symbols.py",
+           "        if payload.detail is not None:\n            decode_detail",
+           "        if payload.detail is None:\n            decode_detail", _DETAIL),
+    Defect("any transform of the detail", "codec/bitstream/tile_payloads.py",
+           "    if transform >= TRANSFORMS:", "    if transform > TRANSFORMS:", _CONTAINER),
+    Defect("more words than a tile with detail has", "codec/bitstream/tile_payloads.py",
+           "or reader.left % 4 or reader.left < n_bytes:", "or reader.left % 4:", _CONTAINER),
+    Defect("mean code of the detail out of range", "codec/entropy/detail_coder.py",
+           "if int(stated.max()) > MEAN_MAX:", "if int(stated.max()) > 99:", _DETAIL_CODER),
+    Defect("weights of the detail unbounded", "codec/entropy/detail_context.py",
+           '_require(fits, "weight"', '_require(True, "weight"', _DETAIL_CODER),
     Defect("words left over", "codec/entropy/coder.py",
            "if not self._coder.maybe_exhausted():", "if self._coder is None:", f"{_CODER} {_DAMAGE}"),
     Defect("weights unhashed", "codec/inference/weights.py",
