@@ -110,7 +110,7 @@ BAD = {
     "reserved tiling": ("", lambda d: crc(put(d, header_end(d) - 5, b"\x19")), UnsupportedVersion),
     "tiles too small": ("", lambda d: crc(put(d, header_end(d) - 5, b"\x05")), CorruptPayload),
     "tiles too large": ("", lambda d: crc(put(d, header_end(d) - 5, b"\x0d")), CorruptPayload),
-    "rate index too high": ("", lambda d: crc(put(d, header_end(d) - 11, b"\x01\x0a")), CorruptPayload),
+    "rate index too high": ("", lambda d: crc(put(d, header_end(d) - 11, b"\x01\x0f")), CorruptPayload),
     "other weights": ("", lambda d: crc(put(d, header_end(d) - 9, b"\0\0\0\0")), UnknownModel),
     "header CRC": ("", lambda d: put(d, header_end(d) - 4, bytes(4)), ChecksumMismatch),
     "tile CRC": ("", lambda d: d[:-1] + bytes([d[-1] ^ 1]), ChecksumMismatch),
