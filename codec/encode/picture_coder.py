@@ -15,7 +15,7 @@ from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata_chunks import pack_metadata
-from codec.bitstream.rate_index import OFFSET_UNIT
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, OFFSET_UNIT
 from codec.bitstream.tile_payloads import pack_alpha
 from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
 from codec.encode.rdo.decision import error_weight
@@ -38,6 +38,8 @@ OFFSET_MIN, OFFSET_MAX = -128, 127
 # Where detail layers take over from higher rates of the base, PSNR drops at an equal price of errors. A price
 # that is so much higher makes up for it, so that PSNR and size rise with the rate index.
 DETAIL_LEAD = 112
+# Prices of errors, as rate indices, from below the first picture with detail layers to a step of one level.
+FIRST_PRICE, LAST_PRICE = 2048, 4352
 
 # Payload of alpha or None, and the (type, payload) of the metadata chunks.
 _AlphaAndMetadata: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
@@ -141,7 +143,21 @@ class PictureCoder:
         self._regions = RegionMap(options.roi, picture.width, picture.height, self.tiles)
         self._threads = min(threads, len(self.tiles))
         self._views: dict[int, TileView] = {}
+        self._price: int | None = None
         self._alpha_and_metadata: _AlphaAndMetadata | None = None
+
+    def code_at_price(self, price: int) -> Coded:
+        """Code all tiles with detail layers, none losslessly, with errors that count as at a rate index.
+
+        price: FIRST_PRICE..LAST_PRICE. Size and PSNR rise with it without the jumps that they make where
+        detail layers take over and where tiles become lossless.
+        """
+        first = self._model.config.detail_from + 1
+        self._price = price
+        try:
+            return self.code(min(max(price - DETAIL_LEAD, first), MAX_HEADER_RATE_INDEX))
+        finally:
+            self._price = None
 
     def code(self, rate_index: int, progress: Progress | None = None) -> Coded:
         """Code all tiles at a rate index 0..3840. progress: called with the tiles done and their total."""
@@ -149,6 +165,7 @@ class PictureCoder:
         header = Header(
             picture.width, picture.height, rate_index, self._model.model_id, self._log2, layout=self._layout
         )
+        self._header_rate_index = rate_index
         self._rate_indices = self._regions.rate_indices(rate_index, self._entry)
         tile_progress = _TileProgress(len(self.tiles), progress)
         work = functools.partial(self._code_tile, header, tile_progress)
@@ -158,7 +175,7 @@ class PictureCoder:
         if not self._options.lossless:
             wanted = map_ordered(functools.partial(self._may_refine, coded), self.tiles, self._threads)
             refinable = [tile for tile, yes in zip(self.tiles, wanted, strict=True) if yes]
-            self._refine(coded, refinable, may_be_lossless=True)
+            self._refine(coded, refinable, may_be_lossless=self._price is None)
             self._refine(coded, self._recode_tiles_beside_lossless(coded))
             self._lower_bases(coded)
         return coded
@@ -262,9 +279,11 @@ class PictureCoder:
     def _weight(self, tile: Tile) -> float:
         """Return the bits that a squared error of one level in one channel of a tile is worth."""
         rate_index = self._rate_indices[tile.index]
-        if rate_index > self._model.config.detail_from:
+        if self._price is not None:
+            rate_index += self._price - self._header_rate_index
+        elif rate_index > self._model.config.detail_from:
             rate_index += DETAIL_LEAD
-        return error_weight(self._model, rate_index)
+        return error_weight(self._model, max(rate_index, 0))
 
     def _budget(self, tile_progress: _TileProgress, tile: Tile) -> Budget:
         """Return a tile's time limit: its share of the area and of the workers' time for the picture."""

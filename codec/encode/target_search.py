@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.encode.options import PSNR_ABOVE, SIZE_BYTES, SIZE_SHARE, SSIM_ABOVE, Target
-from codec.encode.picture_coder import Coded, PictureCoder
+from codec.encode.picture_coder import FIRST_PRICE, LAST_PRICE, Coded, PictureCoder
 from codec.errors import LimitExceeded
 from codec.image.picture import Picture
 from codec.image.similarity import MEASURES, decibel
@@ -134,6 +134,10 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
         data = coder.file(coded)
         return math.log(len(data)), _File(data, bool(coded.lossless))
 
+    def attempt_price(position: int) -> tuple[float, _File]:
+        data = coder.file(coder.code_at_price(FIRST_PRICE + position))
+        return math.log(len(data)), _File(data, False)
+
     band = (math.log(max(least, 1)), math.log(max(most, 1)))
     found = search(attempt, band, start, MAX_HEADER_RATE_INDEX, from_below=True)
     if found.chosen is None:
@@ -142,12 +146,14 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
             f"{target}: the smallest file possible", found.low.rate_index, f"{n_bytes} bytes", entry
         )
     chosen = found.chosen.result
+    if len(chosen.data) < least:
+        middle = (LAST_PRICE - FIRST_PRICE) // 2
+        between = search(attempt_price, band, middle, LAST_PRICE - FIRST_PRICE, from_below=True).chosen
+        if between is not None and len(between.result.data) > len(chosen.data):
+            return between.result.data
     # A file with lossless tiles may be smaller than the target even at the highest rate index.
-    if (
-        found.chosen.rate_index == MAX_HEADER_RATE_INDEX
-        and len(chosen.data) < least
-        and not chosen.has_lossless
-    ):
+    is_last = found.chosen.rate_index == MAX_HEADER_RATE_INDEX
+    if is_last and len(chosen.data) < least and not chosen.has_lossless:
         what = f"{target}: the largest file possible, short of --lossless,"
         raise _missed(what, MAX_HEADER_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
     return chosen.data
@@ -160,19 +166,28 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
         coded = coder.code(rate_index)
         return measure(picture.colour, coder.decoded(coded)), coded
 
+    def attempt_price(position: int) -> tuple[float, Coded]:
+        coded = coder.code_at_price(FIRST_PRICE + position)
+        return measure(picture.colour, coder.decoded(coded)), coded
+
     if target.kind == "psnr":
         low, above = target.value, PSNR_ABOVE
     else:
         low, above = decibel(target.value), SSIM_ABOVE
     found = search(attempt, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
-    if found.chosen is None:
+    chosen = found.chosen
+    if chosen is None or chosen.value > low + above:
+        last = LAST_PRICE - FIRST_PRICE
+        between = search(attempt_price, (low, low + above), last // 2, last, from_below=False).chosen
+        if between is not None and (chosen is None or between.value < chosen.value):
+            return coder.file(between.result)
+    if chosen is None:
         best = _shown(target, found.high.value)
         what = f"{target}: the best possible, short of --lossless,"
         raise _missed(what, found.high.rate_index, best, entry)
-    chosen = found.chosen
     if chosen.rate_index == 0 and chosen.value > low + above and not chosen.result.lossless:
         raise _missed(f"{target}: the lowest possible", 0, _shown(target, chosen.value), entry)
-    return coder.file(found.chosen.result)
+    return coder.file(chosen.result)
 
 
 def _shown(target: Target, value: float) -> str:

@@ -30,6 +30,7 @@ from codec.tiles.detail import (
     estimated_saving,
     quantise_detail,
     step_code,
+    step_size,
     unrepresented,
 )
 from codec.tiles.quantise import Floats, TileSymbols, quantise_tile
@@ -142,7 +143,10 @@ def _with_detail(
         return None
     coefficients[BLOCKS] = analyse_detail(error, BLOCKS)
     transform = min(coefficients, key=lambda t: activity(coefficients[t], step))
-    detail, means, _ = quantise_detail(model.detail.tables, coefficients[transform], transform, step)
+    bit_worth = 1 / (weight * step_size(step) ** 2)
+    detail, means, _ = quantise_detail(
+        model.detail.tables, coefficients[transform], transform, step, bit_worth
+    )
     words = model.detail.encode(detail.q, transform, means)
     payload = dataclasses.replace(
         parse_tile(learned.payload, 0), detail=DetailPayload(step, transform, detail_crc(detail.q), words)

@@ -146,9 +146,12 @@ def activity(coefficients: Floats, step: int) -> float:
 
 
 def quantise_detail(
-    tables: DetailTables, coefficients: Floats, transform: int, code: int
+    tables: DetailTables, coefficients: Floats, transform: int, code: int, bit_worth: float = BIT_WORTH
 ) -> tuple[Detail, NDArray[np.uint8], float]:
-    """Decide the symbols of a tile: return them, their mean codes, and the bits they take about."""
+    """Decide the symbols of a tile: return them, their mean codes, and the bits they take about.
+
+    bit_worth: error that a bit is worth, in squared steps; sizes follow it more finely than the step's code.
+    """
     exact = np.abs(coefficients) * np.float32(1 / step_size(code))
     rough = np.floor(exact + np.float32(1 - DEAD_ZONE)).clip(max=Q_MAX)
     codes = mean_codes(rough)
@@ -163,14 +166,14 @@ def quantise_detail(
         upper = np.rint(size).clip(max=Q_MAX).astype(np.int32)
         best = np.zeros_like(upper)
         paid = costs[scale_index, 0]
-        least = size * size + np.float32(BIT_WORTH) * paid
+        least = size * size + np.float32(bit_worth) * paid
         # Zero is best for most; the others are few.
         rest = np.flatnonzero(upper)
         size, scale_index, upper = size[rest], scale_index[rest], upper[rest]
         for candidate in (np.maximum(upper - 1, 1), upper):
             price = _price(costs, scale_index, candidate)
             error = size - candidate - lean[scale_index, np.minimum(candidate, POINTS) - 1]
-            total = error * error + np.float32(BIT_WORTH) * price
+            total = error * error + np.float32(bit_worth) * price
             better = np.flatnonzero(total < least[rest])
             at = rest[better]
             least[at], paid[at], best[at] = total[better], price[better], candidate[better]

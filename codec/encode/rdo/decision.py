@@ -81,7 +81,7 @@ def bits_by_magnitude(tables: EntropyTables) -> NDArray[np.float32]:
 
 
 def error_weight(model: LoadedModel, rate_index: int) -> float:
-    """Return the bits equivalent to a squared error of one level in one channel; rate_index 0..3840."""
+    """Return the bits equivalent to a squared error of one level in one channel; rate_index: 0 and above."""
     slope = SLOPE_FIRST + (SLOPE_LAST - SLOPE_FIRST) * min(rate_index, MAX_RATE_INDEX) / MAX_RATE_INDEX
     return slope * model.config.lmbda(rate_index / STEP_UNITS) / COLOURS
 
