@@ -176,7 +176,7 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
         low, above = decibel(target.value), SSIM_ABOVE
     found = search(attempt, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
     chosen = found.chosen
-    if chosen is None or chosen.value > low + above:
+    if chosen is None or (chosen.value > low + above and chosen.rate_index > 0):
         last = LAST_PRICE - FIRST_PRICE
         between = search(attempt_price, (low, low + above), last // 2, last, from_below=False).chosen
         if between is not None and (chosen is None or between.value < chosen.value):
