@@ -60,7 +60,7 @@ def test_model_id_of_other_length_is_refused(index, model_id):
 
 @pytest.mark.parametrize(
     "calibration",
-    [[], [[0, 0]], [[0], [1]], 5, [[0, 0], [100, 2561]], [[0, -1], [100, 2560]], [[0, 9], [100, 8]],
+    [[], [[0, 0]], [[0], [1]], 5, [[0, 0], [100, 3841]], [[0, -1], [100, 2560]], [[0, 9], [100, 8]],
      [[50, 0], [50, 9]], [[60, 0], [50, 9]], [["a", 0], ["b", 1]]],
 )  # fmt: skip
 def test_calibration_must_rise(index, calibration):

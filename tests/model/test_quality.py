@@ -8,9 +8,16 @@ import pytest
 import codec
 from codec.bitstream.container import write_container
 from codec.bitstream.header import Header
-from codec.bitstream.rate_index import MAX_RATE_INDEX, RATE_POINTS, STEP_UNITS, nearest_rate_point
+from codec.bitstream.rate_index import (
+    MAX_HEADER_RATE_INDEX,
+    MAX_RATE_INDEX,
+    RATE_POINTS,
+    STEP_UNITS,
+    nearest_rate_point,
+)
 from codec.bitstream.tile_payloads import TilePayload
 from codec.errors import UsageError
+from codec.model.config import ModelConfig
 from codec.model.index import (
     ModelEntry,
     clamped_above,
@@ -52,7 +59,8 @@ def test_installed_calibration_rises_from_end_to_end():
     entry = model_entry(default_model_id())
     rate_indices = [to_rate_index(q / 4, entry) for q in range(401)]
     assert rate_indices == sorted(rate_indices)
-    assert (rate_indices[0], rate_indices[-1]) == (0, 2560)
+    assert rate_indices[0] == 0
+    assert MAX_RATE_INDEX < rate_indices[-1] <= MAX_HEADER_RATE_INDEX
     low, high = clamped_below(entry), clamped_above(entry)
     assert 0 <= low < high <= 100
     inside = [to_rate_index(float(q), entry) for q in np.linspace(low, high, 50)]
@@ -66,9 +74,23 @@ def test_header_can_store_every_rate_index():
         range(RATE_POINTS)
     )
     assert nearest_rate_point(MAX_RATE_INDEX - STEP_UNITS // 2 - 1) == RATE_POINTS - 2
-    assert Header(1, 1, MAX_RATE_INDEX, b"abcd").rate_index == MAX_RATE_INDEX
+    for rate_index in (MAX_RATE_INDEX, MAX_HEADER_RATE_INDEX):
+        assert Header(1, 1, rate_index, b"abcd").rate_index == rate_index
     with pytest.raises(UsageError, match="rate_index"):
-        Header(1, 1, MAX_RATE_INDEX + 1, b"abcd")
+        Header(1, 1, MAX_HEADER_RATE_INDEX + 1, b"abcd")
+
+
+def test_base_rate_index_of_a_picture():
+    config = ModelConfig(detail_from=2304, detail_base=1664)
+    found = [config.base_rate_index(rate_index) for rate_index in (0, 2304, 2305, 2560, 3840)]
+    assert found == [0, 2304, 1664, 1664, 1664]
+    assert ModelConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize("wrong", [{"detail_from": 2561}, {"detail_base": -1}, {"detail_base": 0.5}])
+def test_base_rate_index_outside_the_format_is_refused(wrong):
+    with pytest.raises(ValueError, match="detail_base"):
+        ModelConfig(**wrong)
 
 
 def test_info_uses_the_calibration_of_the_files_model():
