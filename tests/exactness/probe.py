@@ -33,6 +33,7 @@ from codec.inference.torch_backend import TorchOps, TorchRunner
 from codec.inference.weights import LoadedModel, load_model
 from codec.model.index import default_model_id
 from codec.networks.layers import rate_point_tensor
+from codec.networks.network import float_network
 from codec.tiles.quantise import dequantise_tile
 
 
@@ -61,7 +62,7 @@ def symbols_and_floats(data: bytes, at_once: int) -> tuple[bytes, bytes]:
         base = model.config.base_rate_index(header.rate_index)
         with torch.inference_mode():
             y_hat = torch.from_numpy(dequantise_tile(model, decoded, base))[None]
-            floats = model.network.g_s(y_hat, rate_point_tensor(base)).contiguous().numpy().tobytes()
+            floats = float_network(model).g_s(y_hat, rate_point_tensor(base)).contiguous().numpy().tobytes()
         symbols = decoded.z.astype("<i2").tobytes() + decoded.r.astype("<i2").tobytes()
         if payload.detail is not None:
             detail = decode_detail(model, tile, payload.detail).coefficients
