@@ -21,7 +21,7 @@ import PIL
 from PIL import Image, features
 
 import codec
-from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, MAX_RATE_INDEX
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.encode.options import DEFAULT_EFFORT
 from codec.errors import BenchmarkError, UsageError
 from codec.image.load import ConversionWarning, RgbArray, load_rgb
@@ -145,11 +145,8 @@ _AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
 # Compression ratios relative to 24 bits per pixel, the usual setting of this codec.
 _JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
-# Detail layers alone differ above MAX_RATE_INDEX, and files grow faster.
-_RATE_INDICES = (
-    *range(0, MAX_RATE_INDEX + 1, 128),
-    *range(MAX_RATE_INDEX + 256, MAX_HEADER_RATE_INDEX + 1, 256),
-)
+# Up to where detail layers take over, and above it. At the highest rate indices many tiles are lossless.
+_RATE_INDICES = (*range(0, 2305, 256), *range(2560, 3585, 256))
 _JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
 # The bytes of AVIF depend on the number of threads; a run uses all cores by processes.
 _AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}
