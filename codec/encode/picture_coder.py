@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata_chunks import pack_metadata
-from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, OFFSET_UNIT
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, MAX_RATE_INDEX, OFFSET_UNIT
 from codec.bitstream.tile_payloads import pack_alpha
 from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
 from codec.encode.rdo.decision import error_weight
@@ -177,7 +177,7 @@ class PictureCoder:
             refinable = [tile for tile, yes in zip(self.tiles, wanted, strict=True) if yes]
             self._refine(coded, refinable, may_be_lossless=self._price is None)
             self._refine(coded, self._recode_tiles_beside_lossless(coded))
-            self._lower_bases(coded)
+            self._change_bases(coded)
         return coded
 
     def file(self, coded: Coded) -> bytes:
@@ -224,34 +224,42 @@ class PictureCoder:
         return self._code_learned(header, self._view(tile), tile, self._budget(tile_progress, tile))
 
     def _code_learned(
-        self, header: Header, view: TileView, tile: Tile, budget: Budget, *, low: bool = False
+        self, header: Header, view: TileView, tile: Tile, budget: Budget, wanted: int | None = None
     ) -> CodedTile:
-        """Code the learned part of a tile at its own rate index, or the lowest that an offset reaches."""
+        """Code the learned part of a tile as near to a rate index as its offset reaches; None for its own."""
         config = self._model.config
         base = config.base_rate_index(header.rate_index)
-        wanted = 0 if low else config.base_rate_index(self._rate_indices[tile.index])
+        if wanted is None:
+            wanted = config.base_rate_index(self._rate_indices[tile.index])
         return code_learned(self._model, view, base, rate_offset(wanted, base), self._how, budget)
 
-    def _lower_bases(self, coded: Coded) -> None:
-        """Code hard tiles with hardly any learned part beside their detail layer, where that costs less.
+    def _change_bases(self, coded: Coded) -> None:
+        """Code the learned part of tiles again at another rate index, where that costs less.
 
-        Drawn content, such as thin lines, takes many bits of the learned part and still leaves an error as
-        complicated as itself.
+        Hard tiles at the lowest: drawn content, such as thin lines, takes many bits of the learned part and
+        still leaves an error as complicated as itself. Tiles that need no detail layer, in a picture that is
+        to have some, at the one of their price.
         """
-        hard = [tile for tile in self.tiles if coded.tiles[tile.index].hard]
-        if not hard:
+        wanted: dict[int, int] = {}
+        for tile in self.tiles:
+            own, price = coded.tiles[tile.index], self._tile_price(tile)
+            if own.hard:
+                wanted[tile.index] = 0
+            elif not own.lossless and own.detail is None and price > self._model.config.detail_from:
+                wanted[tile.index] = min(price, MAX_RATE_INDEX)
+        if not wanted:
             return
+        tried = [self.tiles[index] for index in wanted]
         trial = Coded(coded.header, list(coded.tiles))
-        self._recode(trial, hard, low=True)
-        self._refine(trial, hard)
-        lower = [t for t in hard if trial.tiles[t.index].cost < coded.tiles[t.index].cost]
-        for tile in lower:
-            coded.tiles[tile.index] = trial.tiles[tile.index]
+        self._recode(trial, tried, wanted)
+        self._refine(trial, tried)
+        changed = {i for i in wanted if trial.tiles[i].cost < coded.tiles[i].cost}
+        for index in changed:
+            coded.tiles[index] = trial.tiles[index]
         # What g_s makes of a tile depends on its neighbours' latents.
-        indices = {tile.index for tile in lower}
-        same = indices if len(lower) == len(hard) else set()
-        learned = [t for t in self.tiles if not coded.tiles[t.index].lossless and t.index not in same]
-        self._refine(coded, [t for t in learned if has_neighbour(coded.header, t.index, indices)])
+        final = changed if len(changed) == len(wanted) else set()
+        learned = [t for t in self.tiles if not coded.tiles[t.index].lossless and t.index not in final]
+        self._refine(coded, [t for t in learned if has_neighbour(coded.header, t.index, changed)])
 
     def _may_refine(self, coded: Coded, tile: Tile) -> bool:
         if self._rate_indices[tile.index] > self._model.config.detail_from:
@@ -276,14 +284,18 @@ class PictureCoder:
         for tile, coded_tile in zip(tiles, found, strict=True):
             coded.tiles[tile.index] = coded_tile
 
-    def _weight(self, tile: Tile) -> float:
-        """Return the bits that a squared error of one level in one channel of a tile is worth."""
+    def _tile_price(self, tile: Tile) -> int:
+        """Return the rate index, 0 and above, at which errors of a tile count."""
         rate_index = self._rate_indices[tile.index]
         if self._price is not None:
             rate_index += self._price - self._header_rate_index
         elif rate_index > self._model.config.detail_from:
             rate_index += DETAIL_LEAD
-        return error_weight(self._model, max(rate_index, 0))
+        return max(rate_index, 0)
+
+    def _weight(self, tile: Tile) -> float:
+        """Return the bits that a squared error of one level in one channel of a tile is worth."""
+        return error_weight(self._model, self._tile_price(tile))
 
     def _budget(self, tile_progress: _TileProgress, tile: Tile) -> Budget:
         """Return a tile's time limit: its share of the area and of the workers' time for the picture."""
@@ -311,8 +323,11 @@ class PictureCoder:
         self._recode(coded, beside)
         return beside
 
-    def _recode(self, coded: Coded, tiles: Sequence[Tile], *, low: bool = False) -> None:
-        """Code the learned part of tiles again, without latents in lossless tiles; low: see _code_learned."""
+    def _recode(self, coded: Coded, tiles: Sequence[Tile], wanted: Mapping[int, int] | None = None) -> None:
+        """Code the learned part of tiles again, without latents in lossless tiles.
+
+        wanted: rate indices by index of the tile; those of their own by default.
+        """
         if not tiles:
             return
         present = presence(coded.header, coded.lossless, self._model.config.z_stride)
@@ -321,7 +336,9 @@ class PictureCoder:
 
         def recode(tile: Tile) -> CodedTile:
             view = view_tile(self._model, colour, tile, present, rim=level.decides)
-            return self._code_learned(coded.header, view, tile, self._budget(tile_progress, tile), low=low)
+            budget = self._budget(tile_progress, tile)
+            own = None if wanted is None else wanted[tile.index]
+            return self._code_learned(coded.header, view, tile, budget, own)
 
         recoded = map_ordered(recode, tiles, min(self._threads, len(tiles)))
         for tile, coded_tile in zip(tiles, recoded, strict=True):
