@@ -145,8 +145,8 @@ _AVIF = (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95)
 _JXL = (5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 93, 95)
 # Compression ratios relative to 24 bits per pixel, the usual setting of this codec.
 _JP2 = (160, 120, 96, 80, 64, 48, 40, 32, 24, 20, 16, 12, 10, 8)
-# Up to where detail layers take over, and above it. At the highest rate indices many tiles are lossless.
-_RATE_INDICES = (*range(0, 2305, 256), *range(2560, 3585, 256))
+# Above the last but a few, many tiles are lossless.
+_RATE_INDICES = tuple(range(0, 3585, 256))
 _JPEG_OPTIONS: dict[str, Any] = {"optimize": True, "progressive": True}
 # The bytes of AVIF depend on the number of threads; a run uses all cores by processes.
 _AVIF_OPTIONS: dict[str, Any] = {"max_threads": 1}

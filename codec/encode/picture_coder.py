@@ -15,7 +15,7 @@ from codec.bitstream.container import write_container
 from codec.bitstream.geometry import Tile, tile_grid
 from codec.bitstream.header import Header, layout_code
 from codec.bitstream.metadata_chunks import pack_metadata
-from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, MAX_RATE_INDEX, OFFSET_UNIT
+from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX, OFFSET_UNIT
 from codec.bitstream.tile_payloads import pack_alpha
 from codec.encode.options import TILE_LOG2, Budget, EncodeOptions, Region
 from codec.encode.rdo.decision import error_weight
@@ -35,11 +35,8 @@ from codec.tiles.transforms import has_neighbour, presence
 
 # Range of a tile's rate offset in the format.
 OFFSET_MIN, OFFSET_MAX = -128, 127
-# Where detail layers take over from higher rates of the base, PSNR drops at an equal price of errors. A price
-# that is so much higher makes up for it, so that PSNR and size rise with the rate index.
-DETAIL_LEAD = 112
-# Prices of errors, as rate indices, from below the first picture with detail layers to a step of one level.
-FIRST_PRICE, LAST_PRICE = 2048, 4352
+# The highest price of errors, as a rate index: that of a quantiser step of one level.
+LAST_PRICE = 4352
 
 # Payload of alpha or None, and the (type, payload) of the metadata chunks.
 _AlphaAndMetadata: TypeAlias = tuple[bytes | None, list[tuple[int, bytes]]]
@@ -147,15 +144,13 @@ class PictureCoder:
         self._alpha_and_metadata: _AlphaAndMetadata | None = None
 
     def code_at_price(self, price: int) -> Coded:
-        """Code all tiles with detail layers, none losslessly, with errors that count as at a rate index.
+        """Code all tiles, none losslessly, with errors that count as at a rate index 0..LAST_PRICE.
 
-        price: FIRST_PRICE..LAST_PRICE. Size and PSNR rise with it without the jumps that they make where
-        detail layers take over and where tiles become lossless.
+        Size and PSNR rise with it without the jumps that they make where tiles become lossless.
         """
-        first = self._model.config.detail_from + 1
         self._price = price
         try:
-            return self.code(min(max(price - DETAIL_LEAD, first), MAX_HEADER_RATE_INDEX))
+            return self.code(min(price, MAX_HEADER_RATE_INDEX))
         finally:
             self._price = None
 
@@ -177,7 +172,7 @@ class PictureCoder:
             refinable = [tile for tile, yes in zip(self.tiles, wanted, strict=True) if yes]
             self._refine(coded, refinable, may_be_lossless=self._price is None)
             self._refine(coded, self._recode_tiles_beside_lossless(coded))
-            self._change_bases(coded)
+            self._lower_bases(coded)
         return coded
 
     def file(self, coded: Coded) -> bytes:
@@ -233,20 +228,13 @@ class PictureCoder:
             wanted = config.base_rate_index(self._rate_indices[tile.index])
         return code_learned(self._model, view, base, rate_offset(wanted, base), self._how, budget)
 
-    def _change_bases(self, coded: Coded) -> None:
-        """Code the learned part of tiles again at another rate index, where that costs less.
+    def _lower_bases(self, coded: Coded) -> None:
+        """Code hard tiles with hardly any learned part beside their detail layer, where that costs less.
 
-        Hard tiles at the lowest: drawn content, such as thin lines, takes many bits of the learned part and
-        still leaves an error as complicated as itself. Tiles that need no detail layer, in a picture that is
-        to have some, at the one of their price.
+        Drawn content, such as thin lines, takes many bits of the learned part and still leaves an error as
+        complicated as itself.
         """
-        wanted: dict[int, int] = {}
-        for tile in self.tiles:
-            own, price = coded.tiles[tile.index], self._tile_price(tile)
-            if own.hard:
-                wanted[tile.index] = 0
-            elif not own.lossless and own.detail is None and price > self._model.config.detail_from:
-                wanted[tile.index] = min(price, MAX_RATE_INDEX)
+        wanted = {tile.index: 0 for tile in self.tiles if coded.tiles[tile.index].hard}
         if not wanted:
             return
         tried = [self.tiles[index] for index in wanted]
@@ -289,8 +277,6 @@ class PictureCoder:
         rate_index = self._rate_indices[tile.index]
         if self._price is not None:
             rate_index += self._price - self._header_rate_index
-        elif rate_index > self._model.config.detail_from:
-            rate_index += DETAIL_LEAD
         return max(rate_index, 0)
 
     def _weight(self, tile: Tile) -> float:

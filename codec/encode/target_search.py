@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from codec.bitstream.rate_index import MAX_HEADER_RATE_INDEX
 from codec.encode.options import PSNR_ABOVE, SIZE_BYTES, SIZE_SHARE, SSIM_ABOVE, Target
-from codec.encode.picture_coder import FIRST_PRICE, LAST_PRICE, Coded, PictureCoder
+from codec.encode.picture_coder import LAST_PRICE, Coded, PictureCoder
 from codec.errors import LimitExceeded
 from codec.image.picture import Picture
 from codec.image.similarity import MEASURES, decibel
@@ -134,8 +134,8 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
         data = coder.file(coded)
         return math.log(len(data)), _File(data, bool(coded.lossless))
 
-    def attempt_price(position: int) -> tuple[float, _File]:
-        data = coder.file(coder.code_at_price(FIRST_PRICE + position))
+    def attempt_price(price: int) -> tuple[float, _File]:
+        data = coder.file(coder.code_at_price(price))
         return math.log(len(data)), _File(data, False)
 
     band = (math.log(max(least, 1)), math.log(max(most, 1)))
@@ -147,8 +147,8 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
         )
     chosen = found.chosen.result
     if len(chosen.data) < least:
-        middle = (LAST_PRICE - FIRST_PRICE) // 2
-        between = search(attempt_price, band, middle, LAST_PRICE - FIRST_PRICE, from_below=True).chosen
+        first = found.chosen.rate_index
+        between = search(attempt_price, band, first, LAST_PRICE, from_below=True).chosen
         if between is not None and len(between.result.data) > len(chosen.data):
             return between.result.data
     # A file with lossless tiles may be smaller than the target even at the highest rate index.
@@ -166,8 +166,8 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
         coded = coder.code(rate_index)
         return measure(picture.colour, coder.decoded(coded)), coded
 
-    def attempt_price(position: int) -> tuple[float, Coded]:
-        coded = coder.code_at_price(FIRST_PRICE + position)
+    def attempt_price(price: int) -> tuple[float, Coded]:
+        coded = coder.code_at_price(price)
         return measure(picture.colour, coder.decoded(coded)), coded
 
     if target.kind == "psnr":
@@ -177,8 +177,8 @@ def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int
     found = search(attempt, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
     chosen = found.chosen
     if chosen is None or (chosen.value > low + above and chosen.rate_index > 0):
-        last = LAST_PRICE - FIRST_PRICE
-        between = search(attempt_price, (low, low + above), last // 2, last, from_below=False).chosen
+        first = found.high.rate_index if chosen is None else chosen.rate_index
+        between = search(attempt_price, (low, low + above), first, LAST_PRICE, from_below=False).chosen
         if between is not None and (chosen is None or between.value < chosen.value):
             return coder.file(between.result)
     if chosen is None:

@@ -82,8 +82,8 @@ class ModelConfig:
     scale_context: int = 64
     lmbda_min: float = 0.00018425
     lmbda_max: float = 0.2
-    detail_from: int = 2304
-    detail_base: int = 1664
+    detail_from: int = 2560
+    detail_base: int = 2560
 
     def __post_init__(self) -> None:
         if self.m % 4 or self.z_stride not in (16, 32, 64):
