@@ -250,7 +250,7 @@ class PictureCoder:
         self._refine(coded, [t for t in learned if has_neighbour(coded.header, t.index, changed)])
 
     def _may_refine(self, coded: Coded, tile: Tile) -> bool:
-        if self._rate_indices[tile.index] > self._model.config.detail_from:
+        if self._price is not None or self._rate_indices[tile.index] > self._model.config.detail_from:
             return True
         return may_refine(coded.tiles[tile.index], self._samples(tile), self._weight(tile))
 
@@ -265,7 +265,13 @@ class PictureCoder:
             learned, weight = coded.tiles[tile.index], self._weight(tile)
             samples = self._samples(tile)
             return refine_tile(
-                self._model, learned, samples, decoded[place], weight, may_be_lossless=may_be_lossless
+                self._model,
+                learned,
+                samples,
+                decoded[place],
+                weight,
+                may_be_lossless=may_be_lossless,
+                keen=self._price is not None,
             )
 
         found = map_ordered(refined, tiles, min(self._threads, len(tiles)))

@@ -146,16 +146,17 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
             f"{target}: the smallest file possible", found.low.rate_index, f"{n_bytes} bytes", entry
         )
     chosen = found.chosen.result
-    if len(chosen.data) < least:
+    n_bytes = len(chosen.data)
+    if n_bytes < least:
         first = found.chosen.rate_index
         between = search(attempt_price, band, first, LAST_PRICE, from_below=True).chosen
-        if between is not None and len(between.result.data) > len(chosen.data):
-            return between.result.data
+        if between is not None and len(between.result.data) > n_bytes:
+            chosen, n_bytes = between.result, len(between.result.data)
     # A file with lossless tiles may be smaller than the target even at the highest rate index.
-    is_last = found.chosen.rate_index == MAX_HEADER_RATE_INDEX
-    if is_last and len(chosen.data) < least and not chosen.has_lossless:
+    is_last = found.chosen.rate_index == MAX_HEADER_RATE_INDEX and not found.chosen.result.has_lossless
+    if n_bytes < least and is_last:
         what = f"{target}: the largest file possible, short of --lossless,"
-        raise _missed(what, MAX_HEADER_RATE_INDEX, f"{len(chosen.data)} bytes", entry)
+        raise _missed(what, MAX_HEADER_RATE_INDEX, f"{n_bytes} bytes", entry)
     return chosen.data
 
 

@@ -96,21 +96,23 @@ def refine_tile(
     weight: float,
     *,
     may_be_lossless: bool,
+    keen: bool = False,
 ) -> CodedTile:
     """Return what costs least: a learned tile as it is, with a detail layer, or stored losslessly.
 
     The cost is bits + weight * squared error, summed over samples. samples, decoded: of the tile and of what
-    it decodes to without detail, uint8 [h, w, 3]. weight: see error_weight.
+    it decodes to without detail, uint8 [h, w, 3]. weight: see error_weight. keen: take a detail layer that
+    saves little.
     """
     plain = dataclasses.replace(parse_tile(learned.payload, 0), detail=None).pack()
     error = samples.astype(np.float32) - decoded
     squared = float(np.square(error).sum())
     best = learned._replace(payload=plain, detail=None, cost=8 * len(plain) + weight * squared)
-    with_detail = _with_detail(model, best, error, weight)
+    with_detail = _with_detail(model, best, error, weight, keen=keen)
     if with_detail is not None and with_detail.detail is not None:
         left = samples - add_detail(model, with_detail.detail, decoded, gray=False).astype(np.float32)
         cost = 8 * len(with_detail.payload) + weight * float(np.square(left).sum())
-        if cost < (1 - _LEAST_SHARE) * best.cost:
+        if cost < (1 if keen else 1 - _LEAST_SHARE) * best.cost:
             hard = squared / error.size > _HARD_MSE * 2 ** ((_HARD_AT - learned.rate_index) / _HARD_HALVES)
             best = with_detail._replace(cost=cost, hard=hard)
     if may_be_lossless and may_pay(samples, math.ceil(best.cost / 8)):
@@ -131,7 +133,7 @@ def may_refine(learned: CodedTile, samples: NDArray[np.uint8], weight: float) ->
 
 
 def _with_detail(
-    model: LoadedModel, learned: CodedTile, error: NDArray[np.float32], weight: float
+    model: LoadedModel, learned: CodedTile, error: NDArray[np.float32], weight: float, *, keen: bool
 ) -> CodedTile | None:
     """Return a tile with a detail layer for its error, float32 [h, w, 3]; None if it is not worth trying."""
     if model.detail is None:
@@ -139,7 +141,7 @@ def _with_detail(
     step = step_code(weight)
     coefficients = {LAPPED: analyse_detail(error, LAPPED)}
     least = max(_LEAST_SAVING, _LEAST_SHARE * learned.cost)
-    if estimated_saving(coefficients[LAPPED], step) < least:
+    if not keen and estimated_saving(coefficients[LAPPED], step) < least:
         return None
     coefficients[BLOCKS] = analyse_detail(error, BLOCKS)
     transform = min(coefficients, key=lambda t: activity(coefficients[t], step))

@@ -92,7 +92,7 @@ def test_exported_weights_have_a_detail_layer(trained):
     with safe_open(trained / "export" / entry["file"], "np") as weights:
         config = json.loads(weights.metadata()["config"])
         arrays = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118
-    assert (config["detail_from"], config["detail_base"]) == (2304, 1664)
+    assert (config["detail_from"], config["detail_base"]) == (2560, 2560)
     DetailTables.from_arrays(arrays)
     assert entry["calibration"] == [[0, 0], [100, TOP]]
 
