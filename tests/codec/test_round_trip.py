@@ -69,7 +69,7 @@ def same(decoded, made):
 @pytest.mark.parametrize("quality", [0, 50, 88, 100])
 def test_symbols_of_noise_survive(encoder, decode, symbols, quality):
     """Noise is unlike any photograph; its symbols must survive, its quality is not tested."""
-    x = np.random.default_rng(0).integers(0, 2, (96, 96, 3), dtype=np.uint8) * 255
+    x = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     data = encoder(quality).encode(x)
     header, [(tile, payload, decoded)] = symbols(data)
     model = load_model(header.model_id)

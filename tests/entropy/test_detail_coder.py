@@ -179,7 +179,7 @@ def test_plain_decoder_agrees_where_bands_are_empty(detail_tables, plain_detail,
 
 
 @pytest.mark.parametrize("size", [(45, 37), (16, 80)])
-@pytest.mark.parametrize("quality", [91, 100])
+@pytest.mark.parametrize("quality", [99, 100])
 def test_plain_decoder_agrees_on_files(plain_detail, photo, monkeypatch, size, quality):
     monkeypatch.setattr("codec.encode.tile_coder.may_pay", lambda *_: False)
     detail = parse_container(Encoder(quality, threads=1).encode(photo(*size))).tiles[0].detail
