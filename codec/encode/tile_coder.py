@@ -115,9 +115,7 @@ def refine_tile(
         if cost < (1 if keen else 1 - _LEAST_SHARE) * best.cost:
             hard = squared / error.size > _HARD_MSE * 2 ** ((_HARD_AT - learned.rate_index) / _HARD_HALVES)
             best = with_detail._replace(cost=cost, hard=hard)
-    # Where a tile takes a quarter of its raw samples, lossless storage is near whatever a probe of it says.
-    is_large = len(best.payload) > samples.size // 4
-    if may_be_lossless and (is_large or may_pay(samples, math.ceil(best.cost / 8))):
+    if may_be_lossless and may_pay(samples, math.ceil(best.cost / 8)):
         lossless = code_lossless(samples)
         if 8 * len(lossless.payload) < best.cost:
             best = lossless
