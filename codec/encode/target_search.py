@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
@@ -116,7 +117,7 @@ class _File(NamedTuple):
 def encode_to_target(
     coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry
 ) -> bytes:
-    """Return a file that meets the target, found in at most MAX_TRIALS trials.
+    """Return a file that meets the target, found in at most 2 * MAX_TRIALS trials.
 
     start: the rate index 0..3840 to try first. Raises LimitExceeded if no file meets the target; the message
     names the closest value.
@@ -129,17 +130,14 @@ def encode_to_target(
 def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: ModelEntry) -> bytes:
     least = most - max(SIZE_BYTES, math.floor(SIZE_SHARE * most))
 
-    def attempt(rate_index: int) -> tuple[float, _File]:
-        coded = coder.code(rate_index)
+    def attempt(code: Callable[[int], Coded], position: int) -> tuple[float, _File]:
+        coded = code(position)
         data = coder.file(coded)
         return math.log(len(data)), _File(data, bool(coded.lossless))
 
-    def attempt_price(price: int) -> tuple[float, _File]:
-        data = coder.file(coder.code_at_price(price))
-        return math.log(len(data)), _File(data, False)
-
+    by_rate, by_price = (functools.partial(attempt, code) for code in (coder.code, coder.code_at_price))
     band = (math.log(max(least, 1)), math.log(max(most, 1)))
-    found = search(attempt, band, start, MAX_HEADER_RATE_INDEX, from_below=True)
+    found = search(by_rate, band, start, MAX_HEADER_RATE_INDEX, from_below=True)
     if found.chosen is None:
         n_bytes = len(found.low.result.data)
         raise _missed(
@@ -149,7 +147,7 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
     n_bytes = len(chosen.data)
     if n_bytes < least:
         first = found.chosen.rate_index
-        between = search(attempt_price, band, first, LAST_PRICE, from_below=True).chosen
+        between = search(by_price, band, first, LAST_PRICE, from_below=True).chosen
         if between is not None and len(between.result.data) > n_bytes:
             chosen, n_bytes = between.result, len(between.result.data)
     # A file with lossless tiles may be smaller than the target even at the highest rate index.
@@ -163,23 +161,20 @@ def _by_size(coder: PictureCoder, target: Target, most: int, start: int, entry: 
 def _by_metric(coder: PictureCoder, picture: Picture, target: Target, start: int, entry: ModelEntry) -> bytes:
     measure = MEASURES[target.kind]
 
-    def attempt(rate_index: int) -> tuple[float, Coded]:
-        coded = coder.code(rate_index)
+    def attempt(code: Callable[[int], Coded], position: int) -> tuple[float, Coded]:
+        coded = code(position)
         return measure(picture.colour, coder.decoded(coded)), coded
 
-    def attempt_price(price: int) -> tuple[float, Coded]:
-        coded = coder.code_at_price(price)
-        return measure(picture.colour, coder.decoded(coded)), coded
-
+    by_rate, by_price = (functools.partial(attempt, code) for code in (coder.code, coder.code_at_price))
     if target.kind == "psnr":
         low, above = target.value, PSNR_ABOVE
     else:
         low, above = decibel(target.value), SSIM_ABOVE
-    found = search(attempt, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
+    found = search(by_rate, (low, low + above), start, MAX_HEADER_RATE_INDEX, from_below=False)
     chosen = found.chosen
     if chosen is None or (chosen.value > low + above and chosen.rate_index > 0):
         first = found.high.rate_index if chosen is None else chosen.rate_index
-        between = search(attempt_price, (low, low + above), first, LAST_PRICE, from_below=False).chosen
+        between = search(by_price, (low, low + above), first, LAST_PRICE, from_below=False).chosen
         if between is not None and (chosen is None or between.value < chosen.value):
             return coder.file(between.result)
     if chosen is None:

@@ -39,8 +39,8 @@ from codec.tiles.transforms import Block, analyse
 # The learned part of photographs has a third of this mean squared error at most at this rate index, and half
 # of that for so much more.
 _HARD_MSE, _HARD_AT, _HARD_HALVES = 90.0, 1664, 427
-# First u + v, by colour, of the frequencies of a 16x16 block that the latent does not represent: it has 320
-# channels for 768 samples (benchmarks/studies/coverage.py).
+# First u + v, by colour, of the frequencies of a 16x16 block that the latent does not represent: those
+# outside the span of the linear path of g_a, which has 320 channels for 768 samples.
 _UNREPRESENTED = (25, 10, 6)
 # What a detail layer must seem to save before it is tried, in bits: fields, means, and as much again.
 _LEAST_SAVING = 400.0

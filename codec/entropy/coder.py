@@ -226,9 +226,15 @@ class TileDecoder(WordsDecoder):
         self._expected_call = following
 
 
-def symbol_crc(z: NDArray[Any], r: NDArray[Any]) -> int:
-    """Return the CRC-32 over z then r, as little-endian int16 in channel-row-column order (FORMAT.md 7.4)."""
-    return zlib.crc32(_int16_bytes(r), zlib.crc32(_int16_bytes(z)))
+def symbol_crc(*symbols: NDArray[Any]) -> int:
+    """Return the CRC-32 over arrays of symbols, one after another: z, then r of a tile (FORMAT.md 7.4).
+
+    Each is taken as little-endian int16 with the last axis fastest.
+    """
+    crc = 0
+    for array in symbols:
+        crc = zlib.crc32(_int16_bytes(array), crc)
+    return crc
 
 
 def escape_codes(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codec.entropy.coder import WordsDecoder, encode_residuals
+from codec.entropy.coder import WordsDecoder, encode_residuals, symbol_crc
 from codec.entropy.detail_context import (
     BANDS,
     COLOURS,
@@ -190,4 +189,4 @@ def scale_indices_of(expectation: Integers) -> NDArray[np.uint8]:
 
 def detail_crc(q: NDArray[np.int16]) -> int:
     """Return the CRC-32 over coefficients, int16 little-endian, first axis slowest."""
-    return zlib.crc32(np.ascontiguousarray(q, "<i2").reshape(-1).view(np.uint8).data)
+    return symbol_crc(q)
